@@ -1,0 +1,31 @@
+/** Exit statuses of the command line (DESIGN: fixed interface). */
+export type ExitStatus = 0 | 1 | 2 | 3 | 130;
+
+/** An error whose message is meant for the user: one line that names the file, node, operator or option and says what to do. */
+export class UserError extends Error {
+  readonly exitStatus: ExitStatus;
+  constructor(message: string, options?: ErrorOptions & { exitStatus?: ExitStatus }) {
+    super(message, options);
+    this.name = new.target.name;
+    this.exitStatus = options?.exitStatus ?? 2;
+  }
+}
+
+/** Wrong usage or wrong input: a file, an option, a data set. Exit status 2. */
+export class InputError extends UserError {}
+
+/** The model is valid ONNX but holds something that can't be handled; the message names node and operator. Exit status 2. */
+export class UnsupportedModelError extends UserError {}
+
+/** The target can't be reached; the message says how near one can get. Exit status 3. */
+export class UnreachableTargetError extends UserError {
+  constructor(message: string, options?: ErrorOptions) { super(message, { ...options, exitStatus: 3 }); }
+}
+
+/** The user stopped the run. Exit status 130. */
+export class CancelledError extends UserError {
+  constructor(message = 'Cancelled.', options?: ErrorOptions) { super(message, { ...options, exitStatus: 130 }); }
+}
+
+/** The message of anything that was thrown. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

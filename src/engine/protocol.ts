@@ -1,0 +1,210 @@
+/** What crosses a process border: the options of a run, the events it sends, and its files. Types and run-time validation in one place. */
+import { z } from 'zod';
+import { InputError } from './errors.ts';
+
+// ---------------------------------------------------------------- options
+
+export const targetMetrics = ['macs', 'params', 'size', 'latency', 'accuracy-drop'] as const;
+export const metrics = ['top1', 'top5', 'agreement'] as const;
+
+/** A budget: a fraction of the original that must not be exceeded (macs, params, size, latency), or the points of accuracy that may be lost. */
+export const targetSchema = z.strictObject({ metric: z.enum(targetMetrics), value: z.number() });
+export type Target = z.infer<typeof targetSchema>;
+export type Metric = (typeof metrics)[number];
+
+/**
+ * The options of `compress`, with their units, ranges and defaults. Paths are absolute once they reach the engine.
+ * `seconds` bounds the search; `episodes` unset lets the time budget and convergence decide.
+ */
+export const compressOptionsSchema = z.strictObject({
+  model: z.string().min(1).describe('The trained ONNX model. It is never changed.'),
+  val: z.string().min(1).describe('Images on which candidates are judged.'),
+  calibration: z.string().min(1).optional().describe('Images for the least-squares repair; no labels are used. Default: part of the validation images.'),
+  train: z.string().min(1).optional().describe('Labelled or unlabelled images for fine-tuning.'),
+  target: targetSchema,
+  method: z.enum(['channels', 'weights']).default('channels').describe('Remove whole channels (for speed) or single weights (for size).'),
+  metric: z.enum(metrics).optional().describe('What accuracy means. Default: top1 where there are labels, agreement with the original model otherwise.'),
+  episodes: z.int().min(1).max(100_000).optional().describe('Candidate networks that the agent tries. Default: chosen from the time an episode takes.'),
+  seed: z.int().min(0).max(2 ** 32 - 1).default(0).describe('Seed of everything random.'),
+  out: z.string().min(1).optional().describe('The compressed model. Default: NAME.compressed.onnx beside the model.'),
+  runDir: z.string().min(1).optional().describe('Folder of the run: journal, checkpoint, plan, report. Default: .auto-compress/MODEL/RUN beside the model.'),
+  finetune: z.number().min(0).max(1000).default(0).describe('Epochs of fine-tuning after the search.'),
+  preprocess: z.string().min(1).optional().describe('Preprocessing as JSON or a JSON file. Default: found by itself.'),
+  baseline: z.array(z.enum(['random'])).default([]).describe('Further baselines, each with as many evaluations as the agent.'),
+  agent: z.enum(['warm', 'paper']).default('warm').describe("'warm' starts from the allocation found by least squares; 'paper' is the cold-start agent of arXiv 1802.03494."),
+  roundTo: z.int().min(1).max(64).default(1).describe('Kept channel counts are multiples of this where possible.'),
+  minPreserve: z.number().gt(0).max(1).default(0.1).describe('Smallest preserve ratio of a layer.'),
+  threads: z.int().min(0).max(256).default(0).describe('Threads used by onnxruntime; 0 uses every core.'),
+});
+export type CompressOptions = z.infer<typeof compressOptionsSchema>;
+/** Options before defaults are filled in: what a caller writes. */
+export type CompressRequest = z.input<typeof compressOptionsSchema>;
+
+/** Checks options from outside and fills in defaults. @throws {InputError} names the option, what was expected and what was got */
+export function parseCompressOptions(value: unknown): CompressOptions {
+  const parsed = compressOptionsSchema.safeParse(value);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]!;
+    throw new InputError(`Option "${issue.path.join('.')}": ${issue.message}.`);
+  }
+  const { metric, value: amount } = parsed.data.target;
+  if (metric === 'accuracy-drop' ? !(amount >= 0 && amount <= 100) : !(amount > 0 && amount < 1)) {
+    throw new InputError(`Target ${metric}=${amount}: expected ${metric === 'accuracy-drop' ? 'points between 0 and 100' : 'a fraction between 0 and 1, such as 0.5'}.`);
+  }
+  return parsed.data;
+}
+
+/** Parses `macs=0.5`. @throws {InputError} */
+export function parseTarget(text: string): Target {
+  const [metric, value, ...rest] = text.split('=');
+  const amount = value === undefined || value.trim() === '' ? NaN : Number(value);
+  if (!targetMetrics.includes(metric as Target['metric']) || Number.isNaN(amount) || rest.length > 0) {
+    throw new InputError(`Target "${text}": expected ${targetMetrics.slice(0, 4).map((name) => `${name}=R`).join(', ')} or accuracy-drop=P, such as macs=0.5.`);
+  }
+  return { metric: metric as Target['metric'], value: amount };
+}
+
+// ---------------------------------------------------------------- results
+
+export interface Latency { readonly median: number; readonly p10: number; readonly p90: number }
+export interface Accuracy { readonly metric: Metric; /** Fraction in [0, 1]. */ readonly value: number; readonly images: number; readonly dataset: string }
+
+/** What a model file costs and what it can do, measured from that file. */
+export interface Measurements {
+  readonly macs: number;
+  readonly params: number;
+  readonly sizeBytes: number;
+  /** Batch 1, milliseconds. */
+  readonly latencyMs: Latency;
+  readonly accuracy: Accuracy;
+}
+
+export interface LayerReport {
+  readonly name: string;
+  readonly opType: string;
+  /** Kept / original output channels. */
+  readonly preserveRatio: number;
+  /** Fraction of the layer's weights that are zero. */
+  readonly weightSparsity: number;
+  readonly macsBefore: number;
+  readonly macsAfter: number;
+  readonly channelsBefore: number;
+  readonly channelsAfter: number;
+}
+
+/** One evaluated candidate: fractions of the original model's MACs and parameters, accuracy as a fraction in [0, 1]. */
+export interface Candidate {
+  /** Episode number from 1; 0 for a baseline. */
+  readonly episode: number;
+  readonly macs: number;
+  readonly params: number;
+  readonly accuracy: number;
+  readonly reward: number;
+  /** Preserve ratio of each pruning group, in the order of the model event's groups. */
+  readonly preserve: readonly number[];
+}
+
+export interface Baseline { readonly policy: string; /** Fraction of the original. */ readonly macs: number; readonly accuracy: number }
+
+/** `report.json` (DESIGN: fixed file format auto-compress/report@1; further fields may be added). */
+export interface Report {
+  readonly format: 'auto-compress/report@1';
+  readonly model: { readonly path: string; readonly sha256: string };
+  readonly out: string;
+  readonly target: Target;
+  /** Which policy the written model comes from: 'agent', or the baseline that was better. */
+  readonly policy: string;
+  readonly before: Measurements;
+  readonly after: Measurements;
+  readonly layers: readonly LayerReport[];
+  readonly pareto: readonly Candidate[];
+  readonly candidates: readonly Candidate[];
+  readonly baselines: readonly Baseline[];
+  readonly episodes: number;
+  /** Seconds by stage; 'total' is their sum. */
+  readonly seconds: Readonly<Record<string, number>>;
+  readonly seed: number;
+  readonly versions: Readonly<Record<string, string>>;
+  /** What the user should know: limits met, baselines that won, images left out. */
+  readonly notes: readonly string[];
+}
+
+// ---------------------------------------------------------------- events
+
+export const stages = ['load', 'analyse', 'data', 'calibrate', 'search', 'rebuild', 'finetune', 'report'] as const;
+export type Stage = (typeof stages)[number];
+
+export interface LayerSummary {
+  readonly name: string;
+  readonly opType: string;
+  readonly macs: number;
+  readonly params: number;
+  readonly inChannels: number;
+  readonly outChannels: number;
+  /** Index of the pruning group its output channels belong to; -1 when they are frozen. */
+  readonly group: number;
+}
+export interface GroupSummary { readonly id: string; readonly name: string; readonly channels: number }
+
+/** What a run says while it goes. One JSON object a line on standard output with --json, one message a piece between worker and extension. */
+export type RunEvent =
+  /** Where the run's files are; sent first. */
+  | { readonly type: 'run'; readonly runDir: string; readonly out: string; readonly resumed: boolean }
+  /** A stage began or moved on; fraction in [0, 1] where it is known. */
+  | { readonly type: 'stage'; readonly stage: Stage; readonly fraction?: number; readonly message?: string }
+  | { readonly type: 'model'; readonly path: string; readonly macs: number; readonly params: number; readonly sizeBytes: number; readonly layers: readonly LayerSummary[]; readonly groups: readonly GroupSummary[]; readonly frozen: readonly { readonly name: string; readonly reason: string }[] }
+  | { readonly type: 'data'; readonly images: number; readonly classes: number; readonly classNames?: readonly string[]; readonly preprocessing: string; readonly metric: Metric; readonly accuracy: number }
+  | { readonly type: 'baseline'; readonly baseline: Baseline; readonly preserve: readonly number[] }
+  /** One episode; `best` says that it is the best so far; episodes is the number planned. */
+  | { readonly type: 'episode'; readonly candidate: Candidate; readonly best: boolean; readonly bestAccuracy: number; readonly episodes: number; readonly seconds: number; readonly secondsLeft: number; readonly images: number }
+  /** One step of fine-tuning progress. */
+  | { readonly type: 'training'; readonly epoch: number; readonly epochs: number; readonly loss: number; readonly accuracy?: number; readonly secondsLeft: number }
+  | { readonly type: 'warning'; readonly message: string }
+  | { readonly type: 'result'; readonly out: string; readonly plan: string; readonly report: string; readonly summary: Report }
+  | { readonly type: 'error'; readonly message: string; readonly exitStatus: number };
+
+// ---------------------------------------------------------------- worker wire
+
+/** Parent to worker. `call` is echoed in every answer. */
+export type WorkerRequest =
+  | { readonly type: 'compress'; readonly call: number; readonly options: CompressRequest }
+  | { readonly type: 'resume'; readonly call: number; readonly runDir: string }
+  | { readonly type: 'inspect'; readonly call: number; readonly model: string }
+  | { readonly type: 'previewData'; readonly call: number; readonly model: string; readonly data: string; readonly preprocess?: string }
+  | { readonly type: 'prune'; readonly call: number; readonly model: string; readonly plan?: string; readonly preserve?: number; readonly calibration?: string; readonly out: string }
+  | { readonly type: 'benchmark'; readonly call: number; readonly model: string; readonly against?: string }
+  /** Writes the model of one candidate of a finished or stopped run. */
+  | { readonly type: 'export'; readonly call: number; readonly runDir: string; readonly episode: number; readonly out: string }
+  | { readonly type: 'cancel'; readonly call: number };
+
+/** Worker to parent: any number of events, then one answer or one failure. */
+export type WorkerResponse =
+  | { readonly type: 'event'; readonly call: number; readonly event: RunEvent }
+  | { readonly type: 'done'; readonly call: number; readonly value: unknown }
+  | { readonly type: 'failed'; readonly call: number; readonly message: string; readonly exitStatus: number };
+
+/** Answer of `inspect`, and of `auto-compress inspect --json`. */
+export interface Inspection {
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly opset: number;
+  readonly producer: string;
+  readonly inputs: readonly { readonly name: string; readonly shape: readonly (number | string)[]; readonly elementType: string }[];
+  readonly outputs: readonly { readonly name: string; readonly shape: readonly (number | string)[]; readonly elementType: string }[];
+  readonly macs: number;
+  readonly params: number;
+  readonly nodes: number;
+  readonly layers: readonly (LayerSummary & { readonly weightShape: readonly number[]; readonly weight: string; readonly weightSparsity: number; readonly prunable: boolean; readonly reason?: string })[];
+  readonly groups: readonly (GroupSummary & { readonly producers: readonly string[]; readonly consumers: readonly string[]; readonly macs: number; readonly params: number })[];
+  readonly frozen: readonly { readonly name: string; readonly reason: string }[];
+}
+
+/** Answer of `previewData`. */
+export interface DataPreview { readonly images: number; readonly classes: number; readonly labelled: boolean; readonly preprocessing: string; readonly metric: Metric; readonly accuracy: number }
+
+/** Answer of `benchmark`. Ratio = model / other, with its 95% confidence interval. */
+export interface BenchmarkResult {
+  readonly threads: number;
+  readonly provider: string;
+  readonly batches: readonly { readonly batch: number; readonly model: Latency; readonly against?: Latency; readonly ratio?: { readonly value: number; readonly low: number; readonly high: number } }[];
+}

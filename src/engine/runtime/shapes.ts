@@ -1,0 +1,106 @@
+import { create } from '@bufbuild/protobuf';
+import { type GraphProto, type ModelProto, type ValueInfoProto, ValueInfoProtoSchema, TensorProto_DataType as DataType } from 'onnx-buf';
+import { InputError, UnsupportedModelError, messageOf } from '../errors.ts';
+import { makeNode } from '../onnx/attributes.ts';
+import { type GraphView } from '../onnx/graphView.ts';
+import { elementCount } from '../onnx/tensor.ts';
+import { Session, type Tensor, type TypedArray } from './session.ts';
+
+type Model = ModelProto & { graph: GraphProto };
+
+/** What one run of the model tells of every value at the top level of its graph. */
+export interface ValueShapes {
+  /** Shape of each value in the first run; initializers included. Values that are not tensors (sequences, optionals) are absent. */
+  readonly shapes: ReadonlyMap<string, readonly number[]>;
+  /** Contents of small values (at most `smallElements` elements), as run: shape arithmetic, indices, scales. */
+  readonly small: ReadonlyMap<string, Tensor>;
+  /** The input shapes that were used. */
+  readonly inputShapes: Readonly<Record<string, readonly number[]>>;
+}
+
+const smallElements = 4096;
+/** Operators whose outputs are sequences, maps or optionals, which Shape does not take. */
+const nonTensorOutputs = new Set(['SequenceConstruct', 'SequenceEmpty', 'SplitToSequence', 'SequenceInsert', 'SequenceErase', 'SequenceMap', 'Optional', 'ZipMap', 'OptionalGetElement']);
+const withoutType = (name: string): ValueInfoProto => create(ValueInfoProtoSchema, { name });
+
+const arrays: Readonly<Record<number, { type: string; make: (count: number) => TypedArray } | undefined>> = {
+  [DataType.FLOAT]: { type: 'float32', make: (n) => new Float32Array(n) }, [DataType.DOUBLE]: { type: 'float64', make: (n) => new Float64Array(n) },
+  [DataType.FLOAT16]: { type: 'float16', make: (n) => new Uint16Array(n) }, [DataType.INT64]: { type: 'int64', make: (n) => new BigInt64Array(n) },
+  [DataType.INT32]: { type: 'int32', make: (n) => new Int32Array(n) }, [DataType.UINT8]: { type: 'uint8', make: (n) => new Uint8Array(n) },
+  [DataType.INT8]: { type: 'int8', make: (n) => new Int8Array(n) }, [DataType.BOOL]: { type: 'bool', make: (n) => new Uint8Array(n) },
+};
+
+/** Values in [0, 1) that look like nothing in particular, the same every time: an input that exercises a model without data. */
+export function syntheticInput(input: ValueInfoProto, dims: readonly number[]): Tensor {
+  const elementType = input.type?.value.case === 'tensorType' ? input.type.value.value.elemType : DataType.FLOAT;
+  const array = arrays[elementType];
+  if (!array) throw new UnsupportedModelError(`Graph input "${input.name}" has element type ${DataType[elementType] ?? elementType}, which is not supported.`);
+  const data = array.make(elementCount(dims, input.name));
+  let state = 0x2545f491;
+  for (let i = 0; i < data.length; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    const unit = state / 2 ** 32;
+    if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[i] = 1n;
+    else data[i] = elementType === DataType.FLOAT16 ? 0x3000 + (state >>> 22) : data instanceof Float32Array || data instanceof Float64Array ? unit : 1;
+  }
+  return { type: array.type, dims, data };
+}
+
+/** The dims that a graph input declares; undefined where symbolic or absent. An input without a shape gives []. */
+export function declaredDims(input: ValueInfoProto): (number | undefined)[] {
+  const shape = input.type?.value.case === 'tensorType' ? input.type.value.value.shape : undefined;
+  return (shape?.dim ?? []).map(({ value }) => (value.case === 'dimValue' && value.value > 0n ? Number(value.value) : undefined));
+}
+
+/**
+ * Shapes to try for the inputs of a model: declared dims, `batch` for a symbolic first one, and for other symbolic dims the usual image
+ * sizes in turn (or 3 channels for an image without).
+ */
+export function inputShapeCandidates(view: GraphView, batch: number): Record<string, number[]>[] {
+  const inputs = view.graph.input.filter(({ name }) => view.inputs.includes(name));
+  const free = inputs.some((input) => declaredDims(input).slice(1).includes(undefined));
+  return (free ? [224, 256, 32, 64, 128, 299, 384, 512, 640, 16, 8, 1] : [0]).map((size) => Object.fromEntries(inputs.map((input) => {
+    const dims = declaredDims(input);
+    return [input.name, dims.map((dim, i) => dim ?? (i === 0 ? batch : i === 1 && dims.length === 4 ? 3 : size))];
+  })));
+}
+
+/**
+ * Shapes of all values and the contents of small ones, by running the model with graph optimisation off: exact, not inferred.
+ * Tensor contents never leave onnxruntime: a Shape node is attached to every value.
+ * @param inputShapes a shape for every graph input
+ * @throws {InputError} with onnxruntime's message when the model does not run on these shapes
+ */
+export async function runShapes(model: Model, view: GraphView, inputShapes: Readonly<Record<string, readonly number[]>>): Promise<ValueShapes> {
+  const values = view.nodes.filter((node) => !nonTensorOutputs.has(node.opType)).flatMap((node) => node.output.filter((name) => name !== ''));
+  const feeds = Object.fromEntries(view.graph.input.filter(({ name }) => view.inputs.includes(name)).map((input) => [input.name, syntheticInput(input, inputShapes[input.name] ?? [])]));
+  const probe = (extraNodes: GraphProto['node'], outputs: readonly string[]): Model => ({ ...model, graph: { ...model.graph, node: [...view.nodes, ...extraNodes], output: outputs.map(withoutType), valueInfo: [] } });
+  const shapeName = (value: string): string => `${value}/auto-compress:shape`;
+  const run = async (probed: Model): Promise<Record<string, Tensor>> => {
+    const session = await Session.create(probed, { optimization: 'disabled' });
+    try { return await session.run(feeds); } finally { await session.release(); }
+  };
+  const measured = await run(probe(values.map((value) => makeNode('Shape', [value], [shapeName(value)])), values.map(shapeName)));
+  const shapes = new Map<string, readonly number[]>(Object.entries(inputShapes));
+  for (const [name, tensor] of view.initializers) shapes.set(name, tensor.dims.map(Number));
+  for (const value of values) shapes.set(value, Array.from(measured[shapeName(value)]!.data as BigInt64Array, Number));
+  const smallNames = values.filter((value) => shapes.get(value)!.reduce((a, b) => a * b, 1) <= smallElements);
+  const small = smallNames.length > 0 ? await run(probe([], smallNames)) : {};
+  return { shapes, small: new Map(Object.entries(small)), inputShapes };
+}
+
+/**
+ * Finds input shapes on which the model runs, and the shapes of all its values on them.
+ * @param given shapes that the caller knows, by input name
+ * @throws {InputError} when no usual shape fits: says to give one
+ */
+export async function findShapes(model: Model, view: GraphView, options: { batch?: number; given?: Readonly<Record<string, readonly number[]>> } = {}): Promise<ValueShapes> {
+  let failure = '';
+  for (const candidate of inputShapeCandidates(view, options.batch ?? 1)) {
+    try { return await runShapes(model, view, { ...candidate, ...options.given }); } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      failure = messageOf(error);
+    }
+  }
+  throw new InputError(`The model does not run on any of the usual input shapes (${failure}). Give the shape of its inputs.`);
+}
