@@ -8,23 +8,15 @@ import { findShapes } from '../runtime/shapes.ts';
 import { Atoms } from './atoms.ts';
 import { costs, layerMacs } from './costs.ts';
 import { Axes, type AxisId } from './axes.ts';
-import { type AtomUnits, makeGroups } from './grouping.ts';
+import { makeGroups } from './grouping.ts';
 import { NodeAxes, type GraphFacts } from './nodeAxes.ts';
 import { Positions } from './positions.ts';
 import { ruleOf } from './rules/registry.ts';
+import type { Structure } from './structure.ts';
 import type { Analysis, Layer } from './types.ts';
 import { Zeroing } from './zeroing.ts';
 
 type Model = ModelProto & { graph: GraphProto };
-
-/** What surgery and cost counting need beside the groups: the relations themselves. */
-export interface Structure {
-  readonly facts: GraphFacts;
-  readonly atoms: Atoms;
-  readonly atomUnits: ReadonlyMap<number, AtomUnits>;
-  /** Parameters that never change: weights inside subgraphs. */
-  readonly fixedParams: number;
-}
 
 const quantised = /^(QuantizeLinear|DequantizeLinear|DynamicQuantizeLinear|QLinear\w+|\w+Integer|QGemm|QAttention|QEmbed\w+)$/;
 

@@ -4,7 +4,7 @@ import type { GraphView } from '../onnx/graphView.ts';
 import { dimsOf, intsOf, isFloatTensor } from '../onnx/tensor.ts';
 import type { Tensor } from '../runtime/session.ts';
 import type { Axes, AxisId } from './axes.ts';
-import type { Layer } from './types.ts';
+import type { Layer } from './layer.ts';
 
 /** What is known of a graph while its rules run. */
 export interface GraphFacts {

@@ -7,7 +7,7 @@ import { KeptPositions } from './keptPositions.ts';
 import { NodeAxes } from './nodeAxes.ts';
 import type { NodeEdit } from './rule.ts';
 import { ruleOf } from './rules/registry.ts';
-import type { Structure } from './analysis.ts';
+import type { Structure } from './structure.ts';
 import type { Analysis, KeptUnits } from './types.ts';
 
 type Model = ModelProto & { graph: GraphProto };
