@@ -14,6 +14,7 @@ import { Positions } from './positions.ts';
 import { ruleOf } from './rules/registry.ts';
 import type { Structure } from './structure.ts';
 import type { Analysis, Layer } from './types.ts';
+import { unshare } from './unshare.ts';
 import { Zeroing } from './zeroing.ts';
 
 type Model = ModelProto & { graph: GraphProto };
@@ -36,9 +37,10 @@ function refuseQuantised(graph: GraphProto): void {
  */
 export async function analyse(model: Model, options: { inputShapes?: Readonly<Record<string, readonly number[]>>; batch?: number } = {}): Promise<Analysis> {
   refuseQuantised(model.graph);
-  const view = new GraphView(model.graph);
-  const { shapes, small } = await findShapes(model, view, { batch: options.batch ?? 1, ...(options.inputShapes ? { given: options.inputShapes } : {}) });
-  const facts: GraphFacts = { view, axes: new Axes(shapes), opset: opsetOf(model), small, layers: [], generators: [] };
+  const { model: own, sources } = unshare(model);
+  const view = new GraphView(own.graph);
+  const { shapes, small } = await findShapes(own, view, { batch: options.batch ?? 1, ...(options.inputShapes ? { given: options.inputShapes } : {}) });
+  const facts: GraphFacts = { view, axes: new Axes(shapes), opset: opsetOf(model), small, sources, layers: [], generators: [] };
   relateAll(facts);
   return assemble(facts);
 }
@@ -66,7 +68,7 @@ function relateAll(facts: GraphFacts): void {
 
 function assemble(facts: GraphFacts): Analysis {
   const { view, axes } = facts;
-  const zeroing = new Zeroing(axes, view);
+  const zeroing = new Zeroing(facts);
   const consumers = new Set<AxisId>(), pureConsumers = new Set<AxisId>();
   const derived = constantDerived(view);
   for (const { operands } of axes.contractions) {

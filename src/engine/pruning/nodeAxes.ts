@@ -13,6 +13,8 @@ export interface GraphFacts {
   readonly opset: number;
   /** Contents of small values, as run. */
   readonly small: ReadonlyMap<string, Tensor>;
+  /** Constants that are copies of a shared one, by name (see unshare). */
+  readonly sources: ReadonlyMap<string, string>;
   /** Layers found so far, in graph order. */
   readonly layers: Omit<Layer, 'macs' | 'params'>[];
   /** Axes whose positions a weight makes out of nothing: output channels. Only what comes from them is worth removing. */
