@@ -17,16 +17,14 @@ export interface FoundPreprocessing extends Scored {
   readonly tried: readonly Scored[];
 }
 export interface FindOptions {
-  /** Images on which the best recipes are compared. Default 1024. */
+  /** Images on which the last recipes are compared. Default 1024 for inputs up to 64 x 64 pixels, 256 for larger ones. */
   readonly count?: number;
-  /** Images on which all recipes are compared. Default 128. */
-  readonly firstCount?: number;
   readonly seed?: number;
   readonly signal?: AbortSignal;
 }
 
 const geometries = ['shorter-side', 'stretch'] as const;
-const chunkImages = 16, finalists = 5;
+const chunkImages = 16;
 
 /** Some images at the input's size, brought there in each way. */
 interface Sample { readonly fitted: Readonly<Record<Preprocessing['resize'], readonly RawImage[]>>; readonly labels: Int32Array | undefined; readonly resized: boolean }
@@ -47,11 +45,13 @@ async function readSample(dataset: ImageDataset, inputShape: readonly number[], 
 }
 
 /**
- * Finds how images have to be prepared for a model by trying the usual recipes: all of them on a small sample that holds every class in
- * proportion, then the few best on a larger one. Equal scores: the more usual recipe.
+ * Finds how images have to be prepared for a model by trying the usual recipes on samples that hold every class in proportion: all on a
+ * small one, the best four on a larger one, the best three of these on the largest. Equal scores: the more usual recipe.
  * @param inputShape of the model, [N, C, H, W] or [N, H, W, C]
  */
-export async function findPreprocessing(dataset: ImageDataset, inputShape: readonly number[], score: BatchScorer, { count = 1024, firstCount = 128, seed = 0, signal }: FindOptions = {}): Promise<FoundPreprocessing> {
+export async function findPreprocessing(dataset: ImageDataset, inputShape: readonly number[], score: BatchScorer, { count, seed = 0, signal }: FindOptions = {}): Promise<FoundPreprocessing> {
+  const { height, width } = inputSizeOf(inputShape, layoutOf(inputShape));
+  const lastCount = count ?? (height * width <= 64 * 64 ? 1024 : 256);
   const checkCancelled = (): void => { if (signal?.aborted) throw new CancelledError(); };
   const judge = async (recipes: readonly Preprocessing[], { fitted, labels }: Sample): Promise<Scored[]> => {
     const scored: Scored[] = [];
@@ -62,12 +62,19 @@ export async function findPreprocessing(dataset: ImageDataset, inputShape: reado
     }
     return scored.sort((a, b) => b.score - a.score); // stable: equal scores keep the order of preference
   };
-  const small = await readSample(dataset, inputShape, firstCount, seed, checkCancelled);
-  const recipes = candidateRecipes(small.fitted.stretch, inputShape, small.resized);
-  const tried = await judge(recipes.filter(({ resize }) => resize === recipes[0]!.resize), small);
-  const shortlist = new Set(tried.slice(0, finalists).map(({ recipe }) => `${recipe.name} ${recipe.channelOrder}`));
-  const chosen = recipes.filter((recipe) => shortlist.has(`${recipe.name} ${recipe.channelOrder}`));
-  const large = dataset.count > firstCount && chosen.length > 1 ? await readSample(dataset, inputShape, count, seed, checkCancelled) : small;
-  const best = (await judge(chosen, large))[0]!;
-  return { ...best, description: describePreprocessing(best.recipe, small.resized || large.resized), images: large.fitted.stretch.length, tried };
+  let sample = await readSample(dataset, inputShape, Math.ceil(lastCount / 16), seed, checkCancelled);
+  let { resized } = sample;
+  const recipes = candidateRecipes(sample.fitted.stretch, inputShape, resized);
+  const tried = await judge(recipes.filter(({ resize }) => resize === recipes[0]!.resize), sample); // one way of resizing first
+  let best = tried;
+  for (const [keep, images] of [[4, lastCount / 4], [3, lastCount]] as const) {
+    const kept = best.slice(0, keep).map(({ recipe }) => recipe);
+    const sameValues = (a: Preprocessing, b: Preprocessing): boolean => a.name === b.name && a.channelOrder === b.channelOrder;
+    const next = recipes.filter((recipe) => (best === tried ? kept.some((other) => sameValues(recipe, other)) : kept.includes(recipe)));
+    if (dataset.count > sample.fitted.stretch.length) sample = await readSample(dataset, inputShape, Math.ceil(images), seed, checkCancelled);
+    resized ||= sample.resized;
+    best = await judge(next, sample);
+  }
+  const { recipe, score: bestScore } = best[0]!;
+  return { recipe, score: bestScore, description: describePreprocessing(recipe, resized), images: sample.fitted.stretch.length, tried };
 }

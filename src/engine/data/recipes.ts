@@ -1,7 +1,7 @@
 import type { RawImage } from './dataset.ts';
 import { checkPreprocessing, inputSizeOf, layoutOf, type Preprocessing } from './preprocessing.ts';
 
-interface Normalisation { readonly name: string; /** Of values in [0, 1]. */ readonly mean: readonly number[]; readonly std: readonly number[]; readonly order?: 'bgr' }
+interface Normalisation { readonly name: string; /** Of values in [0, 1]. */ readonly mean: readonly number[]; readonly std: readonly number[] }
 
 /** What models in use were trained with, in order of preference where two serve equally well. Colour statistics are in RGB order, of values in [0, 1]. */
 const imageNet: Normalisation = { name: 'ImageNet mean and std', mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
