@@ -9,7 +9,7 @@ import { openDataset } from '../../../src/engine/data/openDataset.ts';
 import { applyPreprocessing, checkPreprocessing, layoutOf, parsePreprocessing } from '../../../src/engine/data/preprocessing.ts';
 import { resizeImage } from '../../../src/engine/data/resize.ts';
 import { CancelledError, InputError } from '../../../src/engine/errors.ts';
-import { seededRandom } from '../../../src/engine/numerics/random.ts';
+import { seededRandom } from '../../../src/engine/data/subset.ts';
 import { floats, Session } from '../../../src/engine/runtime/session.ts';
 import { hasShared, shared, temporaryFolder } from '../../support/files.ts';
 
