@@ -9,16 +9,15 @@ const chunkImages = 16, chunksAtOnce = 3;
 /**
  * Reads and prepares images, a few chunks at a time.
  * @param inputShape of the model; its first dimension is of no effect
- * @returns float32 [indices.length, C, H, W] (or [.., H, W, C] as `recipe.layout` says) over shared memory: threads can share it.
- * onnxruntime takes no shared memory: feed it copies of batches (`slice`).
+ * @returns float32 [indices.length, C, H, W] (or [.., H, W, C] as `recipe.layout` says). Not over shared memory: onnxruntime refuses that.
  * @throws {InputError} when it does not fit in memory, or an image can't be read
  */
-export async function loadImages(dataset: ImageDataset, recipe: Preprocessing, inputShape: readonly number[], indices: readonly number[], { signal, progress }: LoadOptions = {}): Promise<Float32Array<SharedArrayBuffer>> {
+export async function loadImages(dataset: ImageDataset, recipe: Preprocessing, inputShape: readonly number[], indices: readonly number[], { signal, progress }: LoadOptions = {}): Promise<Float32Array<ArrayBuffer>> {
   const { channels, height, width } = inputSizeOf(inputShape, recipe.layout);
   const size = channels * height * width;
-  let out: Float32Array<SharedArrayBuffer>;
+  let out: Float32Array<ArrayBuffer>;
   try {
-    out = new Float32Array(new SharedArrayBuffer(indices.length * size * 4));
+    out = new Float32Array(indices.length * size);
   } catch (error) {
     throw new InputError(`${formatCount(indices.length)} images of ${channels} x ${height} x ${width} do not fit in memory (${((indices.length * size * 4) / 2 ** 30).toFixed(1)} GB). Use fewer images.`, { cause: error });
   }

@@ -145,12 +145,11 @@ describe('the preprocessing is found', () => {
 describe('loadImages', () => {
   const all = Array.from({ length: 100 }, (_, i) => chw([i, i + 1], 1, 1, 2));
   const recipe = checkPreprocessing({ scale: 1 });
-  it('prepares the asked images in their order, in shared memory', async () => {
+  it('prepares the asked images in their order', async () => {
     const fractions: number[] = [];
     const order = [99, 0, ...Array.from({ length: 60 }, (_, i) => i + 3)];
     const loaded = await loadImages(inMemory(all), recipe, [1, 1, 1, 2], order, { progress: (fraction) => fractions.push(fraction) });
     expect([...loaded]).toEqual(order.flatMap((i) => [i, i + 1]));
-    expect(loaded.buffer).toBeInstanceOf(SharedArrayBuffer);
     expect(fractions.at(-1)).toBe(1);
   });
   it('stops when cancelled', async () => {
