@@ -1,4 +1,5 @@
 import type { NodeProto } from 'onnx-buf';
+import type { Structure } from './analysis.ts';
 
 /** One axis of one constant tensor (an initializer, or a Constant node's output) that belongs to a pruning group. */
 export interface AxisUse {
@@ -53,6 +54,8 @@ export interface Analysis {
   readonly layers: readonly Layer[];
   readonly macs: number;
   readonly params: number;
+  /** The relations behind the groups, for surgery and cost counting. */
+  readonly structure: Structure;
 }
 
 /** Kept units of each pruned group, sorted; groups that are absent keep everything. */
