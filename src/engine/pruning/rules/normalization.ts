@@ -34,6 +34,8 @@ export const normalization: Readonly<Record<string, Rule>> = {
     relate: (n) => {
       sameShape(n);
       perChannel(n, [1, 2, 3, 4]);
+      const rank = n.inputShape(0).length; // in training mode the statistics are the input's own
+      if (n.int('training_mode', 0) !== 0) for (let k = 0; k < rank; k++) if (k !== 1) n.axes.freeze(n.inAxis(0, k), 'BatchNormalization over the axis');
       for (let o = 1; o < n.node.output.length; o++) if (n.output(o) !== '') n.axes.alias(n.outAxis(0, o), n.outAxis(1));
     },
   },
