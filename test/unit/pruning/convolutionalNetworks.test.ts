@@ -178,6 +178,19 @@ describe('pruning of convolutional networks', () => {
     await expectExactPruning(model, one, [1, 2, 3, 4, 5, 6]);
   });
 
+  it('prunes weights that the graph standardises, by computing them once', async () => {
+    const net = new Network(), x = net.input('x', image);
+    const standardised = (y: string, from: number, to: number): string => {
+      const w = net.weight([to, from, 3, 3]), centred = net.op('Sub', [w, net.op('ReduceMean', [w], { axes: [1, 2, 3], keepdims: 1 })]);
+      const variance = net.op('ReduceMean', [net.op('Mul', [centred, centred])], { axes: [1, 2, 3], keepdims: 1 });
+      return net.op('Conv', [y, net.op('Div', [centred, net.op('Sqrt', [net.op('Add', [variance, net.weight([], { scale: 0, mean: 1e-5 })])])])], { pads: [1, 1, 1, 1] });
+    };
+    classifier(net, net.op('Relu', [standardised(net.op('Relu', [standardised(x, 3, 8)]), 8, 12)]), 12);
+    const { analysis, pruned } = await expectExactPruning(net.model(), one);
+    expect(analysis.groups.map(({ channels }) => channels)).toEqual([8, 12]);
+    expect(pruned.graph.node.some(({ opType }) => opType === 'ReduceMean')).toBe(false);
+  });
+
   it('halves every width of a plain chain, weights included', async () => {
     const net = new Network(), x = net.input('x', image);
     const w = net.weight([8, 3, 3, 3], { name: 'first' });

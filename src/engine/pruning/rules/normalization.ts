@@ -1,5 +1,5 @@
 /** Normalisations: over the batch or each channel alone they pass a channel through; over an axis they mix it, which freezes it. */
-import { setAttribute } from '../../onnx/attributes.ts';
+import { intAttribute, setAttribute } from '../../onnx/attributes.ts';
 import type { NodeAxes } from '../nodeAxes.ts';
 import type { Rule } from '../rule.ts';
 
@@ -30,7 +30,7 @@ function group(n: NodeAxes): void {
 
 export const normalization: Readonly<Record<string, Rule>> = {
   BatchNormalization: {
-    zeros: [1, 2],
+    zeros: (node) => (intAttribute(node, 'training_mode', 0) !== 0 ? [0, 2] : [1, 2]), // zeros have zero mean: only the bias is left of them
     relate: (n) => {
       sameShape(n);
       perChannel(n, [1, 2, 3, 4]);
