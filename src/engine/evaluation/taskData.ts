@@ -4,10 +4,10 @@ import { findPreprocessing } from '../data/findPreprocessing.ts';
 import { loadImages } from '../data/loadImages.ts';
 import { type Preprocessing, parsePreprocessing } from '../data/preprocessing.ts';
 import { describePreprocessing } from '../data/recipes.ts';
-import { evenSubset, stratifiedSubset } from '../data/subset.ts';
+import { evenSubset, seededRandom, stratifiedSubset } from '../data/subset.ts';
 import { InputError } from '../errors.ts';
 import { GraphView } from '../onnx/graphView.ts';
-import { Session, floats } from '../runtime/session.ts';
+import { Session, type Tensor, floats } from '../runtime/session.ts';
 import type { JudgeImages } from './judge.ts';
 
 type Model = ModelProto & { graph: GraphProto };
@@ -69,15 +69,25 @@ function confidenceAt(data: Float32Array, from: number, classes: number, stride:
 /**
  * Reads images for a model into memory.
  * @param count at most so many: with labels every class in its proportion, otherwise evenly spread
+ * @returns images in a seeded random order, so that the first few of them are a fair sample as well
  */
 export async function loadTaskData(dataset: Dataset, preparation: Preparation, count: number, options: OpenOptions): Promise<TaskData> {
-  const chosen = dataset.labels ? stratifiedSubset(dataset.labels, count, options.seed) : evenSubset(dataset.count, count);
+  const chosen = shuffled(dataset.labels ? stratifiedSubset(dataset.labels, count, options.seed) : evenSubset(dataset.count, count), options.seed);
   const { inputDims, recipe } = preparation;
   const values = dataset.kind === 'images'
     ? await loadImages(dataset, recipe!, inputDims, chosen, options.signal ? { signal: options.signal } : {})
     : await loadTensors(dataset, chosen);
   const images: JudgeImages = { values, imageDims: inputDims.slice(1), count: chosen.length, ...(dataset.labels ? { labels: Int32Array.from(chosen, (i) => dataset.labels![i]!) } : {}) };
   return { images, description: dataset.description, total: dataset.count, ...(dataset.classNames ? { classNames: dataset.classNames } : {}) };
+}
+
+function shuffled(indices: readonly number[], seed: number): number[] {
+  const out = [...indices], random = seededRandom(seed);
+  for (let i = out.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    [out[i], out[j]] = [out[j]!, out[i]!];
+  }
+  return out;
 }
 
 async function loadTensors(dataset: Exclude<Dataset, ImageDataset>, chosen: readonly number[]): Promise<Float32Array> {
@@ -104,4 +114,10 @@ export async function taskInputDims(model: Model, dataset: Dataset): Promise<rea
   return dims[3] !== undefined && dims[3] <= 4 && dims[1] === undefined
     ? [1, dims[1] ?? first.height, dims[2] ?? first.width, dims[3]]
     : [1, dims[1] ?? 3, dims[2] ?? first.height, dims[3] ?? first.width];
+}
+
+/** Images as chunks that are fed to a network one after the other; what does not fill a last chunk is left out. */
+export function chunked(images: JudgeImages, input: string, count: number, chunk: number): Record<string, Tensor[]> {
+  const size = images.values.length / images.count, chunks = Math.max(1, Math.floor(Math.min(count, images.count) / chunk)), each = Math.min(chunk, images.count);
+  return { [input]: Array.from({ length: chunks }, (_, i) => floats(images.values.subarray(i * each * size, (i + 1) * each * size), [each, ...images.imageDims])) };
 }
