@@ -8,23 +8,16 @@ import { findShapes } from '../runtime/shapes.ts';
 import { Atoms } from './atoms.ts';
 import { costs, layerMacs } from './costs.ts';
 import { Axes, type AxisId } from './axes.ts';
-import { type AtomUnits, makeGroups } from './grouping.ts';
+import { makeGroups } from './grouping.ts';
 import { NodeAxes, type GraphFacts } from './nodeAxes.ts';
 import { Positions } from './positions.ts';
 import { ruleOf } from './rules/registry.ts';
+import type { Structure } from './structure.ts';
 import type { Analysis, Layer } from './types.ts';
+import { unshare } from './unshare.ts';
 import { Zeroing } from './zeroing.ts';
 
 type Model = ModelProto & { graph: GraphProto };
-
-/** What surgery and cost counting need beside the groups: the relations themselves. */
-export interface Structure {
-  readonly facts: GraphFacts;
-  readonly atoms: Atoms;
-  readonly atomUnits: ReadonlyMap<number, AtomUnits>;
-  /** Parameters that never change: weights inside subgraphs. */
-  readonly fixedParams: number;
-}
 
 const quantised = /^(QuantizeLinear|DequantizeLinear|DynamicQuantizeLinear|QLinear\w+|\w+Integer|QGemm|QAttention|QEmbed\w+)$/;
 
@@ -44,9 +37,10 @@ function refuseQuantised(graph: GraphProto): void {
  */
 export async function analyse(model: Model, options: { inputShapes?: Readonly<Record<string, readonly number[]>>; batch?: number } = {}): Promise<Analysis> {
   refuseQuantised(model.graph);
-  const view = new GraphView(model.graph);
-  const { shapes, small } = await findShapes(model, view, { batch: options.batch ?? 1, ...(options.inputShapes ? { given: options.inputShapes } : {}) });
-  const facts: GraphFacts = { view, axes: new Axes(shapes), opset: opsetOf(model), small, layers: [], generators: [] };
+  const { model: own, sources } = unshare(model);
+  const view = new GraphView(own.graph);
+  const { shapes, small } = await findShapes(own, view, { batch: options.batch ?? 1, ...(options.inputShapes ? { given: options.inputShapes } : {}) });
+  const facts: GraphFacts = { view, axes: new Axes(shapes), opset: opsetOf(model), small, sources, layers: [], generators: [] };
   relateAll(facts);
   return assemble(facts);
 }
@@ -74,7 +68,7 @@ function relateAll(facts: GraphFacts): void {
 
 function assemble(facts: GraphFacts): Analysis {
   const { view, axes } = facts;
-  const zeroing = new Zeroing(axes, view);
+  const zeroing = new Zeroing(facts);
   const consumers = new Set<AxisId>(), pureConsumers = new Set<AxisId>();
   const derived = constantDerived(view);
   for (const { operands } of axes.contractions) {

@@ -2,10 +2,9 @@ import type { GraphView } from '../onnx/graphView.ts';
 import type { Atoms } from './atoms.ts';
 import type { Axes, AxisId } from './axes.ts';
 import type { Positions } from './positions.ts';
-import type { AxisUse, Layer, PruningGroup } from './types.ts';
-
-/** For each position of an atom, the group and the unit that it belongs to; -1 where it always stays. */
-export interface AtomUnits { readonly groupOf: Int32Array; readonly unitOf: Int32Array }
+import type { AxisUse, PruningGroup } from './group.ts';
+import type { Layer } from './layer.ts';
+import type { AtomUnits } from './structure.ts';
 
 export interface Grouping {
   readonly groups: PruningGroup[];

@@ -1,5 +1,5 @@
 import type { AxisId } from './axes.ts';
-import type { Structure } from './analysis.ts';
+import type { Structure } from './structure.ts';
 import type { Analysis, KeptUnits } from './types.ts';
 
 /** The positions that one set of kept units leaves of every axis. */

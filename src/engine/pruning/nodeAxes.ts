@@ -1,10 +1,10 @@
 import type { NodeProto, TensorProto } from 'onnx-buf';
 import { hasAttribute, intAttribute, intsAttribute } from '../onnx/attributes.ts';
 import type { GraphView } from '../onnx/graphView.ts';
-import { dimsOf, intsOf, isFloatTensor } from '../onnx/tensor.ts';
+import { dimsOf, floatsOf, intsOf, isFloatTensor } from '../onnx/tensor.ts';
 import type { Tensor } from '../runtime/session.ts';
 import type { Axes, AxisId } from './axes.ts';
-import type { Layer } from './types.ts';
+import type { Layer } from './layer.ts';
 
 /** What is known of a graph while its rules run. */
 export interface GraphFacts {
@@ -13,6 +13,8 @@ export interface GraphFacts {
   readonly opset: number;
   /** Contents of small values, as run. */
   readonly small: ReadonlyMap<string, Tensor>;
+  /** Constants that are copies of a shared one, by name (see unshare). */
+  readonly sources: ReadonlyMap<string, string>;
   /** Layers found so far, in graph order. */
   readonly layers: Omit<Layer, 'macs' | 'params'>[];
   /** Axes whose positions a weight makes out of nothing: output channels. Only what comes from them is worth removing. */
@@ -54,11 +56,10 @@ export class NodeAxes {
     return value && (value.type === 'int64' || value.type === 'int32') ? Array.from(value.data as ArrayLike<number | bigint>, Number) : undefined;
   }
 
-  /** The numbers in a small input of any numeric type but float16. */
-  numbersIn(i: number): number[] | undefined {
-    const value = this.facts.small.get(this.input(i));
-    if (value && (value.type === 'float32' || value.type === 'float64')) return Array.from(value.data as ArrayLike<number>);
-    return this.intsIn(i);
+  /** A constant scalar input. */
+  scalarIn(i: number): number | undefined {
+    const tensor = this.view.constants.get(this.input(i));
+    return tensor && isFloatTensor(tensor) ? floatsOf(tensor)[0] : this.intsIn(i)?.[0];
   }
 
   /** The constant behind an input, through Identity nodes. */

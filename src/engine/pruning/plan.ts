@@ -18,9 +18,9 @@ export type Plan = z.infer<typeof planSchema>;
 
 /** The plan file's content for a set of kept units. `kept` of an axis lists all of its positions that stay, whichever group they belong to. */
 export function planFrom(analysis: Analysis, kept: KeptUnits, model: { readonly path: string; readonly sha256: string }): Plan {
-  const { facts: { axes } } = analysis.structure, positions = new KeptPositions(analysis, kept);
+  const { facts: { axes, sources } } = analysis.structure, positions = new KeptPositions(analysis, kept);
   const axisEntry = ({ initializer, axis, unitOf }: AxisUse): Plan['groups'][number]['producers'][number] =>
-    ({ initializer, axis, kept: Array.from(positions.of(axes.axis(initializer, axis)) ?? unitOf.keys()) });
+    ({ initializer: sources.get(initializer) ?? initializer, axis, kept: Array.from(positions.of(axes.axis(initializer, axis)) ?? unitOf.keys()) });
   return {
     format: 'auto-compress/plan@1',
     model: { path: model.path, sha256: model.sha256 },

@@ -1,21 +1,22 @@
 import { type GraphProto, type ModelProto, type NodeProto, type TensorProto, NodeProtoSchema, TensorProto_DataType as DataType } from 'onnx-buf';
 import { clone } from '@bufbuild/protobuf';
-import { makeNode, setAttribute } from '../onnx/attributes.ts';
+import { makeNode, setAttribute, tensorAttribute } from '../onnx/attributes.ts';
 import { gatherAxis, int64Tensor, intsOf } from '../onnx/tensor.ts';
 import type { AxisId } from './axes.ts';
 import { KeptPositions } from './keptPositions.ts';
 import { NodeAxes } from './nodeAxes.ts';
 import type { NodeEdit } from './rule.ts';
 import { ruleOf } from './rules/registry.ts';
-import type { Structure } from './analysis.ts';
+import type { Structure } from './structure.ts';
 import type { Analysis, KeptUnits } from './types.ts';
+import { copyOf, unshare } from './unshare.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
 /** What can change at all, found once an analysis. */
 interface Sites {
   /** Constants with an axis that units lie on, and those axes. */
-  readonly constants: readonly { readonly name: string; readonly tensor: TensorProto; readonly axes: readonly AxisId[] }[];
+  readonly constants: readonly { readonly name: string; readonly axes: readonly AxisId[] }[];
   /** Nodes whose rule rewrites them, and the axes whose pruning makes it do so. */
   readonly nodes: readonly { readonly node: NodeProto; readonly axes: readonly AxisId[] }[];
   readonly prunable: (axis: AxisId) => boolean;
@@ -27,7 +28,7 @@ function findSites(structure: Structure): Sites {
   if (known) return known;
   const { facts: { view, axes }, atoms, atomUnits } = structure;
   const prunable = (axis: AxisId): boolean => atoms.of(axis).some((atom) => atomUnits.has(atom));
-  const constants = [...view.constants].map(([name, tensor]) => ({ name, tensor, axes: axes.axesOf(name) })).filter((site) => site.axes.some(prunable));
+  const constants = [...view.constants.keys()].map((name) => ({ name, axes: axes.axesOf(name) })).filter((site) => site.axes.some(prunable));
   const nodes = view.nodes.filter((node) => ruleOf(node).rewrite).map((node) => ({
     node, axes: [...node.input, ...node.output].filter((value) => value !== '').flatMap((value) => axes.axesOf(value)).filter(prunable),
   })).filter((site) => site.axes.length > 0);
@@ -35,9 +36,6 @@ function findSites(structure: Structure): Sites {
   sitesOf.set(structure, sites);
   return sites;
 }
-
-/** A shallow copy of a message; absent fields stay on its prototype (proto2 presence). */
-const copyOf = <T extends object>(message: T, changes: Partial<T>): T => Object.assign(Object.create(Object.getPrototypeOf(message) as object) as T, message, changes);
 
 /** Rows of a tensor along several axes at once. */
 function gatherAxes(tensor: TensorProto, kept: readonly (Int32Array | undefined)[]): TensorProto {
@@ -115,34 +113,37 @@ class Edit implements NodeEdit {
  * corrected. Values and nodes keep their names; what does not change is shared with the input, which is never changed.
  * @throws {RangeError} for an unknown group or unit, or an empty selection
  */
-export function applyPlan(model: Model, analysis: Analysis, kept: KeptUnits): Model {
+export function applyPlan(original: Model, analysis: Analysis, kept: KeptUnits): Model {
   const { structure } = analysis, { facts } = structure, sites = findSites(structure);
+  const { graph } = unshare(original).model;
   const positions = new KeptPositions(analysis, kept);
-  const gathered = new Map<string, TensorProto>();
-  for (const { name, tensor, axes } of sites.constants) {
+  const touched = new Map<string, (Int32Array | undefined)[]>();
+  for (const { name, axes } of sites.constants) {
     const rows = axes.map((axis) => positions.of(axis));
-    if (rows.some((own) => own !== undefined)) gathered.set(name, gatherAxes(tensor, rows));
+    if (rows.some((own) => own !== undefined)) touched.set(name, rows);
   }
-  const added: TensorProto[] = [], changes = new Map<NodeProto, readonly NodeProto[]>();
+  const gather = (tensor: TensorProto, rows: readonly (Int32Array | undefined)[] | undefined): TensorProto => (rows ? gatherAxes(tensor, rows) : tensor);
+  const added: TensorProto[] = [], changes = new Map<string, readonly NodeProto[]>();
+  const keyOf = (node: NodeProto): string => node.output.find((name) => name !== '') ?? '';
   for (const { node, axes } of sites.nodes) {
     if (!axes.some((axis) => positions.of(axis) !== undefined)) continue;
     const n = new NodeAxes(node, facts), edit = new Edit(n, positions, added);
     ruleOf(node).rewrite!(n, edit);
-    if (edit.changed) changes.set(node, edit.changed);
-    for (const dropped of edit.dropped) changes.set(dropped, []);
+    if (edit.changed) changes.set(keyOf(node), edit.changed);
+    for (const dropped of edit.dropped) changes.set(keyOf(dropped), []);
   }
-  const node = model.graph.node.flatMap((original): readonly NodeProto[] => {
-    const changed = changes.get(original);
+  const node = graph.node.flatMap((current): readonly NodeProto[] => {
+    const changed = changes.get(keyOf(current));
     if (changed) return changed;
-    const tensor = original.opType === 'Constant' ? gathered.get(original.output[0]!) : undefined;
-    if (!tensor) return [original];
-    const copy = clone(NodeProtoSchema, original);
-    setAttribute(copy, 'value', tensor);
+    const rows = current.opType === 'Constant' ? touched.get(current.output[0]!) : undefined;
+    if (!rows) return [current];
+    const copy = clone(NodeProtoSchema, current);
+    setAttribute(copy, 'value', gatherAxes(tensorAttribute(copy, 'value')!, rows));
     return [copy];
   });
-  const initializer = [...model.graph.initializer.map((tensor) => gathered.get(tensor.name) ?? tensor), ...added];
-  const valueInfo = model.graph.valueInfo.filter(({ name }) => !facts.axes.shapeOf(name) || !facts.axes.axesOf(name).some((axis) => positions.of(axis) !== undefined));
-  return copyOf(model, { graph: copyOf(model.graph, { ...withoutUnread(model.graph, node, initializer), valueInfo }) });
+  const initializer = [...graph.initializer.map((tensor) => gather(tensor, touched.get(tensor.name))), ...added];
+  const valueInfo = graph.valueInfo.filter(({ name }) => !facts.axes.shapeOf(name) || !facts.axes.axesOf(name).some((axis) => positions.of(axis) !== undefined));
+  return copyOf(original, { graph: copyOf(graph, { ...withoutUnread(graph, node, initializer), valueInfo }) });
 }
 
 /** Leaves out constants that were read before and that no node reads any more. */

@@ -1,5 +1,7 @@
 import type { GraphView } from '../onnx/graphView.ts';
+import { rawBytes } from '../onnx/tensor.ts';
 import type { Axes, AxisId } from './axes.ts';
+import type { GraphFacts } from './nodeAxes.ts';
 import { ruleOf } from './rules/registry.ts';
 
 const depthLimit = 2000;
@@ -13,7 +15,14 @@ export class Zeroing {
   private readonly view: GraphView;
   private readonly found = new Map<AxisId, readonly AxisId[] | undefined>();
 
-  constructor(axes: Axes, view: GraphView) { this.axes = axes; this.view = view; }
+  /** Constants that several layers share: zeroing them for one would change the others. */
+  private readonly shared: ReadonlySet<string>;
+
+  constructor({ axes, view, sources }: GraphFacts) {
+    this.axes = axes;
+    this.view = view;
+    this.shared = new Set([...sources.keys(), ...sources.values()]);
+  }
 
   /** @returns axes of constants; undefined where no zeroing makes the value zero */
   constantsFor(axis: AxisId, depth = 0): readonly AxisId[] | undefined {
@@ -26,7 +35,9 @@ export class Zeroing {
 
   private search(axis: AxisId, depth: number): readonly AxisId[] | undefined {
     const { value } = this.axes.ownerOf(axis);
-    if (this.view.constants.has(value)) return [axis];
+    const constant = this.view.constants.get(value);
+    if (constant && this.shared.has(value)) return rawBytes(constant).every((byte) => byte === 0) ? [] : undefined;
+    if (constant) return [axis];
     const node = this.view.producers.get(value);
     const zeros = node && ruleOf(node).zeros;
     if (!node || !zeros) return undefined;
@@ -52,7 +63,7 @@ export class Zeroing {
         for (const constant of result) all.add(constant);
       }
     }
-    return all.size > 0 ? [...all] : undefined;
+    return [...all];
   }
 
   private isConstant(axis: AxisId): boolean { return this.view.constants.has(this.axes.ownerOf(axis).value); }

@@ -23,8 +23,8 @@ export const elementwise: Readonly<Record<string, Rule>> = {
     ...first([0]),
     relate: (n) => { // a range without 0 turns zeros into something else: such a Clip is no way for zeros
       n.broadcast(0);
-      const low = n.has(1) ? n.numbersIn(1)?.[0] : undefined, high = n.has(2) ? n.numbersIn(2)?.[0] : undefined;
-      if ((low ?? 0) > 0 || (high ?? 0) < 0) for (const axis of n.axes.axesOf(n.output())) n.axes.links.delete(axis);
+      const low = n.has(1) ? n.scalarIn(1) ?? 1 : 0, high = n.has(2) ? n.scalarIn(2) ?? -1 : 0;
+      if (low > 0 || high < 0) for (const axis of n.axes.axesOf(n.output())) n.axes.links.delete(axis);
     },
   },
 };

@@ -8,12 +8,13 @@ import { linear } from './linear.ts';
 import { movement } from './movement.ts';
 import { normalization } from './normalization.ts';
 import { pooling, reduction } from './reduction.ts';
+import { recurrentRules } from './recurrent.ts';
 import { reshape } from './reshape.ts';
 import { shape } from './shape.ts';
 
 /** Rules of the ONNX operator set, by operator type. */
 const rules: ReadonlyMap<string, Rule> = new Map(Object.entries({
-  ...elementwise, ...convolution, ...linear, ...movement, ...normalization, ...pooling, ...reduction, ...reshape, ...shape,
+  ...elementwise, ...convolution, ...linear, ...movement, ...normalization, ...pooling, ...reduction, ...recurrentRules, ...reshape, ...shape,
 }));
 /** Operators of com.microsoft that mean the same as the ones of the same name. */
 const microsoft = new Set(['Gelu', 'FastGelu', 'QuickGelu']);
