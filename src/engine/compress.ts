@@ -1,16 +1,16 @@
 import { resolve } from 'node:path';
-import { CancelledError, UserError } from './errors.ts';
+import { CancelledError, InputError, UserError } from './errors.ts';
 import { calibrate } from './flow/calibrate.ts';
 import { defaultOut, modelEvent, openNetwork } from './flow/network.ts';
 import { rebuild } from './flow/rebuild.ts';
 import { makeReport } from './flow/report.ts';
-import { Search } from './flow/search.ts';
+import { type JournalEntry, Search } from './flow/search.ts';
 import { openTask } from './flow/task.ts';
 import { saveModel } from './onnx/modelFile.ts';
 import type { CompressOptions, Report, RunEvent } from './protocol.ts';
 import { planFrom } from './pruning/plan.ts';
 import { CandidateJudge } from './rl/candidateJudge.ts';
-import { type RunFolder, createRunFolder, openRunFolder } from './run/runFolder.ts';
+import { type RunFolder, createRunFolder, openRunFolder, readRunFolder } from './run/runFolder.ts';
 import { StageClock } from './run/stageClock.ts';
 import { setMatrixThreads } from './runtime/matrix.ts';
 
@@ -28,6 +28,24 @@ export async function compress(options: CompressOptions, context: RunContext): P
 /** Goes on with an interrupted run, to the result that it would have had. */
 export async function resume(runDir: string, context: RunContext): Promise<Report> {
   return carryOut(await openRunFolder(runDir), context);
+}
+
+/**
+ * Makes the model of one candidate of a run, which may be finished, stopped or going on, and writes it.
+ * @param episode of the agent, from 1
+ */
+export async function exportCandidate(runDir: string, episode: number, out: string, { emit, signal }: RunContext): Promise<void> {
+  const { options, entries } = await readRunFolder(runDir);
+  const entry = (entries as JournalEntry[]).find(({ policy, episode: at }) => policy === 'agent' && at === episode);
+  if (!entry) throw new InputError(`The run ${runDir} has no episode ${episode}.`);
+  setMatrixThreads(options.threads);
+  const clock = new StageClock(emit), network = await openNetwork(options.model);
+  clock.start('data');
+  const task = await openTask(network, options, signal);
+  clock.start('calibrate');
+  const { space, thorough } = await calibrate(network, task, options, signal, (fraction) => { clock.progress(fraction); });
+  clock.start('rebuild');
+  await saveModel(await new CandidateJudge(network.proto, space, task.judge).make(entry.counts, await thorough()), resolve(out));
 }
 
 async function carryOut(run: RunFolder, context: RunContext): Promise<Report> {

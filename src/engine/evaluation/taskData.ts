@@ -4,8 +4,9 @@ import { findPreprocessing } from '../data/findPreprocessing.ts';
 import { loadImages } from '../data/loadImages.ts';
 import { type Preprocessing, parsePreprocessing } from '../data/preprocessing.ts';
 import { describePreprocessing } from '../data/recipes.ts';
-import { evenSubset, seededRandom, stratifiedSubset } from '../data/subset.ts';
+import { evenSubset, stratifiedSubset } from '../data/subset.ts';
 import { InputError } from '../errors.ts';
+import { Random } from '../numerics/random.ts';
 import { GraphView } from '../onnx/graphView.ts';
 import { Session, type Tensor, floats } from '../runtime/session.ts';
 import type { JudgeImages } from './judge.ts';
@@ -72,22 +73,13 @@ function confidenceAt(data: Float32Array, from: number, classes: number, stride:
  * @returns images in a seeded random order, so that the first few of them are a fair sample as well
  */
 export async function loadTaskData(dataset: Dataset, preparation: Preparation, count: number, options: OpenOptions): Promise<TaskData> {
-  const chosen = shuffled(dataset.labels ? stratifiedSubset(dataset.labels, count, options.seed) : evenSubset(dataset.count, count), options.seed);
+  const chosen = new Random(options.seed).shuffle(dataset.labels ? stratifiedSubset(dataset.labels, count, options.seed) : evenSubset(dataset.count, count));
   const { inputDims, recipe } = preparation;
   const values = dataset.kind === 'images'
     ? await loadImages(dataset, recipe!, inputDims, chosen, options.signal ? { signal: options.signal } : {})
     : await loadTensors(dataset, chosen);
   const images: JudgeImages = { values, imageDims: inputDims.slice(1), count: chosen.length, ...(dataset.labels ? { labels: Int32Array.from(chosen, (i) => dataset.labels![i]!) } : {}) };
   return { images, description: dataset.description, total: dataset.count, ...(dataset.classNames ? { classNames: dataset.classNames } : {}) };
-}
-
-function shuffled(indices: readonly number[], seed: number): number[] {
-  const out = [...indices], random = seededRandom(seed);
-  for (let i = out.length - 1; i > 0; i--) {
-    const j = Math.floor(random() * (i + 1));
-    [out[i], out[j]] = [out[j]!, out[i]!];
-  }
-  return out;
 }
 
 async function loadTensors(dataset: Exclude<Dataset, ImageDataset>, chosen: readonly number[]): Promise<Float32Array> {

@@ -74,6 +74,6 @@ export async function makeReport({ network, task, out, winner, accuracies, agent
 const percent = (fraction: number): string => `${(100 * fraction).toFixed(2)}%`;
 
 function versions(): Record<string, string> {
-  const own = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
+  const own = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
   return { 'auto-compress': own.version, node: process.versions.node };
 }

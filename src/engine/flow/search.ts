@@ -13,7 +13,8 @@ import type { Task } from './task.ts';
 /** One choice that was judged, by whom. */
 export interface Judged { readonly policy: string; readonly counts: Counts; readonly candidate: Candidate }
 
-interface JournalEntry { readonly policy: string; readonly episode: number; readonly counts: Counts; readonly accuracy: number }
+/** One line of the journal. */
+export interface JournalEntry { readonly policy: string; readonly episode: number; readonly counts: Counts; readonly accuracy: number }
 
 /** Images on which a candidate is scored. */
 const scoredImages = 1000;
