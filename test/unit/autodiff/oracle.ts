@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import * as tf from '@tensorflow/tfjs';
 import { AttributeProtoSchema, type GraphProto, type ModelProto, NodeProtoSchema, type TensorProto, TensorProtoSchema } from 'onnx-buf';
 import { expect } from 'vitest';
 import { differentiate, gradientName } from '../../../src/engine/autodiff/differentiate.ts';
@@ -110,4 +111,12 @@ export function expectClose(actual: Values, reference: Values, tolerance = 1e-4)
     const worst = expected.reduce((largest, value, i) => { const error = Math.abs(value - ours[i]!); return error > largest || Number.isNaN(error) ? error : largest; }, 0);
     expect(worst / scale, `relative error of the gradient by ${name}`).toBeLessThan(tolerance);
   }
+}
+
+/** Gradients by TensorFlow.js (cpu backend) of the same weighted sum of `f`. @param f the operator, in ONNX's layout */
+export async function tfGradients({ inputs, values, seed, outputDims }: Case, f: (...tensors: tf.Tensor[]) => tf.Tensor, wrt = Object.keys(inputs)): Promise<Values> {
+  await tf.setBackend('cpu');
+  const names = Object.keys(inputs);
+  const gradients = tf.grads((...tensors: tf.Tensor[]) => f(...tensors).mul(tf.tensor(seed, [...outputDims])).sum())(names.map((name) => tf.tensor(values[name]!, [...inputs[name]!.dims])));
+  return Object.fromEntries(names.map((name, i) => [name, gradients[i]!.dataSync() as Float32Array] as const).filter(([name]) => wrt.includes(name)));
 }
