@@ -1,14 +1,14 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EngineClient } from '../../src/engine/client.ts';
 import { CancelledError, InputError, UserError } from '../../src/engine/errors.ts';
 import { makeNode } from '../../src/engine/onnx/attributes.ts';
 import { buildModel, valueInfo } from '../../src/engine/onnx/buildModel.ts';
 import { saveModel } from '../../src/engine/onnx/modelFile.ts';
+import { bundle } from '../support/bundle.ts';
 
-let folder: string, client: EngineClient, slowModel: string;
+let folder: string, worker: string, remove: () => Promise<void>, client: EngineClient, slowModel: string;
 
 /** A model that takes about a second a run: products of square matrices of ones. */
 async function writeSlowModel(path: string): Promise<void> {
@@ -19,15 +19,14 @@ async function writeSlowModel(path: string): Promise<void> {
 }
 
 beforeAll(async () => {
-  folder = await mkdtemp(join('node_modules', '.worker-test-')); // packages resolve from here
-  await build({ entryPoints: ['src/engine/worker.ts'], outfile: join(folder, 'worker.mjs'), bundle: true, platform: 'node', format: 'esm', packages: 'external', logLevel: 'error' });
+  ({ program: worker, folder, remove } = await bundle('src/engine/worker.ts'));
   slowModel = resolve(folder, 'slow.onnx');
   await writeSlowModel(slowModel);
-  client = new EngineClient(join(folder, 'worker.mjs'));
+  client = new EngineClient(worker);
 });
 afterAll(async () => {
   client.dispose();
-  await rm(folder, { recursive: true, force: true });
+  await remove();
 });
 
 /** Waits for the process of a call to exist. */
@@ -107,7 +106,7 @@ describe('the engine\'s client', () => {
   });
 
   it('cancels open calls when it is disposed, and leaves no process', async () => {
-    const other = new EngineClient(join(folder, 'worker.mjs'));
+    const other = new EngineClient(worker);
     const call = other.benchmark(slowModel, undefined).then(() => undefined, (error: unknown) => error);
     const [pid] = other.processIds;
     other.dispose();
@@ -120,7 +119,7 @@ describe('the engine\'s client', () => {
     const { execFile } = await import('node:child_process');
     const { promisify } = await import('node:util');
     const parent = join(folder, 'parent.mjs');
-    await writeFile(parent, `import { fork } from 'node:child_process'; const child = fork(${JSON.stringify(resolve(folder, 'worker.mjs'))}, { stdio: 'ignore' }); child.send({ type: 'inspect', call: 1, model: ${JSON.stringify(slowModel)} }, () => { console.log(child.pid); process.kill(process.pid, 'SIGKILL'); });`);
+    await writeFile(parent, `import { fork } from 'node:child_process'; const child = fork(${JSON.stringify(worker)}, { stdio: 'ignore' }); child.send({ type: 'inspect', call: 1, model: ${JSON.stringify(slowModel)} }, () => { console.log(child.pid); process.kill(process.pid, 'SIGKILL'); });`);
     const output = await promisify(execFile)(process.execPath, [parent]).catch((error: { stdout: string }) => error);
     await gone(Number(output.stdout));
   });
