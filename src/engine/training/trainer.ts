@@ -1,4 +1,5 @@
 import type { GraphProto, ModelProto, ValueInfoProto } from 'onnx-buf';
+import { depthwiseAsProducts, smallAsProducts } from '../autodiff/convolve.ts';
 import { appendGradients, shapesOf } from '../autodiff/differentiate.ts';
 import { adamStep, appendAdam, appendNesterov } from '../autodiff/optimizers.ts';
 import { InputError, UnsupportedModelError } from '../errors.ts';
@@ -140,8 +141,10 @@ async function stepGraph(model: Model, parameters: readonly Parameter[], setup: 
   parameters.forEach(({ name, dims }, i) => { build.nodes.push(makeNode('Reshape', [pieces[i]!, build.ints(dims)], [name], {}, build.fresh(`unpack ${name}`))); });
   build.nodes.push(...forward);
 
+  depthwiseAsProducts(build, (value) => shapes.shapes.get(value));
   const { loss, metrics = {} } = setup.loss(build, shapes);
   const gradients = appendGradients(build, { loss, wrt: parameters.map(({ name }) => name), shapes: await shapesOf(build) });
+  smallAsProducts(build, (value) => shapes.shapes.get(value));
   const [rate, plainRate, epsilon] = build.split(build.input(trainingName('rates'), [3]), 0, [1, 1, 1]) as [string, string, string];
   const gradient = build.concat(gradients.map((value, i) => build.reshape(value, [parameters[i]!.length])), 0);
 
