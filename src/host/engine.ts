@@ -1,0 +1,20 @@
+/** What the extension needs of the engine; `EngineClient` (a forked worker process) provides it. */
+import type { BenchmarkResult, CompressRequest, DataPreview, Inspection, Report, RunEvent } from '../engine/protocol.ts';
+
+export interface CallOptions {
+  /** Called for every event, in order, before the answer. */
+  readonly onEvent?: (event: RunEvent) => void;
+  /** Asks the worker to stop; the call then rejects with CancelledError. */
+  readonly signal?: AbortSignal;
+}
+
+export interface Engine {
+  inspect(model: string, options?: CallOptions): Promise<Inspection>;
+  previewData(model: string, data: string, preprocess?: string, options?: CallOptions): Promise<DataPreview>;
+  compress(request: CompressRequest, options?: CallOptions): Promise<Report>;
+  resume(runDir: string, options?: CallOptions): Promise<Report>;
+  /** Writes the model of one candidate. */
+  exportPoint(runDir: string, episode: number, out: string, options?: CallOptions): Promise<void>;
+  benchmark(model: string, against: string | undefined, options?: CallOptions): Promise<BenchmarkResult>;
+  dispose(): void;
+}
