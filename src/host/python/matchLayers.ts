@@ -70,16 +70,16 @@ function definitionsIn<L extends ExportedLayer>(classes: ReadonlyMap<string, Mod
 }
 
 /** Every definition that the path may mean. */
-function resolve(classes: ReadonlyMap<string, ModuleClass>, module: Module, path: readonly string[]): readonly Leaf[] {
+function resolve(classes: ReadonlyMap<string, ModuleClass>, found: Module, path: readonly string[]): readonly Leaf[] {
   const [head, ...rest] = path;
-  if (module.kind === 'leaf') return head === undefined ? [module] : [];
+  if (found.kind === 'leaf') return head === undefined ? [found] : [];
   if (head === undefined) return [];
-  switch (module.kind) {
-    case 'children': { const child = module.children.get(head); return child ? resolve(classes, child, rest) : []; }
-    case 'repeat': return /^\d+$/.test(head) ? resolve(classes, module.child, rest) : [];
-    case 'instance': return (classes.get(module.className)?.attributes.get(head) ?? []).flatMap((child) => resolve(classes, child, rest));
+  switch (found.kind) {
+    case 'children': { const child = found.children.get(head); return child ? resolve(classes, child, rest) : []; }
+    case 'repeat': return /^\d+$/.test(head) ? resolve(classes, found.child, rest) : [];
+    case 'instance': return (classes.get(found.className)?.attributes.get(head) ?? []).flatMap((child) => resolve(classes, child, rest));
     case 'unknown': return [];
-    default: module satisfies never; return [];
+    default: found satisfies never; return [];
   }
 }
 

@@ -8,6 +8,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const codeServerVersion = '4.139.1';
+const vsceVersion = '4.1.0';
 const buildPackages = ['g++', 'make', 'python3', 'libkrb5-dev', 'libsecret-1-dev', 'libx11-dev', 'libxkbfile-dev'];
 const browsers = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 
@@ -25,11 +26,12 @@ function aptInstall(names) {
   execFileSync('apt-get', ['install', '-y', '-qq', ...missing], { env, stdio: ['ignore', 'ignore', 'pipe'] });
 }
 
-function npmInstall(folder, name, env) {
+/** Installs one npm package into a folder of the cache; with `scripts` its install scripts run (native modules). */
+function npmInstall(folder, name, env, scripts = true) {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'package.json'), '{"private":true}');
   console.log(`e2e: installing ${name} from npm ...`);
-  execFileSync('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', name], { cwd: folder, env: { ...env, npm_config_ignore_scripts: 'false', npm_config_dangerously_allow_all_scripts: 'true' }, stdio: ['ignore', 'ignore', 'inherit'] });
+  execFileSync('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', name], { cwd: folder, env: { ...env, npm_config_ignore_scripts: String(!scripts), npm_config_dangerously_allow_all_scripts: String(scripts) }, stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
 /** Node 24 as a program and its headers (vsce and code-server want Node 22 or newer). @returns {{node: string, headers: string}} */
@@ -60,6 +62,15 @@ export function ensureWorkbench() {
     });
   }
   return { node, codeServer, chromium };
+}
+
+/** Microsoft's packager, which wants Node 22 or newer. @returns {{node: string, vsce: string}} */
+export function ensureVsce() {
+  const folder = join(cacheFolder(), `vsce-${vsceVersion}`);
+  const vsce = join(folder, 'node_modules/@vscode/vsce/vsce');
+  if (!existsSync(vsce)) npmInstall(folder, `@vscode/vsce@${vsceVersion}`, process.env, false);
+  const node = Number(process.versions.node.split('.')[0]) >= 22 ? process.execPath : ensureNode24().node;
+  return { node, vsce };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) console.log(JSON.stringify(ensureWorkbench(), null, 1));
