@@ -125,9 +125,8 @@ export class CompressWizard {
       (text) => (/^\d+$/.test(text.trim()) && Number(text) <= (isEpisodes ? 100_000 : 1000) ? undefined : vscode.l10n.t('A whole number from 0 to {0}', isEpisodes ? 100_000 : 1000)));
     if (typed === 'cancel') return 'cancel';
     if (typed !== 'back') {
-      const { episodes: _before, ...rest } = this.request;
       const number = Number(typed.value);
-      this.request = isEpisodes ? { ...rest, ...(number > 0 ? { episodes: number } : {}) } : { ...this.request, finetune: number };
+      this.request = { ...this.request, ...(isEpisodes ? { episodes: number > 0 ? number : undefined } : { finetune: number }) };
     }
     return this.confirm();
   }

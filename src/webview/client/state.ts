@@ -81,11 +81,8 @@ export function applyEvent(view: RunView, event: RunEvent): RunView {
   }
 }
 
-function without<K extends keyof RunView>(view: RunView, ...keys: K[]): RunView {
-  const copy: Partial<RunView> = { ...view };
-  for (const key of keys) delete copy[key];
-  return copy as RunView;
-}
+const without = (view: RunView, ...keys: (keyof RunView)[]): RunView =>
+  Object.fromEntries(Object.entries(view).filter(([key]) => !keys.includes(key as keyof RunView))) as unknown as RunView;
 
 // ---------------------------------------------------------------- points of the trade-off
 
