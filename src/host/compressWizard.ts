@@ -86,9 +86,9 @@ export class CompressWizard {
     const preview = this.inspections.previewData(this.model.fsPath, this.request.val, preprocessing(this.model), { signal: abort.signal });
     const items = preview.then((found): readonly Choice<'continue' | 'back'>[] => {
       this.preview = found;
-      return [{ label: vscode.l10n.t('$(check) Use these images'), detail: previewText(found), value: 'continue' }, { label: vscode.l10n.t('$(arrow-left) Choose other images'), value: 'back' }];
+      return [{ label: vscode.l10n.t('$(check) Use these images'), description: foundText(found), detail: preprocessingText(found), value: 'continue' }, { label: vscode.l10n.t('$(arrow-left) Choose other images'), value: 'back' }];
     }, (error: unknown): readonly Choice<'continue' | 'back'>[] => [{ label: vscode.l10n.t("$(error) These images can't be used"), detail: messageOf(error), value: 'back' }]);
-    const picked = await pickStep(this.frame(2), vscode.l10n.t('Reading images and finding the preprocessing...'), items);
+    const picked = await pickStep(this.frame(2), vscode.l10n.t('Are these the images to judge by?'), items, vscode.l10n.t('Reading images and finding the preprocessing...'));
     abort.abort();
     if (picked === 'cancel' || picked === 'back') return picked;
     return picked.value === 'back' ? 'back' : { value: undefined };
@@ -98,7 +98,7 @@ export class CompressWizard {
     const presets = ['macs=0.5', 'macs=0.33', 'macs=0.25', 'latency=0.5', 'size=0.5', 'accuracy-drop=1'];
     const current = `${this.request.target.metric}=${this.request.target.value}`;
     const choices = [...new Set([current, ...presets])].map((text): Choice<string> => ({ label: `$(target) ${targetText(text)}`, description: text, value: text }));
-    const picked = await pickStep(this.frame(3), this.preview ? previewText(this.preview) : vscode.l10n.t('What must be reached'), [...choices, { label: vscode.l10n.t('$(edit) Another target...'), value: '' }]);
+    const picked = await pickStep(this.frame(3), this.preview ? foundText(this.preview) : vscode.l10n.t('What must be reached'), [...choices, { label: vscode.l10n.t('$(edit) Another target...'), value: '' }]);
     if (typeof picked === 'string') return picked;
     const text = picked.value === '' ? await inputStep(this.frame(3), vscode.l10n.t('macs=R, params=R, size=R or latency=R with 0 < R < 1, or accuracy-drop=P in points'), `${defaultTarget(this.model).metric}=${defaultTarget(this.model).value}`, (typed) => this.targetProblem(typed)) : picked;
     if (text === 'back') return this.chooseTarget();
@@ -114,7 +114,7 @@ export class CompressWizard {
   private async confirm(): Promise<StepResult<void>> {
     const { episodes, finetune = 0, target } = this.request;
     const picked = await pickStep<'start' | 'episodes' | 'finetune'>(this.frame(4), vscode.l10n.t('Ready to start'), [
-      { label: vscode.l10n.t('$(play) Start'), detail: vscode.l10n.t('{0}, {1}', targetText(`${target.metric}=${target.value}`), this.preview ? previewText(this.preview) : ''), value: 'start' },
+      { label: vscode.l10n.t('$(play) Start'), detail: [targetText(`${target.metric}=${target.value}`), this.preview && foundText(this.preview)].filter(Boolean).join(', '), value: 'start' },
       { label: vscode.l10n.t('$(settings) Episodes: {0}', episodes ?? vscode.l10n.t('chosen by time')), description: vscode.l10n.t('candidate networks that the agent tries'), value: 'episodes' },
       { label: vscode.l10n.t('$(settings) Fine-tuning: {0}', finetune === 0 ? vscode.l10n.t('none') : vscode.l10n.t('{0} epochs', finetune)), description: vscode.l10n.t('training after the search'), value: 'finetune' },
     ]);
@@ -132,12 +132,12 @@ export class CompressWizard {
   }
 }
 
-/** `5,000 images, 10 classes, preprocessing found: ..., accuracy of the original 92.3%`. */
-export function previewText({ images, classes, labelled, preprocessing: found, accuracy, metric }: DataPreview): string {
-  const count = vscode.l10n.t('{0} images', images.toLocaleString(vscode.env.language));
+/** `5,000 images, 10 classes, accuracy of the original 92.3%`. */
+function foundText({ images, classes, labelled, accuracy, metric }: DataPreview): string {
   const percent = accuracy.toLocaleString(vscode.env.language, { style: 'percent', minimumFractionDigits: 1, maximumFractionDigits: 1 });
   return [
-    count, labelled ? vscode.l10n.t('{0} classes', classes) : vscode.l10n.t('no labels'), vscode.l10n.t('preprocessing found: {0}', found),
+    vscode.l10n.t('{0} images', images.toLocaleString(vscode.env.language)), labelled ? vscode.l10n.t('{0} classes', classes) : vscode.l10n.t('no labels'),
     metric === 'agreement' ? vscode.l10n.t('judged by agreement with the original') : vscode.l10n.t('accuracy of the original {0}', percent),
   ].join(', ');
 }
+const preprocessingText = ({ preprocessing: found }: DataPreview): string => vscode.l10n.t('Preprocessing found: {0}', found);

@@ -5,8 +5,8 @@ export type StepResult<T> = { readonly value: T } | 'back' | 'cancel';
 export interface StepFrame { readonly title: string; readonly step: number; readonly totalSteps: number }
 export interface Choice<T> extends vscode.QuickPickItem { readonly value: T }
 
-/** A list to choose from; items that arrive later may be given as a promise, with something to read meanwhile. */
-export function pickStep<T>(frame: StepFrame, placeholder: string, items: readonly Choice<T>[] | Promise<readonly Choice<T>[]>, activeIndex = 0): Promise<StepResult<T>> {
+/** A list to choose from; items that arrive later are given as a promise, with something to read meanwhile. */
+export function pickStep<T>(frame: StepFrame, placeholder: string, items: readonly Choice<T>[] | Promise<readonly Choice<T>[]>, waiting = placeholder): Promise<StepResult<T>> {
   return new Promise((resolve) => {
     const input = vscode.window.createQuickPick<Choice<T>>();
     Object.assign(input, { ...frame, placeholder, ignoreFocusOut: true, matchOnDescription: true, buttons: frame.step > 1 ? [vscode.QuickInputButtons.Back] : [] });
@@ -15,11 +15,10 @@ export function pickStep<T>(frame: StepFrame, placeholder: string, items: readon
     input.onDidTriggerButton(() => finish('back'));
     input.onDidAccept(() => { const [item] = input.selectedItems; if (item && !input.busy) finish({ value: item.value }); });
     input.onDidHide(() => { input.dispose(); resolve(result); });
-    const fill = (list: readonly Choice<T>[]) => { input.items = list; const active = list[activeIndex]; if (active) input.activeItems = [active]; };
     if (items instanceof Promise) {
-      input.busy = true;
-      void items.then((list) => { input.busy = false; fill(list); }, () => finish('cancel'));
-    } else fill(items);
+      Object.assign(input, { busy: true, placeholder: waiting });
+      void items.then((list) => { Object.assign(input, { busy: false, placeholder, items: list }); }, () => finish('cancel'));
+    } else input.items = items;
     input.show();
   });
 }

@@ -43,6 +43,7 @@ export class Dashboard {
   private readonly progressText = el('p', { id: 'progress-text', class: 'muted' });
   private readonly episodeHost = el('div', { class: 'chart', 'aria-hidden': 'true' });
   private readonly episodeTable = el('table');
+  private readonly episodeDetails = details(t('Episodes as a table'), this.episodeTable);
   private readonly scatterHost = el('div', { class: 'chart', 'aria-hidden': 'true' });
   private readonly pointTable = el('table', { id: 'points' });
   private readonly layersTitle = el('p', { id: 'layers-of', class: 'muted', 'aria-live': 'polite' });
@@ -59,14 +60,15 @@ export class Dashboard {
     root.replaceChildren(
       el('header', {}, el('div', { class: 'heading' }, this.title, this.status), this.target, this.summary, this.problem, this.progress, this.progressText, this.actions),
       el('div', { class: 'cards' },
-        card('episodes-card', t('Accuracy and reward by episode'), this.episodeHost, details(t('Episodes as a table'), this.episodeTable)),
+        card('episodes-card', t('Accuracy and reward by episode'), this.episodeHost, this.episodeDetails),
         card('tradeoff-card', t('Trade-off'), this.axisChooser(), this.scatterHost, details(t('Networks as a table'), this.pointTable, true)),
-        card('layers-card', t('Layers'), this.layersTitle, scrolling(t('Layers'), this.layers)),
         card('figures-card', t('Figures'), this.benchmark, this.stages, this.notes),
+        card('layers-card', t('Layers'), this.layersTitle, scrolling(t('Layers'), this.layers)),
       ),
     );
     this.episodeChart = new EpisodeChart(this.episodeHost);
     this.scatterChart = new ScatterChart(this.scatterHost, (point) => this.choose(point));
+    this.episodeDetails.addEventListener('toggle', this.draw);
     onThemeChange(() => { this.episodeChart.rebuild(); this.scatterChart.rebuild(); });
   }
 
@@ -145,6 +147,7 @@ export class Dashboard {
   private renderEpisodes({ candidates, bestEpisode }: RunView): void {
     if (candidates.length === 0) return;
     this.episodeChart.update(candidates);
+    if (!this.episodeDetails.open) return; // thousands of rows are made only when someone looks
     fillTable(this.episodeTable, t('Every episode'), [{ title: t('Episode'), numeric: true }, { title: t('Accuracy'), numeric: true }, { title: t('MACs'), numeric: true }, { title: t('Reward'), numeric: true }],
       candidates.map(({ episode, accuracy, macs, reward }) => [episode === bestEpisode ? t('{0} (best)', episode) : String(episode), formatPercent(accuracy, 2), formatPercent(macs), formatNumber(reward, 3)]));
   }
@@ -182,6 +185,6 @@ export class Dashboard {
 }
 
 const card = (id: string, title: string, ...children: HTMLElement[]) => el('section', { id, class: 'card', 'aria-labelledby': `${id}-title` }, el('h2', { id: `${id}-title` }, title), ...children);
-const details = (title: string, table: HTMLElement, open = false) => el('details', { open }, el('summary', {}, title), scrolling(title, table));
+const details = (title: string, table: HTMLElement, open = false): HTMLDetailsElement => el('details', { open }, el('summary', {}, title), scrolling(title, table));
 /** A table that scrolls in its own box, reachable by keyboard. */
-const scrolling = (label: string, table: HTMLElement) => el('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': label }, table);
+const scrolling = (label: string, table: HTMLElement) => el('div', { class: 'scroll', tabindex: 0, role: 'group', 'aria-label': label }, table);

@@ -34,7 +34,7 @@ export class ModelView {
         el('h2', { id: 'layers-title' }, t('Layers')),
         el('vscode-textfield', { id: 'search', placeholder: t('Search layers'), label: t('Search layers'), 'aria-label': t('Search layers'), oninput: (event) => this.searchFor((event.target as HTMLInputElement).value) }),
         this.count,
-        el('div', { class: 'scroll tall', tabindex: 0, role: 'region', 'aria-label': t('Layers') },
+        el('div', { class: 'scroll tall', tabindex: 0, role: 'group', 'aria-label': t('Layers') },
           el('table', { id: 'model-layers' }, el('caption', { class: 'hidden-visually' }, t('Layers of the model')), el('thead', {}, el('tr', {}, ...this.headings)), this.body))),
     );
     this.render();

@@ -10,7 +10,7 @@ export interface Programs { readonly node: string; readonly codeServer: string; 
 const settings = {
   'security.workspace.trust.enabled': false, 'workbench.startupEditor': 'none', 'telemetry.telemetryLevel': 'off', 'extensions.autoCheckUpdates': false, 'extensions.autoUpdate': false,
   'extensions.ignoreRecommendations': true, 'update.mode': 'none', 'workbench.enableExperiments': false, 'workbench.tips.enabled': false, 'workbench.secondarySideBar.defaultVisibility': 'hidden',
-  'git.enabled': false, 'chat.disableAIFeatures': true, 'editor.inlayHints.enabled': 'on', 'window.menuBarVisibility': 'compact', 'editor.minimap.enabled': false,
+  'git.enabled': false, 'chat.disableAIFeatures': true, 'editor.inlayHints.enabled': 'on', 'window.menuBarVisibility': 'compact', 'editor.minimap.enabled': false, 'workbench.colorTheme': 'Light Modern',
 };
 
 const freePort = () => new Promise<number>((resolve, reject) => {

@@ -83,6 +83,23 @@ export class Workbench {
     await this.quickItem(text).click();
   }
 
+  /** Types into the open input and confirms. */
+  async type(text: string): Promise<void> {
+    await this.quickInput().locator('input.input').first().fill(text);
+    await this.page.keyboard.press('Enter');
+  }
+
+  /** Opens a file by its path. */
+  async open(path: string): Promise<void> {
+    await until(`${path} in an editor`, async () => {
+      await this.page.keyboard.press('Control+p');
+      await this.quickInput().locator('input.input').first().fill(path, { timeout: 2000 });
+      await this.quickItem(path.split('/').at(-1)!).waitFor({ timeout: 3000 });
+      return true;
+    });
+    await this.page.keyboard.press('Enter');
+  }
+
   /** The webview whose page shows `selector`. */
   webview(selector: string): Promise<Frame> {
     return until(`a webview with ${selector}`, async () => {
@@ -93,12 +110,13 @@ export class Workbench {
 
   async closeNotifications(): Promise<void> { await this.command('Notifications: Clear All Notifications'); }
 
-  async useTheme(name: string): Promise<void> {
+  async useTheme(title: string): Promise<void> {
     await this.command('Preferences: Color Theme');
-    await this.quickInput().locator('input.input').first().fill(name);
-    await this.quickItem(name).waitFor();
+    const input = this.quickInput().getByPlaceholder('Color Theme');
+    await input.waitFor();
+    await input.fill(title);
+    await this.quickItem(title).waitFor();
     await this.page.keyboard.press('Enter');
-    await this.quickInput().waitFor({ state: 'hidden' });
   }
 
   private async explorerReady(): Promise<void> { await this.page.waitForSelector('.explorer-folders-view .monaco-list-row', { timeout: 60_000 }); }
