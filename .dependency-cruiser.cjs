@@ -13,7 +13,7 @@ module.exports = {
     only('runtime', `${E}runtime/`, runtimeLayer),
     only('data', `${E}data/`, `${E}(data|errors|numerics)`),
     only('autodiff', `${E}autodiff/`, `${E}(autodiff|onnx|runtime|errors|numerics)`),
-    only('pruning', `${E}pruning/`, `${E}(pruning|onnx|runtime|errors|numerics)`),
+    only('pruning', `${E}pruning/`, `${E}(pruning|onnx|runtime|errors|numerics|protocol)`),
     only('evaluation', `${E}evaluation/`, `${E}(evaluation|pruning|onnx|runtime|data|errors|numerics)`),
     only('reconstruction', `${E}reconstruction/`, `${E}(reconstruction|pruning|evaluation|onnx|runtime|data|errors|numerics)`),
     only('rl', `${E}rl/`, `${E}(rl|pruning|reconstruction|evaluation|autodiff|onnx|runtime|data|errors|numerics|protocol)`),

@@ -8,7 +8,7 @@ export default tseslint.config(
     rules: {
       '@typescript-eslint/no-non-null-assertion': 'off', // bounds are known in numeric loops; noUncheckedIndexedAccess asks for them everywhere
       '@typescript-eslint/consistent-type-imports': 'error',
-      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^ignored' }],
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
       'max-lines': ['error', { max: 420, skipBlankLines: true, skipComments: true }],
       eqeqeq: 'error', 'no-var': 'error', 'prefer-const': 'error',
     },

@@ -24,7 +24,7 @@ export interface OnnxModel {
 export function decodeModel(bytes: Uint8Array, name: string): ModelProto & { graph: GraphProto } {
   let proto: ModelProto;
   try {
-    proto = fromBinary(ModelProtoSchema, bytes);
+    proto = fromBinary(ModelProtoSchema, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)); // a plain view of what may be a Buffer
   } catch (error) {
     throw new InputError(`${name} is not an ONNX model, or is cut short (${messageOf(error)}).`, { cause: error });
   }

@@ -72,7 +72,7 @@ function typedFieldBytes(tensor: TensorProto, size: number, count: number): Uint
 
 /** Copies bytes to a fresh, aligned buffer when they are not aligned for `size`-byte elements. */
 function aligned(bytes: Uint8Array, size: number): Uint8Array {
-  return bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  return bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes); // Buffer.slice would not copy
 }
 
 /** bfloat16 and float16 bit patterns to float32 (IEEE 754-2008 binary16; bfloat16 is the upper half of a float32). */

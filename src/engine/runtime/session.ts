@@ -64,10 +64,16 @@ export class Session {
     }
   }
 
-  /** Runs the model. @param outputs names wanted; all of them by default @throws {InputError} with onnxruntime's message */
-  async run(feeds: Readonly<Record<string, Tensor>>, outputs: readonly string[] = this.outputNames): Promise<Record<string, Tensor>> {
+  /**
+   * Runs the model.
+   * @param outputs names of the outputs wanted (all by default), or tensors to write them into, by name: no copy is made then, and no
+   * such tensor may share memory with a feed
+   * @throws {InputError} with onnxruntime's message
+   */
+  async run(feeds: Readonly<Record<string, Tensor>>, outputs: readonly string[] | Readonly<Record<string, Tensor>> = this.outputNames): Promise<Record<string, Tensor>> {
+    const fetches = Array.isArray(outputs) ? outputs as string[] : Object.fromEntries(Object.entries(outputs as Record<string, Tensor>).map(([name, tensor]) => [name, toOrt(tensor)]));
     try {
-      const result = await this.session.run(Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toOrt(tensor)])), outputs as string[]);
+      const result = await this.session.run(Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toOrt(tensor)])), fetches);
       return Object.fromEntries(Object.entries(result).map(([name, value]) => [name, fromOrt(value)]));
     } catch (error) {
       throw new InputError(`onnxruntime can't run the model: ${messageOf(error)}`, { cause: error });

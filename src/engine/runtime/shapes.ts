@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { type GraphProto, type ModelProto, type ValueInfoProto, ValueInfoProtoSchema, TensorProto_DataType as DataType } from 'onnx-buf';
 import { InputError, UnsupportedModelError, messageOf } from '../errors.ts';
-import { makeNode } from '../onnx/attributes.ts';
+import { hasAttribute, intAttribute, makeNode, subgraphsOf, tensorAttribute } from '../onnx/attributes.ts';
 import { type GraphView } from '../onnx/graphView.ts';
 import { elementCount } from '../onnx/tensor.ts';
 import { Session, type Tensor, type TypedArray } from './session.ts';
@@ -12,7 +12,7 @@ type Model = ModelProto & { graph: GraphProto };
 export interface ValueShapes {
   /** Shape of each value in the first run; initializers included. Values that are not tensors (sequences, optionals) are absent. */
   readonly shapes: ReadonlyMap<string, readonly number[]>;
-  /** Contents of small values (at most `smallElements` elements), as run: shape arithmetic, indices, scales. */
+  /** Contents of small values of an integer type or bool (at most `smallElements` elements), as run: shape arithmetic and indices. */
   readonly small: ReadonlyMap<string, Tensor>;
   /** The input shapes that were used. */
   readonly inputShapes: Readonly<Record<string, readonly number[]>>;
@@ -21,6 +21,27 @@ export interface ValueShapes {
 const smallElements = 4096;
 /** Operators whose outputs are sequences, maps or optionals, which Shape does not take. */
 const nonTensorOutputs = new Set(['SequenceConstruct', 'SequenceEmpty', 'SplitToSequence', 'SequenceInsert', 'SequenceErase', 'SequenceMap', 'Optional', 'ZipMap', 'OptionalGetElement']);
+const integerOutputs = new Set(['Shape', 'Size', 'NonZero', 'ArgMax', 'ArgMin', 'NonMaxSuppression', 'Equal', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual', 'Not', 'And', 'Or', 'Xor', 'IsNaN', 'IsInf']);
+const floatTypes = new Set<number>([DataType.FLOAT, DataType.DOUBLE, DataType.FLOAT16, DataType.BFLOAT16]);
+
+/** Values of an integer type or bool, told by operator; one that is missed only counts as not known. */
+function integerValues(view: GraphView): ReadonlySet<string> {
+  const integers = new Set<string>();
+  for (const { name, type } of view.graph.input) if (type?.value.case === 'tensorType' && !floatTypes.has(type.value.value.elemType)) integers.add(name);
+  for (const [name, tensor] of [...view.initializers, ...view.constants]) if (!floatTypes.has(tensor.dataType)) integers.add(name);
+  for (const node of view.nodes) {
+    const { opType, input: inputs, output: outputs } = node, first = opType === 'Where' ? inputs[1] : inputs[0];
+    const made = opType === 'Cast' ? !floatTypes.has(intAttribute(node, 'to', DataType.FLOAT))
+      : opType === 'Constant' ? integers.has(outputs[0] ?? '') || hasAttribute(node, 'value_int') || hasAttribute(node, 'value_ints')
+      : opType === 'ConstantOfShape' ? !floatTypes.has(tensorAttribute(node, 'value')?.dataType ?? DataType.FLOAT)
+      : integerOutputs.has(opType) || (first !== undefined && integers.has(first) && !subgraphsOf(node).length);
+    if (made) for (const output of outputs) integers.add(output);
+    if (opType === 'TopK' && outputs[1]) integers.add(outputs[1]);
+  }
+  integers.delete('');
+  return integers;
+}
+
 const withoutType = (name: string): ValueInfoProto => create(ValueInfoProtoSchema, { name });
 
 const arrays: Readonly<Record<number, { type: string; make: (count: number) => TypedArray } | undefined>> = {
@@ -80,12 +101,14 @@ export async function runShapes(model: Model, view: GraphView, inputShapes: Read
     const session = await Session.create(probed, { optimization: 'disabled' });
     try { return await session.run(feeds); } finally { await session.release(); }
   };
-  const measured = await run(probe(values.map((value) => makeNode('Shape', [value], [shapeName(value)])), values.map(shapeName)));
+  // the last leaf is computed first, so Shape nodes stand in reverse: each value is then measured and freed before the next one is made
+  const integers = integerValues(view);
+  const exact = values.filter((value) => integers.has(value));
+  const measured = await run(probe(values.toReversed().map((value) => makeNode('Shape', [value], [shapeName(value)])), [...values.map(shapeName), ...exact]));
   const shapes = new Map<string, readonly number[]>(Object.entries(inputShapes));
   for (const [name, tensor] of view.initializers) shapes.set(name, tensor.dims.map(Number));
   for (const value of values) shapes.set(value, Array.from(measured[shapeName(value)]!.data as BigInt64Array, Number));
-  const smallNames = values.filter((value) => shapes.get(value)!.reduce((a, b) => a * b, 1) <= smallElements);
-  const small = smallNames.length > 0 ? await run(probe([], smallNames)) : {};
+  const small = Object.fromEntries(exact.map((value) => [value, measured[value]!]).filter(([, tensor]) => (tensor as Tensor).data.length <= smallElements));
   return { shapes, small: new Map(Object.entries(small)), inputShapes };
 }
 

@@ -1,0 +1,82 @@
+import { CancelledError } from '../errors.ts';
+import type { ImageDataset, RawImage } from './dataset.ts';
+import { applyPreprocessing, fitImage, inputSizeOf, layoutOf, type Preprocessing } from './preprocessing.ts';
+import { candidateRecipes, describePreprocessing } from './recipes.ts';
+import { evenSubset, stratifiedSubset } from './subset.ts';
+
+/** Judges a preprocessed batch: larger is better. With labels, e.g. accuracy; without, e.g. the model's mean confidence. */
+export type BatchScorer = (batch: Float32Array, labels: Int32Array | undefined) => Promise<number>;
+
+interface Scored { readonly recipe: Preprocessing; readonly score: number }
+export interface FoundPreprocessing extends Scored {
+  /** For people: "CIFAR-10 mean and std, RGB". */
+  readonly description: string;
+  /** How many images it was judged on. */
+  readonly images: number;
+  /** All that were tried, with their scores on the first, small sample, best first. */
+  readonly tried: readonly Scored[];
+}
+export interface FindOptions {
+  readonly seed?: number;
+  readonly signal?: AbortSignal;
+}
+
+const geometries = ['shorter-side', 'stretch'] as const;
+const chunkImages = 16;
+/** Scores closer to the best than this fraction of it are taken for equal: about the noise between two recipes on 2,000 images. */
+const equalWithin = 0.005;
+
+/** Some images at the input's size, brought there in each way. */
+interface Sample { readonly fitted: Readonly<Record<Preprocessing['resize'], readonly RawImage[]>>; readonly labels: Int32Array | undefined; readonly resized: boolean }
+
+async function readSample(dataset: ImageDataset, inputShape: readonly number[], size: number, seed: number, checkCancelled: () => void): Promise<Sample> {
+  const { height, width } = inputSizeOf(inputShape, layoutOf(inputShape));
+  const indices = dataset.labels ? stratifiedSubset(dataset.labels, size, seed) : evenSubset(dataset.count, size);
+  const fitted: Record<Preprocessing['resize'], RawImage[]> = { 'shorter-side': [], stretch: [] };
+  let resized = false;
+  for (let at = 0; at < indices.length; at += chunkImages) { // a few at a time: photographs are much larger than inputs
+    checkCancelled();
+    for (const image of await dataset.read(indices.slice(at, at + chunkImages))) {
+      resized ||= image.height !== height || image.width !== width;
+      for (const resize of geometries) fitted[resize].push(fitImage(image, { resize, cropRatio: 0.875 }, height, width));
+    }
+  }
+  return { fitted, resized, labels: dataset.labels && Int32Array.from(indices, (i) => dataset.labels![i]!) };
+}
+
+/**
+ * Finds how images have to be prepared for a model by trying the usual recipes on samples that hold every class in proportion: all on a
+ * small one, the best four on a larger one, the best three of these on the largest. Scores that do not differ
+ * clearly: the more usual recipe (the statistics of CIFAR-10 and CIFAR-100 are that close).
+ * @param inputShape of the model, [N, C, H, W] or [N, H, W, C]
+ */
+export async function findPreprocessing(dataset: ImageDataset, inputShape: readonly number[], score: BatchScorer, { seed = 0, signal }: FindOptions = {}): Promise<FoundPreprocessing> {
+  const { height, width } = inputSizeOf(inputShape, layoutOf(inputShape));
+  const [firstCount, ...rounds] = height * width <= 64 * 64 ? [64, 256, 2048] as const : [48, 128, 256] as const; // a large image costs a model more
+  const checkCancelled = (): void => { if (signal?.aborted) throw new CancelledError(); };
+  const judge = async (recipes: readonly Preprocessing[], { fitted, labels }: Sample): Promise<Scored[]> => {
+    const scored: Scored[] = [];
+    for (const recipe of recipes) {
+      checkCancelled();
+      const value = await score(applyPreprocessing(fitted[recipe.resize], recipe, inputShape), labels);
+      scored.push({ recipe, score: Number.isNaN(value) ? -Infinity : value });
+    }
+    return scored.sort((a, b) => b.score - a.score); // stable: equal scores keep the order of preference
+  };
+  let sample = await readSample(dataset, inputShape, firstCount, seed, checkCancelled);
+  let { resized } = sample;
+  const recipes = candidateRecipes(sample.fitted.stretch, inputShape, resized);
+  const tried = await judge(recipes.filter(({ resize }) => resize === recipes[0]!.resize), sample); // one way of resizing first
+  let best = tried;
+  for (const [i, count] of rounds.entries()) {
+    const kept = best.slice(0, 4 - i).map(({ recipe }) => recipe);
+    const sameValues = (a: Preprocessing, b: Preprocessing): boolean => a.name === b.name && a.channelOrder === b.channelOrder;
+    const next = recipes.filter((recipe) => (best === tried ? kept.some((other) => sameValues(recipe, other)) : kept.includes(recipe)));
+    if (dataset.count > sample.fitted.stretch.length) sample = await readSample(dataset, inputShape, count, seed, checkCancelled);
+    resized ||= sample.resized;
+    best = await judge(next, sample);
+  }
+  const top = best[0]!.score;
+  const { recipe, score: found } = best.filter(({ score: value }) => value >= top - equalWithin * Math.abs(top)).sort((a, b) => recipes.indexOf(a.recipe) - recipes.indexOf(b.recipe))[0]!;
+  return { recipe, score: found, description: describePreprocessing(recipe, resized), images: sample.fitted.stretch.length, tried };
+}

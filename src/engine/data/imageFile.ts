@@ -1,0 +1,35 @@
+import { extname } from 'node:path';
+import { InputError, messageOf } from '../errors.ts';
+import type { RawImage } from './dataset.ts';
+
+/** Extensions taken for images in a folder. */
+const extensions = new Set(['.png', '.jpg', '.jpeg', '.webp', '.gif', '.tif', '.tiff', '.avif', '.bmp']);
+export const isImageName = (name: string): boolean => !name.startsWith('.') && extensions.has(extname(name).toLowerCase());
+
+/** Images that declare more pixels are refused before anything is decoded. */
+const maxPixels = 100_000_000;
+
+/** Decodes one image file to 8-bit RGB, turned upright by its EXIF orientation, transparency dropped. @throws {InputError} names the file */
+export async function readImageFile(path: string): Promise<RawImage> {
+  const { default: sharp } = await import('sharp'); // loads libvips: only where image files are read
+  try {
+    const { data, info } = await sharp(path, { limitInputPixels: maxPixels, failOn: 'error', sequentialRead: true }).rotate().toColourspace('srgb').removeAlpha().raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
+    const { channels, height, width } = info;
+    return { data: new Uint8Array(data.buffer, data.byteOffset, data.length), channels, height, width, layout: 'hwc' };
+  } catch (error) {
+    throw new InputError(`Can't read the image ${path}: ${messageOf(error).split('\n')[0]!.replace(/[.\s]+$/, '')}.`, { cause: error });
+  }
+}
+
+/** Decodes many images, a few at a time. */
+export async function readImageFiles(paths: readonly string[], atOnce = 4): Promise<RawImage[]> {
+  const images: RawImage[] = [];
+  let next = 0;
+  await Promise.all(Array.from({ length: Math.min(atOnce, paths.length) }, async () => {
+    while (next < paths.length) {
+      const i = next++;
+      images[i] = await readImageFile(paths[i]!);
+    }
+  }));
+  return images;
+}

@@ -1,0 +1,123 @@
+import type { GraphProto, ModelProto } from 'onnx-buf';
+import { UnsupportedModelError } from '../errors.ts';
+import { subgraphsOf } from '../onnx/attributes.ts';
+import { GraphView, nodeLabel } from '../onnx/graphView.ts';
+import { opsetOf } from '../onnx/modelFile.ts';
+import { dimsOf, elementCount, isFloatTensor } from '../onnx/tensor.ts';
+import { findShapes } from '../runtime/shapes.ts';
+import { Atoms } from './atoms.ts';
+import { costs, layerMacs } from './costs.ts';
+import { Axes, type AxisId } from './axes.ts';
+import { makeGroups } from './grouping.ts';
+import { NodeAxes, type GraphFacts } from './nodeAxes.ts';
+import { Positions } from './positions.ts';
+import { ruleOf } from './rules/registry.ts';
+import type { Structure } from './structure.ts';
+import type { Analysis, Layer } from './types.ts';
+import { unshare } from './unshare.ts';
+import { Zeroing } from './zeroing.ts';
+
+type Model = ModelProto & { graph: GraphProto };
+
+const quantised = /^(QuantizeLinear|DequantizeLinear|DynamicQuantizeLinear|QLinear\w+|\w+Integer|QGemm|QAttention|QEmbed\w+)$/;
+
+/** @throws {UnsupportedModelError} for a graph that holds quantised operators */
+function refuseQuantised(graph: GraphProto): void {
+  for (const node of graph.node) {
+    if (quantised.test(node.opType)) throw new UnsupportedModelError(`The model is quantised: ${nodeLabel(node)}. Compress the float model first and quantise the result afterwards.`);
+    for (const inner of subgraphsOf(node)) refuseQuantised(inner);
+  }
+}
+
+/**
+ * Which channels of a model can be removed, in which units, and what that costs and saves.
+ * Runs the model once on synthetic inputs to know the shapes of all values.
+ * @param options.inputShapes shapes of graph inputs that the model leaves open and that can't be guessed
+ * @throws {UnsupportedModelError} for quantised or invalid graphs  @throws {InputError} when the model does not run
+ */
+export async function analyse(model: Model, options: { inputShapes?: Readonly<Record<string, readonly number[]>>; batch?: number } = {}): Promise<Analysis> {
+  refuseQuantised(model.graph);
+  const { model: own, sources } = unshare(model);
+  const view = new GraphView(own.graph);
+  const { shapes, small } = await findShapes(own, view, { batch: options.batch ?? 1, ...(options.inputShapes ? { given: options.inputShapes } : {}) });
+  const facts: GraphFacts = { view, axes: new Axes(shapes), opset: opsetOf(model), small, sources, layers: [], generators: [] };
+  relateAll(facts);
+  return assemble(facts);
+}
+
+/** Runs every node's rule. A rule that fails on an unusual node freezes what it touches. */
+function relateAll(facts: GraphFacts): void {
+  const { view, axes } = facts;
+  const freezeValue = (value: string, reason: string): void => { for (const axis of axes.axesOf(value)) axes.freeze(axis, reason); };
+  for (const value of view.inputs) freezeValue(value, 'input of the graph');
+  for (const value of view.outputs) freezeValue(value, 'output of the graph');
+  for (const value of view.capturedBySubgraphs.keys()) freezeValue(value, 'read inside a subgraph');
+  for (const name of view.initializers.keys()) if (!view.constants.has(name)) freezeValue(name, 'default of a graph input');
+  for (const node of view.nodes) {
+    const n = new NodeAxes(node, facts);
+    if (node.output.some((value) => value !== '' && !axes.shapeOf(value)) || node.input.some((value) => value !== '' && !axes.shapeOf(value))) {
+      n.freezeAll(`${node.opType} of values that are not tensors`);
+      continue;
+    }
+    try { ruleOf(node).relate(n); } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      n.freezeAll(`unusual ${nodeLabel(node)}`);
+    }
+  }
+}
+
+function assemble(facts: GraphFacts): Analysis {
+  const { view, axes } = facts;
+  const zeroing = new Zeroing(facts);
+  const consumers = new Set<AxisId>(), pureConsumers = new Set<AxisId>();
+  const derived = constantDerived(view);
+  for (const { operands } of axes.contractions) {
+    if (axes.frozenReason(operands[0]!) !== undefined) continue;
+    const isWeight = (axis: AxisId): boolean => derived.has(axes.ownerOf(axis).value);
+    const ordered = [...operands].sort((a, b) => Number(isWeight(b)) - Number(isWeight(a)));
+    const side = ordered.find((axis) => zeroing.constantsFor(axis) !== undefined);
+    if (side === undefined) { axes.freeze(operands[0]!, 'summed where no weight can be made zero'); continue; }
+    for (const constant of zeroing.constantsFor(side)!) {
+      consumers.add(constant);
+      if (isWeight(side)) pureConsumers.add(constant);
+    }
+  }
+  const generators = [...new Set(facts.generators.flatMap((axis) => (derived.has(axes.ownerOf(axis).value) ? zeroing.constantsFor(axis) ?? [] : [])))];
+  for (const axis of generators) pureConsumers.delete(axis);
+  const atoms = new Atoms(axes);
+  const positions = new Positions(axes, atoms);
+  const { groups, atomUnits } = makeGroups(view, axes, atoms, positions, { generators, consumers, pureConsumers, layers: facts.layers });
+  const structure: Structure = { facts, atoms, atomUnits, fixedParams: subgraphParams(view.graph) };
+  const found = { groups, frozen: frozenLayers(facts, atoms, positions), layers: facts.layers.map((layer): Layer => ({ ...layer, macs: 0, params: paramsOf(view, layer) })), structure };
+  const macs = layerMacs(found, new Map());
+  return { ...found, ...costs(found, new Map()), layers: found.layers.map((layer, i) => ({ ...layer, macs: macs[i]! })) };
+}
+
+function paramsOf(view: GraphView, { weight, bias }: Pick<Layer, 'weight' | 'bias'>): number {
+  return [weight, bias].reduce((sum, name) => { const tensor = view.constants.get(name); return sum + (tensor ? elementCount(dimsOf(tensor)) : 0); }, 0);
+}
+
+/** Layers of which no output channel can be removed, and why. */
+function frozenLayers({ axes, layers }: GraphFacts, atoms: Atoms, positions: Positions): { name: string; reason: string }[] {
+  return layers.flatMap(({ name, weight, outAxis }) => {
+    const factors = atoms.of(axes.axis(weight, outAxis));
+    const free = factors.some((atom) => { for (let i = 0; i < atoms.sizeOf(atom); i++) if (positions.classOf(atom, i) >= 0) return true; return false; });
+    const reason = factors.map((atom) => positions.reasonFor(atom, 0)).find((text) => text !== undefined);
+    return free ? [] : [{ name, reason: reason ?? 'it has a single output channel' }];
+  });
+}
+
+/** Values that depend on constants alone. */
+function constantDerived(view: GraphView): Set<string> {
+  const derived = new Set(view.constants.keys());
+  for (const node of view.nodes) {
+    if (node.input.length > 0 && subgraphsOf(node).length === 0 && node.input.every((value) => value === '' || derived.has(value))) for (const value of node.output) derived.add(value);
+  }
+  return derived;
+}
+
+/** Float parameters inside the subgraphs of a graph's nodes. */
+function subgraphParams(graph: GraphProto): number {
+  return graph.node.flatMap(subgraphsOf).reduce((sum, inner) => sum + subgraphParams(inner)
+    + inner.initializer.filter(isFloatTensor).reduce((own, tensor) => own + elementCount(dimsOf(tensor)), 0), 0);
+}

@@ -1,0 +1,87 @@
+import { dimsOf, isFloatTensor } from '../onnx/tensor.ts';
+import type { AxisId } from './axes.ts';
+import type { Analysis, KeptUnits, Layer } from './types.ts';
+
+/** How many positions of an atom stay, as a sum over groups: positions that always stay, plus kept units times their multiplicity. */
+interface AtomSize {
+  readonly fixed: number;
+  /** multiplicity: positions a unit has in the atom; one number where it is the same for every unit. */
+  readonly parts: readonly { readonly group: number; readonly multiplicity: number | Int32Array }[];
+}
+/** constant * product of atom sizes; `factors` index CostModel.sizes, repeated where an atom occurs more than once. */
+interface Term { readonly constant: number; readonly factors: readonly number[] }
+
+/** Costs of a model as sums of products of atom sizes: exact for every set of kept units, and cheap to evaluate. */
+interface CostModel { readonly sizes: readonly AtomSize[]; readonly macs: readonly Term[]; readonly params: readonly Term[] }
+
+function buildCostModel(analysis: Omit<Analysis, 'macs' | 'params'>): CostModel {
+  const { facts: { axes, view }, atoms, atomUnits, fixedParams } = analysis.structure;
+  const sizes: AtomSize[] = [], indexOf = new Map<number, number>();
+  const sizeIndex = (atom: number): number => {
+    const known = indexOf.get(atom);
+    if (known !== undefined) return known;
+    const { groupOf, unitOf } = atomUnits.get(atom)!;
+    const counts = new Map<number, Int32Array>();
+    let fixed = 0;
+    groupOf.forEach((group, i) => {
+      if (group < 0) { fixed++; return; }
+      const own = counts.get(group) ?? new Int32Array(analysis.groups[group]!.channels);
+      own[unitOf[i]!]! += 1;
+      counts.set(group, own);
+    });
+    indexOf.set(atom, sizes.length);
+    sizes.push({ fixed, parts: [...counts].map(([group, own]) => ({ group, multiplicity: own.every((count) => count === own[0]) ? own[0]! : own })) });
+    return sizes.length - 1;
+  };
+  const term = (constant: number, factors: readonly AxisId[]): Term => {
+    const indices: number[] = [];
+    let fixed = constant;
+    for (const axis of factors) {
+      const own = atoms.of(axis);
+      if (own.length === 0) fixed *= axes.sizeOf(axis);
+      for (const atom of own) if (atomUnits.has(atom)) indices.push(sizeIndex(atom)); else fixed *= atoms.sizeOf(atom);
+    }
+    return { constant: fixed, factors: indices };
+  };
+  const macs = axes.costs.map(({ constant, axes: factors }) => term(constant, factors));
+  const weights = [...new Map([...view.initializers, ...view.constants])].filter(([, tensor]) => isFloatTensor(tensor) && dimsOf(tensor).length > 0);
+  return { sizes, macs, params: [...weights.map(([name]) => term(1, axes.axesOf(name))), { constant: fixedParams, factors: [] }] };
+}
+
+const models = new WeakMap<object, CostModel>();
+function costModelOf(analysis: Omit<Analysis, 'macs' | 'params'>): CostModel {
+  const known = models.get(analysis.structure);
+  if (known) return known;
+  const built = buildCostModel(analysis);
+  models.set(analysis.structure, built);
+  return built;
+}
+
+function atomSizes(analysis: Omit<Analysis, 'macs' | 'params'>, { sizes }: CostModel, kept: KeptUnits): Float64Array {
+  const units = analysis.groups.map(({ id }) => kept.get(id));
+  return Float64Array.from(sizes, ({ fixed, parts }) => parts.reduce((sum, { group, multiplicity }) => {
+    const own = units[group];
+    if (typeof multiplicity === 'number') return sum + multiplicity * (own?.length ?? analysis.groups[group]!.channels);
+    return sum + (own ? own.reduce((total, unit) => total + multiplicity[unit]!, 0) : multiplicity.reduce((total, count) => total + count, 0));
+  }, fixed));
+}
+
+const evaluate = ({ constant, factors }: Term, sizes: Float64Array): number => factors.reduce((value, factor) => value * sizes[factor]!, constant);
+
+/**
+ * Multiply-accumulates for one sample (Conv, ConvTranspose, Gemm, MatMul and Einsum, computed operands included) and float parameters of
+ * the model pruned to `kept`: exactly those of the pruned file.
+ */
+export function costs(analysis: Omit<Analysis, 'macs' | 'params'>, kept: KeptUnits): { macs: number; params: number } {
+  const model = costModelOf(analysis), sizes = atomSizes(analysis, model, kept);
+  const total = (terms: readonly Term[]): number => terms.reduce((sum, term) => sum + evaluate(term, sizes), 0);
+  return { macs: total(model.macs), params: total(model.params) };
+}
+
+/** Multiply-accumulates of each layer of `analysis.layers`, in their order, when pruned to `kept`. */
+export function layerMacs(analysis: Omit<Analysis, 'macs' | 'params'>, kept: KeptUnits): Float64Array {
+  const model = costModelOf(analysis), sizes = atomSizes(analysis, model, kept);
+  const byNode = new Map<object, number>();
+  analysis.structure.facts.axes.costs.forEach(({ node }, i) => { byNode.set(node, (byNode.get(node) ?? 0) + evaluate(model.macs[i]!, sizes)); });
+  return Float64Array.from(analysis.layers, ({ node }: Pick<Layer, 'node'>) => byNode.get(node) ?? 0);
+}

@@ -1,0 +1,134 @@
+import type { NodeProto, TensorProto } from 'onnx-buf';
+import { hasAttribute, intAttribute, intsAttribute } from '../onnx/attributes.ts';
+import type { GraphView } from '../onnx/graphView.ts';
+import { dimsOf, floatsOf, intsOf, isFloatTensor } from '../onnx/tensor.ts';
+import type { Tensor } from '../runtime/session.ts';
+import type { Axes, AxisId } from './axes.ts';
+import type { Layer } from './layer.ts';
+
+/** What is known of a graph while its rules run. */
+export interface GraphFacts {
+  readonly view: GraphView;
+  readonly axes: Axes;
+  readonly opset: number;
+  /** Contents of small values, as run. */
+  readonly small: ReadonlyMap<string, Tensor>;
+  /** Constants that are copies of a shared one, by name (see unshare). */
+  readonly sources: ReadonlyMap<string, string>;
+  /** Layers found so far, in graph order. */
+  readonly layers: Omit<Layer, 'macs' | 'params'>[];
+  /** Axes whose positions a weight makes out of nothing: output channels. Only what comes from them is worth removing. */
+  readonly generators: AxisId[];
+}
+
+/** One node as a rule sees it: axes of its inputs and outputs, and the words to relate them. */
+export class NodeAxes {
+  readonly node: NodeProto;
+  private readonly facts: GraphFacts;
+
+  constructor(node: NodeProto, facts: GraphFacts) { this.node = node; this.facts = facts; }
+
+  /** Another node of the same graph. */
+  peer(node: NodeProto): NodeAxes { return new NodeAxes(node, this.facts); }
+
+  get opType(): string { return this.node.opType; }
+  get opset(): number { return this.facts.opset; }
+  get view(): GraphView { return this.facts.view; }
+  get axes(): Axes { return this.facts.axes; }
+
+  input(i: number): string { return this.node.input[i] ?? ''; }
+  output(i = 0): string { return this.node.output[i] ?? ''; }
+  has(i: number): boolean { return this.input(i) !== ''; }
+  inputShape(i: number): readonly number[] { return this.axes.shapeOf(this.input(i)) ?? []; }
+  outputShape(i = 0): readonly number[] { return this.axes.shapeOf(this.output(i)) ?? []; }
+  inAxis(i: number, axis: number): AxisId { return this.axes.axis(this.input(i), axis < 0 ? axis + this.inputShape(i).length : axis); }
+  outAxis(axis: number, i = 0): AxisId { return this.axes.axis(this.output(i), axis < 0 ? axis + this.outputShape(i).length : axis); }
+
+  int(name: string, fallback: number): number { return intAttribute(this.node, name, fallback); }
+  ints(name: string): number[] | undefined { return intsAttribute(this.node, name); }
+  hasAttribute(name: string): boolean { return hasAttribute(this.node, name); }
+
+  /** The integers in a small input, constant or computed from shapes; undefined where they are not known. */
+  intsIn(i: number): number[] | undefined {
+    const name = this.input(i), tensor = this.view.constants.get(name);
+    if (tensor && !isFloatTensor(tensor)) return intsOf(tensor);
+    const value = this.facts.small.get(name);
+    return value && (value.type === 'int64' || value.type === 'int32') ? Array.from(value.data as ArrayLike<number | bigint>, Number) : undefined;
+  }
+
+  /** A constant scalar input. */
+  scalarIn(i: number): number | undefined {
+    const tensor = this.view.constants.get(this.input(i));
+    return tensor && isFloatTensor(tensor) ? floatsOf(tensor)[0] : this.intsIn(i)?.[0];
+  }
+
+  /** The constant behind an input, through Identity nodes. */
+  constantIn(i: number): { name: string; tensor: TensorProto } | undefined {
+    let name = this.input(i);
+    for (let hops = 0; hops < 16; hops++) {
+      const tensor = this.view.constants.get(name);
+      if (tensor) return { name, tensor };
+      const producer = this.view.producers.get(name);
+      if (producer?.opType !== 'Identity') return undefined;
+      name = producer.input[0] ?? '';
+    }
+    return undefined;
+  }
+
+  /** Output axis and input axis have the same positions. Sizes that differ: one of them broadcasts. */
+  alias(outAxis: AxisId, input: number, inAxis: AxisId): void {
+    this.axes.alias(outAxis, inAxis);
+    if (this.axes.sizeOf(outAxis) === this.axes.sizeOf(inAxis)) this.link(outAxis, input, inAxis);
+  }
+  link(outAxis: AxisId, input: number, inAxis: AxisId): void { this.axes.link(outAxis, { node: this.node, input, axis: inAxis }); }
+
+  /** Aliases all axes of an input with an output's, aligned at the end (ONNX multidirectional broadcasting). */
+  broadcast(input: number, output = 0): void {
+    const offset = this.outputShape(output).length - this.inputShape(input).length;
+    this.inputShape(input).forEach((_, axis) => { this.alias(this.outAxis(axis + offset, output), input, this.inAxis(input, axis)); });
+  }
+
+  /** The output axes, as a row-major product, are the input axes'. */
+  regroup(outAxes: readonly AxisId[], input: number, inAxes: readonly AxisId[]): void {
+    this.axes.regroup(outAxes, inAxes);
+    for (const out of outAxes) for (const axis of inAxes) if (this.axes.sizeOf(out) > 1 && this.axes.sizeOf(axis) > 1) this.link(out, input, axis);
+  }
+
+  /** Sums of products over an axis of one or two operands. */
+  contract(...operands: readonly AxisId[]): void {
+    const [a, b] = operands;
+    if (a !== undefined && b !== undefined) this.axes.alias(a, b);
+    if (this.axes.sizeOf(a!) > 1) this.axes.contractions.push({ node: this.node, operands });
+  }
+
+  freezeInput(i: number, reason: string): void { for (const axis of this.axes.axesOf(this.input(i))) this.axes.freeze(axis, reason); }
+  freezeAll(reason: string): void {
+    for (const value of [...this.node.input, ...this.node.output]) if (value !== '') for (const axis of this.axes.axesOf(value)) this.axes.freeze(axis, reason);
+  }
+
+  cost(constant: number, axes: readonly AxisId[]): void { this.axes.costs.push({ node: this.node, constant, axes }); }
+
+  /** Output channels are made along an input's axis (weights of recurrent networks, embeddings). */
+  generates(input: number, axis: number): void { this.facts.generators.push(this.inAxis(input, axis)); }
+
+  /** Records a layer when its weight is constant. @param bias input index of a bias, -1 for none */
+  layer(weight: number, bias: number, shape: { outAxis: number; inAxis: number; groups?: number; input?: number }): void {
+    this.facts.generators.push(this.inAxis(weight, shape.outAxis));
+    const constant = this.constantIn(weight);
+    if (!constant || !isFloatTensor(constant.tensor) || dimsOf(constant.tensor).length < 2) return;
+    this.facts.layers.push({
+      name: this.node.name || this.output(), node: this.node, opType: this.opType, weight: constant.name,
+      bias: bias < 0 ? this.biasAfter() : this.constantIn(bias)?.name ?? '',
+      input: this.input(shape.input ?? 0), output: this.output(), outAxis: shape.outAxis, inAxis: shape.inAxis, groups: shape.groups ?? 1,
+    });
+  }
+
+  /** The constant of an Add that alone reads the output and adds one number a last-axis position. */
+  private biasAfter(): string {
+    const [use, ...others] = this.view.usesOf(this.output());
+    if (!use || others.length > 0 || use.node.opType !== 'Add' || this.view.isOutput(this.output())) return '';
+    const tensor = this.view.constants.get(use.node.input[1 - use.index] ?? '');
+    const dims = tensor ? dimsOf(tensor) : [];
+    return tensor && dims.length === 1 && dims[0] === this.outputShape().at(-1) ? use.node.input[1 - use.index]! : '';
+  }
+}

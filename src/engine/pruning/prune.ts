@@ -1,0 +1,87 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { GraphProto, ModelProto } from 'onnx-buf';
+import { InputError } from '../errors.ts';
+import { loadModel, saveModel } from '../onnx/modelFile.ts';
+import { Session } from '../runtime/session.ts';
+import { analyse } from './analysis.ts';
+import { costs } from './costs.ts';
+import { channelOrders } from './importance.ts';
+import { planFrom, readPlan, writePlan } from './plan.ts';
+import { applyPlan } from './surgery.ts';
+import type { Analysis, KeptUnits } from './types.ts';
+import { uniformKept } from './uniform.ts';
+
+type Model = ModelProto & { graph: GraphProto };
+
+export interface PruneOptions {
+  readonly model: string;
+  readonly out: string;
+  /** Kept / original channels of every group, in (0, 1]; or a plan file. One of the two. */
+  readonly preserve?: number;
+  readonly plan?: string;
+  readonly planOut?: string;
+  /** Kept counts are multiples of this where possible. Default 1. */
+  readonly roundTo?: number;
+  /** Repairs the pruned model (least squares on calibration data); absent for --no-reconstruct. */
+  readonly repair?: (original: Model, analysis: Analysis, kept: KeptUnits, pruned: Model) => Promise<Model>;
+  readonly json?: boolean;
+}
+
+export interface PruneResult {
+  readonly type: 'result';
+  readonly out: string;
+  readonly plan?: string;
+  readonly before: { readonly macs: number; readonly params: number; readonly sizeBytes: number };
+  readonly after: { readonly macs: number; readonly params: number; readonly sizeBytes: number };
+}
+
+/** SHA-256 of a file, in hexadecimal. */
+export async function sha256Of(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  return hash.digest('hex');
+}
+
+/**
+ * Prunes a model file by a uniform ratio or a plan and writes the result, which onnxruntime has loaded.
+ * @param print takes lines for standard output
+ * @throws {InputError} for options, files or a plan that don't fit
+ */
+export async function pruneCommand(options: PruneOptions, print: (line: string) => void): Promise<PruneResult> {
+  const { preserve, plan: planFile, roundTo = 1 } = options;
+  if ((preserve === undefined) === (planFile === undefined)) throw new InputError('Give either --preserve R or --plan FILE.');
+  if (preserve !== undefined && !(preserve > 0 && preserve <= 1)) throw new InputError(`Option "preserve": ${preserve} is not a ratio between 0 and 1, such as 0.5.`);
+  if (!(Number.isInteger(roundTo) && roundTo >= 1 && roundTo <= 64)) throw new InputError(`Option "round-to": ${roundTo} is not a whole number from 1 to 64.`);
+  if (resolve(options.out) === resolve(options.model)) throw new InputError('The output would overwrite the model: give another --out.');
+  const { proto, hadExternalData } = await loadModel(options.model);
+  const sha256 = await sha256Of(options.model);
+  const analysis = await analyse(proto);
+  const kept = preserve === undefined ? await readPlan(planFile!, analysis, sha256) : uniformKept(analysis, preserve, { order: channelOrders(proto, analysis), roundTo });
+  const cut = applyPlan(proto, analysis, kept);
+  const pruned = options.repair ? await options.repair(proto, analysis, kept, cut) : cut;
+  await (await Session.create(pruned)).release();
+  await saveModel(pruned, options.out, hadExternalData ? { externalData: true } : {});
+  if (options.planOut !== undefined) await writePlan(options.planOut, planFrom(analysis, kept, { path: options.model, sha256 }));
+  const result: PruneResult = {
+    type: 'result', out: options.out, ...(options.planOut !== undefined ? { plan: options.planOut } : {}),
+    before: { macs: analysis.macs, params: analysis.params, sizeBytes: await sizeOnDisk(options.model) },
+    after: { ...costs(analysis, kept), sizeBytes: await sizeOnDisk(options.out) },
+  };
+  if (options.json) print(JSON.stringify(result)); else for (const line of table(result)) print(line);
+  return result;
+}
+
+/** Bytes of a model file and of the data file that saveModel writes beside it. */
+async function sizeOnDisk(path: string): Promise<number> {
+  const data = await stat(`${path}.data`).catch(() => undefined);
+  return (await stat(path)).size + (data?.size ?? 0);
+}
+
+function table({ before, after, out }: PruneResult): string[] {
+  const row = (name: string, unit: number, suffix: string, a: number, b: number): string =>
+    `${name.padEnd(12)}${(a / unit).toFixed(2).padStart(12)} -> ${(b / unit).toFixed(2).padStart(10)} ${suffix.padEnd(3)} (${a > 0 ? ((100 * b) / a).toFixed(1) : '-'}%)`;
+  return [row('MACs', 1e6, 'M', before.macs, after.macs), row('parameters', 1e6, 'M', before.params, after.params), row('file size', 1e6, 'MB', before.sizeBytes, after.sizeBytes), `written to ${out}`];
+}

@@ -1,0 +1,66 @@
+/** Normalisations: over the batch or each channel alone they pass a channel through; over an axis they mix it, which freezes it. */
+import { setAttribute } from '../../onnx/attributes.ts';
+import type { NodeAxes } from '../nodeAxes.ts';
+import type { Rule } from '../rule.ts';
+
+/** Input and output share all axes. */
+function sameShape(n: NodeAxes, output = 0): void { n.outputShape(output).forEach((_, k) => { n.alias(n.outAxis(k, output), 0, n.inAxis(0, k)); }); }
+const perChannel = (n: NodeAxes, inputs: readonly number[]): void => { for (const i of inputs) if (n.has(i)) n.alias(n.outAxis(1), i, n.inAxis(i, 0)); };
+
+function overLastAxes(n: NodeAxes): void {
+  sameShape(n);
+  const rank = n.inputShape(0).length, axis = n.int('axis', -1);
+  for (let k = axis < 0 ? axis + rank : axis; k < rank; k++) n.axes.freeze(n.inAxis(0, k), `${n.opType} over the axis`);
+  for (const i of [1, 2]) if (n.has(i)) n.broadcast(i);
+  for (let o = 1; o < n.node.output.length; o++) if (n.output(o) !== '') n.broadcast(0, o);
+}
+
+function group(n: NodeAxes): void {
+  const count = n.int('num_groups', 1), channels = n.inputShape(0)[1]!, x = n.inAxis(0, 1), y = n.outAxis(1);
+  sameShape(n);
+  n.inputShape(0).slice(2).forEach((_, i) => { n.axes.freeze(n.inAxis(0, i + 2), `${n.opType} over the axis`); });
+  const groups = n.axes.virtual(count), inside = n.axes.virtualFrozen(channels / count, `${n.opType} over the axis`);
+  n.axes.groupAxes.set(n.node, groups);
+  n.axes.regroup([x], [groups, inside]);
+  for (const i of [1, 2]) {
+    if (n.inputShape(i)[0] === channels) n.alias(y, i, n.inAxis(i, 0));
+    else n.axes.alias(groups, n.inAxis(i, 0)); // opset 18: one parameter a group
+  }
+}
+
+export const normalization: Readonly<Record<string, Rule>> = {
+  BatchNormalization: {
+    zeros: [1, 2],
+    relate: (n) => {
+      sameShape(n);
+      perChannel(n, [1, 2, 3, 4]);
+      for (let o = 1; o < n.node.output.length; o++) if (n.output(o) !== '') n.axes.alias(n.outAxis(0, o), n.outAxis(1));
+    },
+  },
+  InstanceNormalization: {
+    zeros: [1, 2],
+    relate: (n) => {
+      sameShape(n);
+      perChannel(n, [1, 2]);
+      n.inputShape(0).slice(2).forEach((_, i) => { n.axes.freeze(n.inAxis(0, i + 2), 'InstanceNormalization over the axis'); });
+    },
+  },
+  LayerNormalization: { relate: overLastAxes },
+  RMSNormalization: { relate: overLastAxes },
+  SimplifiedLayerNormalization: { relate: overLastAxes },
+  GroupNormalization: {
+    relate: group,
+    rewrite: (n, edit) => { const axis = n.axes.groupAxes.get(n.node); if (axis !== undefined && edit.kept(axis)) setAttribute(edit.node(), 'num_groups', edit.size(axis)); },
+  },
+  LpNormalization: {
+    zeros: [0],
+    relate: (n) => { sameShape(n); n.contract(n.inAxis(0, n.int('axis', -1))); },
+  },
+  MeanVarianceNormalization: {
+    relate: (n) => { sameShape(n); for (const k of n.ints('axes') ?? [0, 2, 3]) n.axes.freeze(n.inAxis(0, k), 'MeanVarianceNormalization over the axis'); },
+  },
+  LRN: {
+    zeros: [0],
+    relate: (n) => { sameShape(n); n.axes.freeze(n.inAxis(0, 1), 'LRN over neighbouring channels'); },
+  },
+};

@@ -1,0 +1,114 @@
+/** Operators that mix the positions of an axis: reductions, Softmax, ArgMax, CumSum, TopK; and pooling and resizing of spatial axes. */
+import type { NodeAxes } from '../nodeAxes.ts';
+import type { Rule } from '../rule.ts';
+
+/** The axes that a reduction works on (attribute before opset 13 or 18, input after). */
+function reducedAxes(n: NodeAxes): number[] | undefined {
+  const rank = n.inputShape(0).length, given = n.has(1) ? n.intsIn(1) : n.ints('axes');
+  if (n.has(1) && !given) return undefined;
+  if (!given || given.length === 0) return n.int('noop_with_empty_axes', 0) ? [] : Array.from({ length: rank }, (_, i) => i);
+  return given.map((axis) => (axis < 0 ? axis + rank : axis));
+}
+
+/** Kept axes pass through; of the others, sums lose nothing when zeros are dropped, and anything else changes. */
+const reduce = (isSum: boolean) => (n: NodeAxes): void => {
+  const axes = reducedAxes(n), keep = n.int('keepdims', 1) === 1;
+  if (!axes) { n.freezeAll(`${n.opType} over axes that depend on the data`); return; }
+  let out = 0;
+  n.inputShape(0).forEach((_, k) => {
+    const x = n.inAxis(0, k);
+    if (axes.includes(k)) {
+      if (isSum) n.contract(x); else n.axes.freeze(x, `${n.opType} over the axis`);
+      if (keep) out++;
+    } else n.alias(n.outAxis(out++), 0, x);
+  });
+};
+
+/** Same shape in and out, one axis (or the last ones) mixed. */
+const along = (axesOf: (n: NodeAxes) => number[]) => (n: NodeAxes): void => {
+  const rank = n.inputShape(0).length;
+  n.inputShape(0).forEach((_, k) => { n.alias(n.outAxis(k), 0, n.inAxis(0, k)); });
+  for (const axis of axesOf(n)) n.axes.freeze(n.inAxis(0, axis < 0 ? axis + rank : axis), `${n.opType} over the axis`);
+};
+/** Before opset 13, Softmax works on all axes from `axis` on, 1 by default. */
+const softmaxAxes = (n: NodeAxes): number[] => {
+  if (n.opset >= 13) return [n.int('axis', -1)];
+  const rank = n.inputShape(0).length, first = n.int('axis', 1);
+  return Array.from({ length: rank }, (_, k) => k).filter((k) => k >= (first < 0 ? first + rank : first));
+};
+
+function arg(n: NodeAxes): void {
+  const rank = n.inputShape(0).length, axis = (n.int('axis', 0) + rank) % rank, keep = n.int('keepdims', 1) === 1;
+  n.axes.freeze(n.inAxis(0, axis), `${n.opType} over the axis`);
+  let out = 0;
+  n.inputShape(0).forEach((_, k) => { if (k !== axis) n.axes.alias(n.outAxis(out++), n.inAxis(0, k)); else if (keep) out++; });
+}
+
+function topK(n: NodeAxes): void {
+  const rank = n.inputShape(0).length, axis = (n.int('axis', -1) + rank) % rank;
+  for (let o = 0; o < n.node.output.length; o++) {
+    if (n.output(o) === '') continue;
+    n.inputShape(0).forEach((_, k) => { if (k !== axis) n.alias(n.outAxis(k, o), 0, n.inAxis(0, k)); });
+    n.axes.freeze(n.outAxis(axis, o), 'TopK over the axis');
+  }
+  n.axes.freeze(n.inAxis(0, axis), 'TopK over the axis');
+}
+
+/** Batch and channels pass through, space is mixed. */
+const space = (n: NodeAxes): void => {
+  n.outputShape().forEach((_, k) => {
+    const x = n.inAxis(0, k), y = n.outAxis(k);
+    if (k < 2) n.alias(y, 0, x); else for (const axis of [x, y]) n.axes.freeze(axis, `spatial axis of ${n.opType}`);
+  });
+  for (let o = 1; o < n.node.output.length; o++) if (n.output(o) !== '') n.broadcast(0, o);
+};
+/** Indices that MaxPool returns count elements of the whole tensor, so no channel may go where they are asked for. */
+const pool: Rule = {
+  zeros: [0],
+  relate: (n) => {
+    space(n);
+    if (n.output(1) !== '' && n.opType === 'MaxPool') n.axes.freeze(n.outAxis(1), 'MaxPool that returns indices');
+  },
+};
+
+export const reduction: Readonly<Record<string, Rule>> = {
+  ...Object.fromEntries(['ReduceSum', 'ReduceL1', 'ReduceL2', 'ReduceSumSquare'].map((name) => [name, { relate: reduce(true), zeros: [0] } satisfies Rule])),
+  ...Object.fromEntries(['ReduceMean', 'ReduceMax', 'ReduceMin'].map((name) => [name, { relate: reduce(false), zeros: [0] } satisfies Rule])),
+  ...Object.fromEntries(['ReduceProd', 'ReduceLogSum', 'ReduceLogSumExp'].map((name) => [name, { relate: reduce(false) } satisfies Rule])),
+  ...Object.fromEntries(['Softmax', 'LogSoftmax', 'Hardmax'].map((name) => [name, { relate: along(softmaxAxes) } satisfies Rule])),
+  ArgMax: { relate: arg }, ArgMin: { relate: arg }, TopK: { relate: topK, zeros: [0] },
+  CumSum: { relate: along((n) => n.intsIn(1) ?? Array.from(n.inputShape(0), (_, k) => k)), zeros: [0] },
+};
+
+export const pooling: Readonly<Record<string, Rule>> = {
+  ...Object.fromEntries(['MaxPool', 'AveragePool', 'LpPool', 'GlobalAveragePool', 'GlobalMaxPool', 'GlobalLpPool'].map((name) => [name, pool])),
+  GridSample: {
+    zeros: [0],
+    relate: (n) => {
+      space(n);
+      n.freezeInput(1, 'sampling grid');
+      n.axes.alias(n.outAxis(0), n.inAxis(1, 0));
+    },
+  },
+  RoiAlign: {
+    zeros: [0],
+    relate: (n) => {
+      n.alias(n.outAxis(1), 0, n.inAxis(0, 1));
+      for (const k of [0, 2, 3]) n.axes.freeze(n.inAxis(0, k), 'axis of RoiAlign');
+      for (const k of [0, 2, 3]) n.axes.freeze(n.outAxis(k), 'axis of RoiAlign');
+      for (const i of [1, 2]) n.freezeInput(i, 'regions of RoiAlign');
+    },
+  },
+  Resize: {
+    zeros: [0],
+    relate: (n) => {
+      n.outputShape().forEach((size, k) => {
+        const x = n.inAxis(0, k), y = n.outAxis(k);
+        if (k < 2 && size === n.inputShape(0)[k]) n.alias(y, 0, x);
+        else for (const axis of [x, y]) n.axes.freeze(axis, 'axis of Resize');
+      });
+    },
+    rewrite: (n, edit) => { if (n.has(3)) edit.scaleSizes(3, (n.ints('axes') ?? n.outputShape().map((_, k) => k)).map((k) => n.outAxis(k))); },
+  },
+  Upsample: { relate: space, zeros: [0] },
+};

@@ -1,0 +1,64 @@
+/** Operators that keep the row-major order of elements: Reshape, Flatten, Squeeze, Unsqueeze; and Transpose. */
+import type { NodeAxes } from '../nodeAxes.ts';
+import type { NodeEdit, Rule } from '../rule.ts';
+import { relateShuffle, rewriteShuffle } from './shuffle.ts';
+
+/**
+ * Pairs the shortest runs of axes with equal products, in order; axes of size 1 belong to no run.
+ * @returns pairs of input and output axis lists; undefined where the shapes don't hold the same elements
+ */
+export function matchDims(from: readonly number[], to: readonly number[]): { from: number[]; to: number[] }[] | undefined {
+  const pairs: { from: number[]; to: number[] }[] = [];
+  let i = 0, j = 0;
+  for (;;) {
+    while (i < from.length && from[i] === 1) i++;
+    while (j < to.length && to[j] === 1) j++;
+    if (i === from.length && j === to.length) return pairs;
+    if (i === from.length || j === to.length) return undefined;
+    const pair = { from: [i], to: [j] };
+    let left = from[i++]!, right = to[j++]!;
+    while (left !== right) {
+      if (left < right) {
+        if (i === from.length) return undefined;
+        if (from[i] !== 1) pair.from.push(i);
+        left *= from[i++]!;
+      } else {
+        if (j === to.length) return undefined;
+        if (to[j] !== 1) pair.to.push(j);
+        right *= to[j++]!;
+      }
+      if (left === 0 || right === 0) return undefined;
+    }
+    pairs.push(pair);
+  }
+}
+
+function relateReshape(n: NodeAxes): void {
+  if (relateShuffle(n)) return;
+  const pairs = matchDims(n.inputShape(0), n.outputShape());
+  if (!pairs) { n.freezeAll(`${n.opType} of an empty or data-dependent shape`); return; }
+  for (const { from, to } of pairs) {
+    const inAxes = from.map((axis) => n.inAxis(0, axis)), outAxes = to.map((axis) => n.outAxis(axis));
+    if (from.length === 1 && to.length === 1) n.alias(outAxes[0]!, 0, inAxes[0]!);
+    else n.regroup(outAxes, 0, inAxes);
+  }
+}
+
+function rewriteReshape(n: NodeAxes, edit: NodeEdit): void {
+  if (rewriteShuffle(n, edit)) return;
+  if (n.has(1)) edit.scaleSizes(1, n.outputShape().map((_, axis) => n.outAxis(axis)));
+}
+
+const orderKept = (rewrite?: Rule['rewrite']): Rule => ({ relate: relateReshape, zeros: 'linked', ...(rewrite ? { rewrite } : {}) });
+
+export const reshape: Readonly<Record<string, Rule>> = {
+  Reshape: orderKept(rewriteReshape),
+  Flatten: orderKept(), Squeeze: orderKept(), Unsqueeze: orderKept(),
+  Transpose: {
+    zeros: 'linked',
+    relate: (n) => {
+      const rank = n.outputShape().length, order = n.ints('perm') ?? Array.from({ length: rank }, (_, i) => rank - 1 - i);
+      order.forEach((from, to) => { n.alias(n.outAxis(to), 0, n.inAxis(0, from)); });
+    },
+  },
+};

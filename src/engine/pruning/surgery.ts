@@ -1,0 +1,161 @@
+import { type GraphProto, type ModelProto, type NodeProto, type TensorProto, NodeProtoSchema, TensorProto_DataType as DataType } from 'onnx-buf';
+import { clone } from '@bufbuild/protobuf';
+import { makeNode, setAttribute, tensorAttribute } from '../onnx/attributes.ts';
+import { gatherAxis, int64Tensor, intsOf } from '../onnx/tensor.ts';
+import type { AxisId } from './axes.ts';
+import { KeptPositions } from './keptPositions.ts';
+import { NodeAxes } from './nodeAxes.ts';
+import type { NodeEdit } from './rule.ts';
+import { ruleOf } from './rules/registry.ts';
+import type { Structure } from './structure.ts';
+import type { Analysis, KeptUnits } from './types.ts';
+import { copyOf, unshare } from './unshare.ts';
+
+type Model = ModelProto & { graph: GraphProto };
+
+/** What can change at all, found once an analysis. */
+interface Sites {
+  /** Constants with an axis that units lie on, and those axes. */
+  readonly constants: readonly { readonly name: string; readonly axes: readonly AxisId[] }[];
+  /** Nodes whose rule rewrites them, and the axes whose pruning makes it do so. */
+  readonly nodes: readonly { readonly node: NodeProto; readonly axes: readonly AxisId[] }[];
+  readonly prunable: (axis: AxisId) => boolean;
+}
+const sitesOf = new WeakMap<Structure, Sites>();
+
+function findSites(structure: Structure): Sites {
+  const known = sitesOf.get(structure);
+  if (known) return known;
+  const { facts: { view, axes }, atoms, atomUnits } = structure;
+  const prunable = (axis: AxisId): boolean => atoms.of(axis).some((atom) => atomUnits.has(atom));
+  const constants = [...view.constants.keys()].map((name) => ({ name, axes: axes.axesOf(name) })).filter((site) => site.axes.some(prunable));
+  const nodes = view.nodes.filter((node) => ruleOf(node).rewrite).map((node) => ({
+    node, axes: [...node.input, ...node.output].filter((value) => value !== '').flatMap((value) => axes.axesOf(value)).filter(prunable),
+  })).filter((site) => site.axes.length > 0);
+  const sites = { constants, nodes, prunable };
+  sitesOf.set(structure, sites);
+  return sites;
+}
+
+/** Rows of a tensor along several axes at once. */
+function gatherAxes(tensor: TensorProto, kept: readonly (Int32Array | undefined)[]): TensorProto {
+  return kept.reduce<TensorProto>((result, positions, axis) => (positions ? gatherAxis(result, axis, positions as unknown as number[]) : result), tensor);
+}
+
+/** Collects the changes to one node. */
+class Edit implements NodeEdit {
+  readonly before: NodeProto[] = [];
+  readonly after: NodeProto[] = [];
+  readonly dropped: NodeProto[] = [];
+  replacement: readonly NodeProto[] | undefined;
+  private readonly n: NodeAxes;
+  private readonly positions: KeptPositions;
+  private readonly constants: TensorProto[];
+  private readonly hint: string;
+  private copy: NodeProto | undefined;
+  private names = 0;
+
+  constructor(n: NodeAxes, positions: KeptPositions, constants: TensorProto[]) {
+    this.n = n;
+    this.positions = positions;
+    this.constants = constants;
+    this.hint = n.output();
+  }
+
+  kept(axis: AxisId): Int32Array | undefined { return this.positions.of(axis); }
+  size(axis: AxisId): number { return this.positions.sizeOf(axis); }
+  node(): NodeProto { return (this.copy ??= clone(NodeProtoSchema, this.n.node)); }
+  get changed(): readonly NodeProto[] | undefined {
+    if (this.replacement) return [...this.before, ...this.replacement, ...this.after];
+    return this.copy || this.before.length > 0 ? [...this.before, this.copy ?? this.n.node, ...this.after] : undefined;
+  }
+  freshName(hint: string): string {
+    for (;;) {
+      const name = `${hint}/auto-compress:${this.names++}`;
+      if (!this.n.view.producers.has(name) && !this.n.view.initializers.has(name)) return name;
+    }
+  }
+  constant(values: readonly number[], dims: readonly number[]): string {
+    const tensor = int64Tensor(this.freshName(this.hint), dims, values);
+    this.constants.push(tensor);
+    return tensor.name;
+  }
+  setInts(input: number, values: readonly number[], dims: readonly number[] = [values.length]): void {
+    const name = this.constant(values, dims);
+    const tensor = this.constants.at(-1)!;
+    if (this.n.constantIn(input)?.tensor.dataType === DataType.INT32) {
+      tensor.dataType = DataType.INT32;
+      tensor.rawData = new Uint8Array(Int32Array.from(values).buffer);
+    }
+    this.node().input[input] = name;
+  }
+  replace(nodes: readonly NodeProto[]): void { this.replacement = nodes; }
+  drop(nodes: readonly NodeProto[]): void { this.dropped.push(...nodes); }
+
+  scaleSizes(input: number, axes: readonly (AxisId | undefined)[]): void {
+    const values = this.n.intsIn(input);
+    // -1 and 0 leave the size to be inferred or copied, 1 to be broadcast: they stay
+    const scaled = axes.map((axis, i) => axis !== undefined && this.kept(axis) !== undefined && (values?.[i] ?? 2) > 1);
+    if (!scaled.includes(true)) return;
+    const before = axes.map((axis, i) => (scaled[i] ? this.n.axes.sizeOf(axis!) : 1)), after = axes.map((axis, i) => (scaled[i] ? this.size(axis!) : 1));
+    const constant = this.n.constantIn(input);
+    if (constant) { this.setInts(input, intsOf(constant.tensor).map((value, i) => (value * after[i]!) / before[i]!)); return; }
+    const times = this.freshName(this.hint), over = this.freshName(this.hint);
+    this.before.push(
+      makeNode('Mul', [this.n.input(input), this.constant(after, [after.length])], [times]),
+      makeNode('Div', [times, this.constant(before, [before.length])], [over]));
+    this.node().input[input] = over;
+  }
+}
+
+/**
+ * The model without the dropped units: weights gathered along their axes, and what nodes state in numbers (groups, sizes, positions)
+ * corrected. Values and nodes keep their names; what does not change is shared with the input, which is never changed.
+ * @throws {RangeError} for an unknown group or unit, or an empty selection
+ */
+export function applyPlan(original: Model, analysis: Analysis, kept: KeptUnits): Model {
+  const { structure } = analysis, { facts } = structure, sites = findSites(structure);
+  const { graph } = unshare(original).model;
+  const positions = new KeptPositions(analysis, kept);
+  const touched = new Map<string, (Int32Array | undefined)[]>();
+  for (const { name, axes } of sites.constants) {
+    const rows = axes.map((axis) => positions.of(axis));
+    if (rows.some((own) => own !== undefined)) touched.set(name, rows);
+  }
+  const gather = (tensor: TensorProto, rows: readonly (Int32Array | undefined)[] | undefined): TensorProto => (rows ? gatherAxes(tensor, rows) : tensor);
+  const added: TensorProto[] = [], changes = new Map<string, readonly NodeProto[]>();
+  const keyOf = (node: NodeProto): string => node.output.find((name) => name !== '') ?? '';
+  for (const { node, axes } of sites.nodes) {
+    if (!axes.some((axis) => positions.of(axis) !== undefined)) continue;
+    const n = new NodeAxes(node, facts), edit = new Edit(n, positions, added);
+    ruleOf(node).rewrite!(n, edit);
+    if (edit.changed) changes.set(keyOf(node), edit.changed);
+    for (const dropped of edit.dropped) changes.set(keyOf(dropped), []);
+  }
+  const node = graph.node.flatMap((current): readonly NodeProto[] => {
+    const changed = changes.get(keyOf(current));
+    if (changed) return changed;
+    const rows = current.opType === 'Constant' ? touched.get(current.output[0]!) : undefined;
+    if (!rows) return [current];
+    const copy = clone(NodeProtoSchema, current);
+    setAttribute(copy, 'value', gatherAxes(tensorAttribute(copy, 'value')!, rows));
+    return [copy];
+  });
+  const initializer = [...graph.initializer.map((tensor) => gather(tensor, touched.get(tensor.name))), ...added];
+  const valueInfo = graph.valueInfo.filter(({ name }) => !facts.axes.shapeOf(name) || !facts.axes.axesOf(name).some((axis) => positions.of(axis) !== undefined));
+  return copyOf(original, { graph: copyOf(graph, { ...withoutUnread(graph, node, initializer), valueInfo }) });
+}
+
+/** Leaves out constants that were read before and that no node reads any more. */
+function withoutUnread(graph: GraphProto, node: NodeProto[], initializer: TensorProto[]): { node: NodeProto[]; initializer: TensorProto[] } {
+  const replaced = node.length !== graph.node.length || node.some((value, i) => value !== graph.node[i]);
+  if (!replaced) return { node, initializer };
+  const readBefore = new Set(graph.node.flatMap(({ input }) => input));
+  const read = new Set([...node.flatMap(({ input }) => input), ...graph.output.map(({ name }) => name), ...graph.input.map(({ name }) => name)]);
+  const subgraphs = graph.node.some((value) => value.attribute.some(({ g, graphs }) => g !== undefined || graphs.length > 0));
+  const unread = (name: string): boolean => !subgraphs && readBefore.has(name) && !read.has(name);
+  return {
+    node: node.filter((value) => value.opType !== 'Constant' || !unread(value.output[0]!)),
+    initializer: initializer.filter(({ name }) => !unread(name)),
+  };
+}

@@ -1,0 +1,38 @@
+import type { TensorProto } from 'onnx-buf';
+import { dimsOf, floatTensor, floatsOf, withFloats } from '../onnx/tensor.ts';
+import type { Layer } from '../pruning/types.ts';
+import { type RowLayout, columnsOf } from './layerRows.ts';
+
+/** Whether the weight's rows are output channels: Conv and transposed Gemm; otherwise (MatMul, Gemm) its columns are. */
+const outsFirst = (layer: Layer): boolean => layer.outAxis === 0;
+
+/**
+ * A layer's weights and bias as regression matrices, one a convolution group.
+ * @returns float32 [columns, outs] a group; the last row is the bias
+ */
+export function weightMatrices(layer: Layer, layout: RowLayout, weight: TensorProto, bias: TensorProto | undefined): Float32Array[] {
+  const values = floatsOf(weight), offsets = bias && floatsOf(bias), { outs } = layout, columns = columnsOf(layout), inputs = columns - 1;
+  return Array.from({ length: layout.groups }, (_, group) => {
+    const matrix = new Float32Array(columns * outs);
+    for (let o = 0; o < outs; o++) {
+      const row = group * outs + o;
+      for (let i = 0; i < inputs; i++) matrix[i * outs + o] = outsFirst(layer) ? values[row * inputs + i]! : values[i * outs + o]!;
+      matrix[inputs * outs + o] = offsets ? offsets[offsets.length === 1 ? 0 : row]! : 0;
+    }
+    return matrix;
+  });
+}
+
+/** The tensors that regression matrices stand for: the inverse of {@link weightMatrices}. */
+export function tensorsFromMatrices(layer: Layer, layout: RowLayout, matrices: readonly Float32Array[], weight: TensorProto, biasName: string): { weight: TensorProto; bias: TensorProto } {
+  const { outs } = layout, inputs = columnsOf(layout) - 1, total = layout.groups * outs;
+  const values = new Float32Array(total * inputs), offsets = new Float32Array(total);
+  matrices.forEach((matrix, group) => {
+    for (let o = 0; o < outs; o++) {
+      const row = group * outs + o;
+      for (let i = 0; i < inputs; i++) values[outsFirst(layer) ? row * inputs + i : i * outs + o] = matrix[i * outs + o]!;
+      offsets[row] = matrix[inputs * outs + o]!;
+    }
+  });
+  return { weight: withFloats(weight, dimsOf(weight), values), bias: withFloats({ ...floatTensor(biasName, [total], offsets), dataType: weight.dataType }, [total], offsets) };
+}

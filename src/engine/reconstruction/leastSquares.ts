@@ -1,0 +1,83 @@
+import { product, transposedProduct } from '../runtime/matrix.ts';
+import { choleskyInPlace, solveWithFactor } from './cholesky.ts';
+
+/**
+ * What happens to a layer's output y before the next non-linear step: z = scale * y + shift + residual, then z is cut to [low, high]
+ * (Relu: [0, inf), Clip: [min, max]; no activation: both infinite). Per output channel.
+ */
+export interface OutputTransform {
+  readonly scale: Float32Array;
+  readonly shift: Float32Array;
+  readonly low: number;
+  readonly high: number;
+}
+
+/** One chunk of the regression: rows of inputs, the wanted z and, where a shortcut is added, what it adds. */
+export interface RegressionChunk {
+  /** float32 [rows, columns]; the last column is constant 1 when `bias`. */
+  readonly inputs: Float32Array;
+  /** float32 [rows, outs] */
+  readonly target: Float32Array;
+  /** float32 [rows, outs] */
+  readonly residual?: Float32Array;
+}
+
+export interface RegressionOptions {
+  /** Refits that know the activation: where wanted and predicted z are cut alike there is no error. */
+  readonly rounds: number;
+  /** Pull towards the present weights, as a fraction of the mean of the Gram matrix's diagonal; the constant column is free of it. */
+  readonly ridge: number;
+  readonly bias: boolean;
+}
+
+/**
+ * Weights [columns, outs] that make a layer's z nearest to the wanted one in the least-squares sense, by the normal equations: the Gram
+ * matrix is summed from float32 products into float64 and factored once; each activation-aware round costs two products and one solve.
+ * He, Zhang, Sun 2017 (arXiv 1707.06168), section 3.1; the non-linear rounds follow Zhang et al. 2015 (arXiv 1505.06798), section 3.2.
+ * @param present float32 [columns, outs], the weights before
+ */
+export async function fitWeights(chunks: readonly RegressionChunk[], columns: number, outs: number, present: Float32Array, transform: OutputTransform, options: RegressionOptions): Promise<Float32Array> {
+  const gram = new Float64Array(columns * columns);
+  for (const { inputs } of chunks) {
+    const part = await transposedProduct(inputs, inputs, inputs.length / columns, columns, columns);
+    for (let i = 0; i < gram.length; i++) gram[i]! += part[i]!;
+  }
+  const penalised = options.bias ? columns - 1 : columns;
+  let trace = 0;
+  for (let i = 0; i < penalised; i++) trace += gram[i * columns + i]!;
+  const ridge = (options.ridge * trace) / Math.max(1, penalised) + 1e-12;
+  for (let i = 0; i < penalised; i++) gram[i * columns + i]! += ridge;
+  if (options.bias) gram[columns * columns - 1]! += 1e-9;
+  const factor = await choleskyInPlace(gram, columns);
+
+  let weights = present;
+  for (let round = 0; round <= options.rounds; round++) {
+    const right = new Float64Array(columns * outs);
+    for (let i = 0; i < penalised * outs; i++) right[i] = ridge * present[i]!;
+    for (const chunk of chunks) {
+      const rows = chunk.inputs.length / columns;
+      const predicted = round > 0 ? await product(chunk.inputs, weights, rows, columns, outs) : undefined;
+      const part = await transposedProduct(chunk.inputs, wantedOutputs(chunk, outs, transform, predicted), rows, columns, outs);
+      for (let i = 0; i < right.length; i++) right[i]! += part[i]!;
+    }
+    weights = Float32Array.from(await solveWithFactor(factor, columns, right, outs));
+    if (transform.low === -Infinity && transform.high === Infinity) break;
+  }
+  return weights;
+}
+
+/** The y that would give the wanted z; where the cut hides the difference, the y that is predicted. */
+function wantedOutputs({ target, residual }: RegressionChunk, outs: number, { scale, shift, low, high }: OutputTransform, predicted?: Float32Array): Float32Array {
+  const wanted = new Float32Array(target.length);
+  for (let i = 0, c = 0; i < target.length; i++, c = c + 1 === outs ? 0 : c + 1) {
+    const factor = scale[c]!, offset = shift[c]! + (residual ? residual[i]! : 0);
+    let z = target[i]!;
+    if (predicted) {
+      const present = factor * predicted[i]! + offset;
+      if (z <= low) z = Math.min(present, low);
+      else if (z >= high) z = Math.max(present, high);
+    }
+    wanted[i] = (z - offset) / factor;
+  }
+  return wanted;
+}

@@ -1,0 +1,125 @@
+import { Random } from '../numerics/random.ts';
+import { fillBudget } from './allocation.ts';
+import { DdpgAgent, type Step } from './ddpg.ts';
+import { type GroupFeatures, LayerWalk, observationSize } from './environment.ts';
+import { scaleToBudget } from './policies.ts';
+import type { Counts, SearchSpace } from './searchSpace.ts';
+
+/** A choice that was evaluated in an episode. */
+export interface Episode { readonly episode: number; readonly counts: Counts; readonly accuracy: number; readonly best: boolean }
+
+export interface SearchOptions {
+  readonly budget: number;
+  readonly episodes: number;
+  readonly seed: number;
+  /** Judges a choice: accuracy as a fraction. */
+  readonly evaluate: (counts: Counts, episode: number) => Promise<number>;
+  readonly signal?: AbortSignal;
+}
+
+/** Exponents of error by which allocations are made; each gives one of the warm start's first guesses. */
+export const allocationExponents = [0.75, 1, 1.5] as const;
+
+/**
+ * The cold-start agent of AMC (arXiv 1802.03494): every episode walks the groups, one bounded preserve ratio a step, and is rewarded with
+ * the accuracy of the network it chose.
+ */
+export async function* paperSearch(space: SearchSpace, features: readonly GroupFeatures[], options: SearchOptions): AsyncGenerator<Episode> {
+  const walk = new LayerWalk(space, features, options.budget), { least } = space;
+  const agent = await DdpgAgent.create({ observationSize, seed: options.seed });
+  try {
+    let bestAccuracy = -1;
+    for (let episode = 1; episode <= options.episodes; episode++) {
+      options.signal?.throwIfAborted();
+      walk.reset();
+      const steps: Step[] = [];
+      for (let t = 0; t < walk.steps; t++) {
+        const observation = walk.observe();
+        const low = least[t]! / space.groups[t]!.group.channels;
+        const action = await agent.act(observation, { explore: true, low, high: Math.max(low, walk.upperBound()) });
+        steps.push({ observation, action });
+        walk.step(action);
+      }
+      const accuracy = await options.evaluate(walk.choice, episode);
+      await agent.endEpisode(steps, accuracy);
+      const best = accuracy > bestAccuracy;
+      if (best) bestAccuracy = accuracy;
+      yield { episode, counts: walk.choice, accuracy, best };
+    }
+  } finally {
+    await agent.release();
+  }
+}
+
+/**
+ * The warm-started agent. It differs from the paper's in four ways (docs/decisions/warm-start.md): its first episodes are the given allocations;
+ * an action is a position between the least width, the anchor's width (0.5) and the full width of a group, so that an untrained actor reproduces
+ * the anchor, the best of those; every second episode it explores around the best episode so far instead of around its own policy (DDPG
+ * learns from both, being off-policy); and a walk's ratios are scaled to the budget at its end, so that nothing of it is left unused.
+ */
+export async function* warmSearch(space: SearchSpace, features: readonly GroupFeatures[], firstGuesses: readonly Counts[], options: SearchOptions): AsyncGenerator<Episode> {
+  const { budget, seed } = options, walk = new LayerWalk(space, features, budget), random = new Random(seed ^ 0x5eed);
+  const agent = await DdpgAgent.create({ observationSize, seed, options: { noiseSigma: 0.12, explorationEpisodes: 8, noiseDecay: 0.99, updatesPerStep: 2, initialAction: 0.5 } });
+  const tried = new Set<string>();
+  let anchor: readonly number[] = [], elite: readonly number[] = [], bestAccuracy = -1;
+  /** One episode: walks with the given actions, evaluates, and lets the agent learn. */
+  const finish = async (episode: number, steps: readonly Step[], counts: Counts): Promise<Episode> => {
+    const accuracy = await options.evaluate(counts, episode), best = accuracy > bestAccuracy;
+    tried.add(counts.join());
+    if (best) { bestAccuracy = accuracy; elite = steps.length > 0 ? steps.map(({ action }) => action) : elite; }
+    if (steps.length > 0) await agent.endEpisode(steps, accuracy);
+    return { episode, counts, accuracy, best };
+  };
+  try {
+    let episode = 0;
+    for (const counts of firstGuesses) {
+      if (episode >= options.episodes) return;
+      options.signal?.throwIfAborted();
+      const result = await finish(++episode, [], counts);
+      if (result.best) anchor = space.ratiosOf(counts);
+      yield result;
+    }
+    elite = anchor.map(() => 0.5);
+    while (episode < options.episodes) {
+      options.signal?.throwIfAborted();
+      const aroundElite = episode % 2 === 0, sigma = eliteSigma(episode / options.episodes);
+      const share = Math.max(0.3, 2 / walk.steps);
+      walk.reset();
+      const steps: Step[] = [];
+      for (let t = 0; t < walk.steps; t++) {
+        const observation = walk.observe();
+        const action = aroundElite
+          ? (random.uniform() < share ? random.truncatedNormal(elite[t]!, sigma, 0, 1) : elite[t]!)
+          : await agent.act(observation, { explore: true });
+        steps.push({ observation, action });
+        walk.step(ratioOf(action, space.least[t]! / space.groups[t]!.group.channels, anchor[t]!));
+      }
+      const shape = steps.map(({ action }, t) => ratioOf(action, space.least[t]! / space.groups[t]!.group.channels, anchor[t]!));
+      const counts = fillBudget(space, scaleToBudget(space, shape, budget)!, budget, 1);
+      if (tried.has(counts.join()) && random.uniform() < 0.9) continue; // nothing new to learn from it
+      yield await finish(++episode, steps, counts);
+    }
+  } finally {
+    await agent.release();
+  }
+}
+
+/** How far from the best episode to look: less and less. */
+const eliteSigma = (progress: number): number => 0.15 * 0.2 ** progress;
+
+/** Preserve ratio of an action: 0 is the least, 0.5 the anchor's, 1 the whole width. */
+const ratioOf = (action: number, least: number, anchor: number): number => (action <= 0.5 ? least + (anchor - least) * action * 2 : anchor + (1 - anchor) * (action - 0.5) * 2);
+
+/** Random search: walks with uniformly random bounded actions, scaled to the budget like the agent's. */
+export async function* randomSearch(space: SearchSpace, options: SearchOptions): AsyncGenerator<Episode> {
+  const random = new Random(options.seed ^ 0x7a11d0);
+  let bestAccuracy = -1;
+  for (let episode = 1; episode <= options.episodes; episode++) {
+    options.signal?.throwIfAborted();
+    const shape = space.groups.map(({ group }, i) => random.uniform(space.least[i]! / group.channels, 1));
+    const counts = fillBudget(space, scaleToBudget(space, shape, options.budget)!, options.budget, 1);
+    const accuracy = await options.evaluate(counts, episode), best = accuracy > bestAccuracy;
+    if (best) bestAccuracy = accuracy;
+    yield { episode, counts, accuracy, best };
+  }
+}

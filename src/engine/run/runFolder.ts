@@ -1,0 +1,151 @@
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { z } from 'zod';
+import { identityOf, type Identity, sha256OfFile } from '../data/identity.ts';
+import { InputError, messageOf } from '../errors.ts';
+import { writeAtomically } from '../onnx/modelFile.ts';
+import { type CompressOptions, parseCompressOptions, type Report } from '../protocol.ts';
+import { type Checkpoint, readCheckpoint, writeCheckpoint } from './checkpoint.ts';
+import { Journal, readJournal } from './journal.ts';
+import { takeLock } from './lock.ts';
+
+const identitySchema = z.object({ path: z.string(), sizeBytes: z.number(), sha256: z.string().regex(/^[0-9a-f]{64}$/) });
+const optionsFileSchema = z.object({ format: z.literal('auto-compress/options@1'), created: z.string(), options: z.unknown(), inputs: z.record(z.string(), identitySchema) });
+
+/** Options whose value is a path to something the run depends on. */
+const inputOptions = ['model', 'val', 'calibration', 'train'] as const;
+type InputOption = (typeof inputOptions)[number];
+
+/** Writes JSON, atomically. */
+export const writeJson = (path: string, value: unknown): Promise<void> => writeAtomically(path, async (file) => { await file.writeFile(`${JSON.stringify(value, undefined, 2)}\n`); });
+
+/** @throws {InputError} when the file is missing, larger than 512 MB, or no JSON */
+export async function readJson(path: string): Promise<unknown> {
+  try {
+    if ((await stat(path)).size > 512 * 2 ** 20) throw new Error('it is too large');
+    return JSON.parse(await readFile(path, 'utf8')) as unknown;
+  } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    throw new InputError(`Can't read ${path}: ${missing ? 'there is no such file' : messageOf(error)}.`, { cause: error });
+  }
+}
+
+/** Everything a run keeps: its options, one journal line an episode, the agent's checkpoint, the plan and the report. One process at a time. */
+export class RunFolder {
+  readonly path: string;
+  readonly options: CompressOptions;
+  /** What the model and the data were when the run began. */
+  readonly inputs: Readonly<Partial<Record<InputOption, Identity>>>;
+  /** Journal entries of the run so far, oldest first. */
+  readonly entries: readonly unknown[];
+  readonly resumed: boolean;
+  private readonly journal: Journal;
+  private readonly unlock: () => Promise<void>;
+
+  constructor(path: string, parts: Pick<RunFolder, 'options' | 'inputs' | 'entries' | 'resumed'>, journal: Journal, unlock: () => Promise<void>) {
+    this.path = path;
+    ({ options: this.options, inputs: this.inputs, entries: this.entries, resumed: this.resumed } = parts);
+    this.journal = journal;
+    this.unlock = unlock;
+  }
+
+  /** Path of a file of the run: 'plan.json', 'candidate-12.onnx'. */
+  file(name: string): string { return join(this.path, name); }
+  /** Adds one journal entry; it is on the disk when this returns. */
+  append(entry: unknown): Promise<void> { return this.journal.append(entry); }
+  writeCheckpoint(checkpoint: Checkpoint): Promise<void> { return writeCheckpoint(this.file('checkpoint.bin'), checkpoint); }
+  readCheckpoint(): Promise<Checkpoint | undefined> { return readCheckpoint(this.file('checkpoint.bin')); }
+  writePlan(plan: unknown): Promise<void> { return writeJson(this.file('plan.json'), plan); }
+  writeReport(report: Report): Promise<void> { return writeJson(this.file('report.json'), report); }
+
+  /** @throws {InputError} when the model file is not the one that the run began with */
+  async checkModel(): Promise<void> { await checkInput('model', this.options.model, this.inputs.model); }
+
+  /** Closes the journal and gives the lock back. */
+  async close(): Promise<void> {
+    await this.journal.close();
+    await this.unlock();
+  }
+}
+
+/** Default run folder: `.auto-compress/MODEL/YYYYMMDD-HHMMSS` beside the model. */
+function defaultPath(model: string): string {
+  const stamp = new Date().toISOString().replace(/[-:]|\..*$/g, '').replace('T', '-');
+  return join(dirname(model), '.auto-compress', basename(model).replace(/\.onnx$/i, ''), stamp);
+}
+
+async function makeFolder(path: string, isDefault: boolean): Promise<string> {
+  const cantMake = (error: unknown): never => { throw new InputError(`Can't make the run folder ${path}: ${messageOf(error)}. Give another with --run-dir.`, { cause: error }); };
+  if (!isDefault) {
+    await mkdir(path, { recursive: true }).catch(cantMake);
+    if ((await readdir(path).catch(cantMake)).includes('options.json')) throw new InputError(`${path} already holds a run. Resume it, or give another folder with --run-dir.`);
+    return path;
+  }
+  await mkdir(dirname(path), { recursive: true }).catch(cantMake);
+  for (let attempt = 1; ; attempt++) {
+    const candidate = attempt === 1 ? path : `${path}-${attempt}`;
+    const made = await mkdir(candidate).then(() => true, (error: NodeJS.ErrnoException) => (error.code === 'EEXIST' && attempt < 1000 ? false : cantMake(error)));
+    if (made) return candidate;
+  }
+}
+
+/** Makes the folder of a new run and notes what it depends on. @throws {InputError} when an input is missing, or the folder holds a run or can't be made */
+export async function createRunFolder(options: CompressOptions): Promise<RunFolder> {
+  const inputs: Partial<Record<InputOption, Identity>> = {};
+  for (const name of inputOptions) {
+    const path = options[name];
+    if (path === undefined) continue;
+    inputs[name] = await identityOf(path).catch((error: NodeJS.ErrnoException) => { throw new InputError(`Can't read ${path} (option ${name}): ${error.code === 'ENOENT' ? 'there is no such file or folder' : messageOf(error)}.`, { cause: error }); });
+  }
+  const path = await makeFolder(resolve(options.runDir ?? defaultPath(options.model)), options.runDir === undefined);
+  const unlock = await takeLock(join(path, 'lock'));
+  try {
+    const { journal, entries } = await Journal.open(join(path, 'journal.ndjson'));
+    await writeJson(join(path, 'options.json'), { format: 'auto-compress/options@1', created: new Date().toISOString(), options: { ...options, runDir: path }, inputs });
+    return new RunFolder(path, { options: { ...options, runDir: path }, inputs, entries, resumed: false }, journal, unlock);
+  } catch (error) {
+    await unlock();
+    throw error;
+  }
+}
+
+async function readOptionsFile(path: string): Promise<Pick<RunFolder, 'options' | 'inputs'>> {
+  const file = join(path, 'options.json');
+  const info = await stat(path).catch(() => undefined);
+  if (!info?.isDirectory()) throw new InputError(`There is no run folder ${path}.`);
+  const parsed = optionsFileSchema.safeParse(await readJson(file));
+  if (!parsed.success) throw new InputError(`${file} is damaged or from another version ("${parsed.error.issues[0]!.path.join('.')}": ${parsed.error.issues[0]!.message}).`);
+  return { options: { ...parseCompressOptions(parsed.data.options), runDir: path }, inputs: parsed.data.inputs };
+}
+
+async function checkInput(name: InputOption, path: string, before: Identity | undefined): Promise<void> {
+  if (!before) return;
+  const now = await (name === 'model' ? sha256OfFile(path).then((sha256) => ({ sha256 })) : identityOf(path)).catch((error: NodeJS.ErrnoException) => {
+    throw new InputError(`Can't read ${path} (option ${name} of the run): ${error.code === 'ENOENT' ? 'it is gone' : messageOf(error)}.`, { cause: error });
+  });
+  if (now.sha256 !== before.sha256) throw new InputError(`${path} (option ${name} of the run) has changed since the run began. Restore it, or start a new run.`);
+}
+
+/**
+ * Opens a run to go on with it.
+ * @throws {InputError} when it is damaged, in use, or its model or data have changed
+ */
+export async function openRunFolder(runDir: string): Promise<RunFolder> {
+  const path = resolve(runDir);
+  const { options, inputs } = await readOptionsFile(path);
+  for (const name of inputOptions) if (options[name] !== undefined) await checkInput(name, options[name], inputs[name]);
+  const unlock = await takeLock(join(path, 'lock'));
+  try {
+    const { journal, entries } = await Journal.open(join(path, 'journal.ndjson'));
+    return new RunFolder(path, { options, inputs, entries, resumed: true }, journal, unlock);
+  } catch (error) {
+    await unlock();
+    throw error;
+  }
+}
+
+/** Reads a run that may be going on in another process: no lock, nothing changed, inputs not checked. */
+export async function readRunFolder(runDir: string): Promise<Pick<RunFolder, 'path' | 'options' | 'inputs' | 'entries'>> {
+  const path = resolve(runDir);
+  return { path, ...await readOptionsFile(path), entries: await readJournal(join(path, 'journal.ndjson')) };
+}

@@ -1,0 +1,54 @@
+import { TensorProto_DataType as DataType } from 'onnx-buf';
+import { makeNode } from '../onnx/attributes.ts';
+import { buildModel, valueInfo } from '../onnx/buildModel.ts';
+import { Session, doubles, floats } from './session.ts';
+
+type Kind = 'float32' | 'float64';
+type Numbers<K extends Kind> = K extends 'float32' ? Float32Array : Float64Array;
+
+/**
+ * Matrix products by onnxruntime (ONNX Gemm 13), in float32 or float64. Matrices are row-major.
+ * One session per combination of type and transposition is created when first used and lives as long as the process.
+ */
+const sessions = new Map<string, Promise<Session>>();
+let threadCount = 0;
+
+/** Threads for matrix products from now on; 0 lets onnxruntime choose. */
+export function setMatrixThreads(threads: number): void {
+  if (threads === threadCount) return;
+  threadCount = threads;
+  sessions.clear();
+}
+
+function gemmSession(kind: Kind, transA: boolean, transB: boolean): Promise<Session> {
+  const key = `${kind} ${transA} ${transB}`;
+  let session = sessions.get(key);
+  if (!session) {
+    const type = kind === 'float32' ? DataType.FLOAT : DataType.DOUBLE;
+    session = Session.create(buildModel({
+      nodes: [makeNode('Gemm', ['a', 'b'], ['c'], { transA: Number(transA), transB: Number(transB) })],
+      inputs: [valueInfo('a', ['i', 'j'], type), valueInfo('b', ['k', 'l'], type)], outputs: [valueInfo('c', ['m', 'n'], type)],
+    }), { threads: threadCount });
+    sessions.set(key, session);
+  }
+  return session;
+}
+
+async function gemm<K extends Kind>(kind: K, a: Numbers<K>, aDims: readonly [number, number], b: Numbers<K>, bDims: readonly [number, number], transA: boolean, transB: boolean): Promise<Numbers<K>> {
+  const session = await gemmSession(kind, transA, transB);
+  const wrap = (data: Numbers<K>, dims: readonly [number, number]) => (data instanceof Float32Array ? floats(data, dims) : doubles(data, dims));
+  const { c } = await session.run({ a: wrap(a, aDims), b: wrap(b, bDims) });
+  return c!.data as Numbers<K>;
+}
+
+/** a [i, k] times b [k, j]. */
+export const product = <A extends Float32Array | Float64Array>(a: A, b: A, i: number, k: number, j: number): Promise<A> =>
+  gemm(kindOf(a), a as never, [i, k], b as never, [k, j], false, false) as Promise<unknown> as Promise<A>;
+/** a [k, i] transposed times b [k, j]: the Gram products. */
+export const transposedProduct = <A extends Float32Array | Float64Array>(a: A, b: A, k: number, i: number, j: number): Promise<A> =>
+  gemm(kindOf(a), a as never, [k, i], b as never, [k, j], true, false) as Promise<unknown> as Promise<A>;
+/** a [i, k] times b [j, k] transposed. */
+export const productTransposed = <A extends Float32Array | Float64Array>(a: A, b: A, i: number, k: number, j: number): Promise<A> =>
+  gemm(kindOf(a), a as never, [i, k], b as never, [j, k], false, true) as Promise<unknown> as Promise<A>;
+
+const kindOf = (a: Float32Array | Float64Array): Kind => (a instanceof Float32Array ? 'float32' : 'float64');

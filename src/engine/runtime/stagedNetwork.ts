@@ -1,0 +1,98 @@
+import type { GraphProto, ModelProto, NodeProto, TensorProto } from 'onnx-buf';
+import { TensorProto_DataType as DataType } from 'onnx-buf';
+import { buildModel, valueInfo } from '../onnx/buildModel.ts';
+import type { GraphView} from '../onnx/graphView.ts';
+import { capturedValues } from '../onnx/graphView.ts';
+import { Session, type SessionOptions, type Tensor } from './session.ts';
+
+const elementTypes: Readonly<Record<string, number>> = {
+  float32: DataType.FLOAT, float64: DataType.DOUBLE, float16: DataType.FLOAT16, int64: DataType.INT64, int32: DataType.INT32, bool: DataType.BOOL, uint8: DataType.UINT8, int8: DataType.INT8,
+};
+
+/**
+ * A network that is run piece by piece over a set of images, keeping only the values that later pieces need, so that weights may be
+ * changed between the pieces: each node runs exactly once, with the weights it has at that moment.
+ */
+export class StagedNetwork {
+  /** Weights by name; replace one before the node that reads it has run. */
+  readonly initializers: Map<string, TensorProto>;
+  private readonly view: GraphView;
+  private readonly model: ModelProto & { graph: GraphProto };
+  private readonly options: SessionOptions;
+  /** Live values, one tensor a chunk of images. */
+  private readonly values = new Map<string, Tensor[]>();
+  private readonly waiting: Set<NodeProto>;
+  private readonly chunks: number;
+  private readonly position: ReadonlyMap<NodeProto, number>;
+  /** Nodes that depend on no graph input: cheap, and run again wherever they are needed. */
+  private readonly constantNodes = new Set<NodeProto>();
+
+  /** @param feeds for every graph input, one tensor a chunk; all chunks have the same number of images */
+  constructor(model: ModelProto & { graph: GraphProto }, view: GraphView, feeds: Readonly<Record<string, Tensor[]>>, options: SessionOptions = {}) {
+    this.model = model;
+    this.view = view;
+    this.options = options;
+    this.initializers = new Map(view.initializers);
+    this.chunks = Object.values(feeds)[0]!.length;
+    for (const [name, tensors] of Object.entries(feeds)) this.values.set(name, tensors);
+    this.position = new Map(view.nodes.map((node, i) => [node, i]));
+    const varying = new Set(view.inputs);
+    for (const node of view.nodes) {
+      if ([...node.input, ...capturedValues(node)].some((value) => varying.has(value))) node.output.forEach((value) => varying.add(value));
+      else this.constantNodes.add(node);
+    }
+    this.waiting = new Set(view.nodes.filter((node) => !this.constantNodes.has(node)));
+  }
+
+  /** Runs what has not run yet and is needed for these values. @returns for each value its tensors by chunk */
+  async advance(names: readonly string[]): Promise<Tensor[][]> {
+    const missing = names.filter((name) => !this.values.has(name));
+    if (missing.length > 0) await this.runFor(missing);
+    return names.map((name) => this.values.get(name)!);
+  }
+
+  private async runFor(names: readonly string[]): Promise<void> {
+    const nodes = this.ancestors(names);
+    const made = new Set(nodes.flatMap((node) => node.output)), inside = new Set(nodes);
+    const inputs = new Set(nodes.flatMap((node) => [...node.input, ...capturedValues(node)]).filter((value) => value !== '' && !made.has(value) && !this.initializers.has(value)));
+    for (const node of nodes) this.waiting.delete(node);
+    const outputs = [...made].filter((value) => value !== '' && (names.includes(value) || this.isNeeded(value)) && !(this.constantNodes.has(this.view.producers.get(value)!) && !names.includes(value)));
+    const used = new Set(nodes.flatMap((node) => [...node.input, ...capturedValues(node)]));
+    const session = await Session.create(buildModel({
+      nodes: [...inside].sort((a, b) => this.position.get(a)! - this.position.get(b)!),
+      inputs: [...inputs].map((value) => { const { type, dims } = this.values.get(value)![0]!; return valueInfo(value, dims, elementTypes[type] ?? DataType.FLOAT); }),
+      outputs: outputs.map((value) => ({ ...valueInfo(value), type: undefined }) as never),
+      initializers: [...used].map((name) => this.initializers.get(name)).filter((tensor) => tensor !== undefined),
+      opsetImport: this.model.opsetImport,
+    }), this.options);
+    try {
+      const results = outputs.map((): Tensor[] => []);
+      for (let chunk = 0; chunk < this.chunks; chunk++) {
+        const result = await session.run(Object.fromEntries([...inputs].map((value) => [value, this.values.get(value)![chunk]!])), outputs);
+        outputs.forEach((value, i) => results[i]!.push(result[value]!));
+      }
+      outputs.forEach((value, i) => this.values.set(value, results[i]!));
+    } finally {
+      await session.release();
+    }
+    for (const value of [...this.values.keys()]) if (!names.includes(value) && !this.isNeeded(value)) this.values.delete(value);
+  }
+
+  /** Nodes that must still run before the named values exist. */
+  private ancestors(names: readonly string[]): NodeProto[] {
+    const found = new Set<NodeProto>();
+    const pending = [...names];
+    for (let value = pending.pop(); value !== undefined; value = pending.pop()) {
+      if (this.values.has(value)) continue;
+      const node = this.view.producers.get(value);
+      if (!node || found.has(node)) continue;
+      found.add(node);
+      pending.push(...node.input, ...capturedValues(node));
+    }
+    return [...found];
+  }
+
+  private isNeeded(value: string): boolean {
+    return this.view.usesOf(value).some(({ node }) => this.waiting.has(node)) || (this.view.capturedBySubgraphs.get(value) ?? []).some((node) => this.waiting.has(node));
+  }
+}

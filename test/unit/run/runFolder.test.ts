@@ -1,0 +1,220 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { appendFile, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+import { describe, expect, it } from 'vitest';
+import { parseCompressOptions } from '../../../src/engine/protocol.ts';
+import { readCheckpoint, writeCheckpoint } from '../../../src/engine/run/checkpoint.ts';
+import { Journal, readJournal } from '../../../src/engine/run/journal.ts';
+import { takeLock } from '../../../src/engine/run/lock.ts';
+import { createRunFolder, openRunFolder, readRunFolder } from '../../../src/engine/run/runFolder.ts';
+import { temporaryFolder, writeTree } from '../../support/files.ts';
+
+const folder = await temporaryFolder();
+let made = 0;
+const fresh = (files: Record<string, string> = {}): Promise<string> => writeTree(join(folder, String(made++)), files);
+const optionsIn = (path: string, more: object = {}): ReturnType<typeof parseCompressOptions> =>
+  parseCompressOptions({ model: join(path, 'net.onnx'), val: join(path, 'val.npz'), target: { metric: 'macs', value: 0.5 }, ...more });
+const inputs = { 'net.onnx': 'model bytes', 'val.npz': 'images' };
+
+describe('a journal', () => {
+  it('gives back what was appended, also when opened again', async () => {
+    const path = join(await fresh(), 'journal.ndjson');
+    const { journal } = await Journal.open(path);
+    await journal.append({ episode: 1, accuracy: 0.1 + 0.2, name: 'é\n' });
+    await journal.append({ episode: 2 });
+    await journal.close();
+    const again = await Journal.open(path);
+    expect(again.entries).toEqual([{ episode: 1, accuracy: 0.1 + 0.2, name: 'é\n' }, { episode: 2 }]);
+    await again.journal.close();
+  });
+
+  it('loses at most the entry being written, wherever its writing stops', async () => {
+    const path = join(await fresh(), 'journal.ndjson');
+    const { journal } = await Journal.open(path);
+    await journal.append({ episode: 1 });
+    const whole = (await stat(path)).size;
+    await journal.append({ episode: 2 });
+    await journal.close();
+    const bytes = await readFile(path);
+    for (let length = 0; length <= bytes.length; length++) {
+      await writeFile(path, bytes.subarray(0, length));
+      const { journal: opened, entries } = await Journal.open(path);
+      const expected = length === bytes.length ? [{ episode: 1 }, { episode: 2 }] : length >= whole ? [{ episode: 1 }] : [];
+      expect(entries).toEqual(expected);
+      await opened.append({ episode: 'next' });
+      await opened.close();
+      expect(await readJournal(path)).toEqual([...expected, { episode: 'next' }]);
+    }
+  });
+
+  it('drops a last line whose bytes changed, and refuses a changed line before others', async () => {
+    const path = join(await fresh(), 'journal.ndjson');
+    const { journal } = await Journal.open(path);
+    for (const episode of [1, 2, 3]) await journal.append({ episode });
+    await journal.close();
+    const lines = (await readFile(path, 'utf8')).split('\n');
+    await writeFile(path, [lines[0], lines[1], lines[2]!.replace('3', '4'), ''].join('\n'));
+    expect(await readJournal(path)).toEqual([{ episode: 1 }, { episode: 2 }]);
+    await writeFile(path, [lines[0], lines[1]!.replace('2}', '7}'), lines[2], ''].join('\n'));
+    await expect(Journal.open(path)).rejects.toThrow(/^Line 2 of the journal .*journal\.ndjson is damaged, and others follow it\./);
+  });
+
+  it('says when the folder was deleted meanwhile', async () => {
+    const path = await fresh();
+    const { journal } = await Journal.open(join(path, 'journal.ndjson'));
+    await rm(path, { recursive: true });
+    await expect(journal.append({})).rejects.toThrow(/Can't write the journal .*: it was deleted while the run went on/);
+    await journal.close();
+  });
+
+  it.skipIf(process.platform !== 'linux')('keeps every entry before the disk is full, and says so', async () => {
+    const path = await fresh();
+    const program = join(path, 'append.mjs');
+    await build({ stdin: { contents: "import { Journal } from './journal.ts'; const { journal } = await Journal.open(process.argv[2]); for (let episode = 1; ; episode++) await journal.append({ episode, filling: 'x'.repeat(300) }).catch((error) => { console.log(error.message); process.exit(); });", resolveDir: 'src/engine/run' }, outfile: program, bundle: true, platform: 'node', format: 'esm', packages: 'external' });
+    // a file-size limit of 4 blocks stops a write in the middle of a line, as a full disk does
+    const said = execFileSync('bash', ['-c', 'trap "" XFSZ; ulimit -f 4; exec "$@"', 'bash', process.execPath, program, join(path, 'journal.ndjson')], { encoding: 'utf8' });
+    expect(said).toMatch(/^Can't write the journal .*file too large.*Everything before is kept/);
+    const entries = await readJournal(join(path, 'journal.ndjson')) as { episode: number }[];
+    expect(entries.length).toBeGreaterThan(3);
+    expect(entries.map(({ episode }) => episode)).toEqual(entries.map((_, i) => i + 1));
+    const { journal, entries: again } = await Journal.open(join(path, 'journal.ndjson'));
+    expect(again).toHaveLength(entries.length);
+    await journal.close();
+  });
+});
+
+describe('a checkpoint', () => {
+  const state = (n: number): { header: unknown; bytes: Uint8Array } => ({ header: { episode: n }, bytes: Uint8Array.from({ length: 1000 }, (_, i) => (i * n) % 256) });
+
+  it('is read back exactly; none is undefined', async () => {
+    const path = join(await fresh(), 'checkpoint.bin');
+    expect(await readCheckpoint(path)).toBeUndefined();
+    await writeCheckpoint(path, state(3));
+    expect(await readCheckpoint(path)).toEqual(state(3));
+    expect((await readdir(join(path, '..'))).filter((name) => name.includes('tmp') || name.includes('next'))).toEqual([]);
+  });
+
+  it('falls back to the one before when the last is torn or damaged anywhere', async () => {
+    const path = join(await fresh(), 'checkpoint.bin');
+    await writeCheckpoint(path, state(1));
+    await writeCheckpoint(path, state(2));
+    const bytes = await readFile(path);
+    for (const length of [0, 1, 9, 20, 500, bytes.length - 1]) {
+      await writeFile(path, bytes.subarray(0, length));
+      expect(await readCheckpoint(path)).toEqual(state(1));
+    }
+    for (const at of [0, 8, 12, 18, 600, bytes.length - 1]) {
+      const damaged = Buffer.from(bytes);
+      damaged[at]! ^= 4;
+      await writeFile(path, damaged);
+      expect(await readCheckpoint(path)).toEqual(state(1));
+    }
+    await rm(path); // died between the two renames
+    expect(await readCheckpoint(path)).toEqual(state(1));
+  });
+});
+
+describe('a lock', () => {
+  it('keeps a second taker out until it is given back', async () => {
+    const path = join(await fresh(), 'lock');
+    const release = await takeLock(path);
+    await expect(takeLock(path)).rejects.toThrow(new RegExp(`^The run is in use by process ${process.pid}\\. Wait for it or stop it; if it is gone, delete .*lock\\.`));
+    await release();
+    await (await takeLock(path))();
+  });
+
+  it.each([
+    ['whose process is gone', () => { const child = spawn(process.execPath, ['-e', '']); return new Promise<string>((resolve) => child.on('exit', () => { resolve(JSON.stringify({ pid: child.pid, started: 'x', host: hostname() })); })); }],
+    ['whose number another process has now', () => Promise.resolve(JSON.stringify({ pid: process.ppid, started: 'another boot 17', host: hostname() }))],
+    ['that was torn while it was written', () => Promise.resolve('{"pid": 1')],
+  ])('%s is taken over', async (_title, content) => {
+    const path = join(await fresh(), 'lock');
+    await writeFile(path, await content());
+    const release = await takeLock(path);
+    await release();
+    expect(await readdir(join(path, '..'))).toEqual([]);
+  });
+
+  it('of another machine is respected', async () => {
+    const path = join(await fresh(), 'lock');
+    await writeFile(path, JSON.stringify({ pid: 1, started: '', host: 'elsewhere' }));
+    await expect(takeLock(path)).rejects.toThrow(/in use by a process on elsewhere/);
+  });
+
+  it('goes to one of many takers at once', async () => {
+    const path = join(await fresh(), 'lock');
+    await writeFile(path, 'stale');
+    const taken = await Promise.allSettled(Array.from({ length: 8 }, () => takeLock(path)));
+    expect(taken.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+  });
+});
+
+describe('a run folder', () => {
+  it('stands beside the model by default, one a run', async () => {
+    const path = await fresh(inputs);
+    const first = await createRunFolder(optionsIn(path)), second = await createRunFolder(optionsIn(path));
+    expect(first.path).toMatch(/\.auto-compress[\\/]net[\\/]\d{8}-\d{6}$/);
+    expect(second.path).not.toBe(first.path);
+    await first.close();
+    await second.close();
+  });
+
+  it('opens with the options, journal and checkpoint it was left with', async () => {
+    const path = await fresh(inputs);
+    const run = await createRunFolder(optionsIn(path, { seed: 7, runDir: join(path, 'run') }));
+    await run.append({ episode: 1 });
+    await run.writeCheckpoint({ header: { episode: 1 }, bytes: Uint8Array.of(1, 2) });
+    await run.close();
+    const again = await openRunFolder(join(path, 'run'));
+    expect(again).toMatchObject({ resumed: true, entries: [{ episode: 1 }], options: { seed: 7, target: { metric: 'macs', value: 0.5 } } });
+    expect(await again.readCheckpoint()).toEqual({ header: { episode: 1 }, bytes: Uint8Array.of(1, 2) });
+    expect((await readRunFolder(join(path, 'run'))).entries).toEqual([{ episode: 1 }]); // while it is in use
+    await expect(openRunFolder(join(path, 'run'))).rejects.toThrow(/in use by process/);
+    await again.close();
+  });
+
+  const left = async (): Promise<string> => {
+    const path = await fresh(inputs);
+    await (await createRunFolder(optionsIn(path, { runDir: join(path, 'run') }))).close();
+    return path;
+  };
+  it.each<[string, (path: string) => Promise<unknown>, RegExp]>([
+    ['whose model has changed', (path) => appendFile(join(path, 'net.onnx'), 'x'), /net\.onnx \(option model of the run\) has changed since the run began\. Restore it, or start a new run\./],
+    ['whose model is gone', (path) => rm(join(path, 'net.onnx')), /net\.onnx \(option model of the run\): it is gone/],
+    ['whose data have changed', (path) => writeFile(join(path, 'val.npz'), 'other'), /val\.npz \(option val of the run\) has changed/],
+    ['whose options are torn', async (path) => truncate(join(path, 'run/options.json'), 30), /Can't read .*options\.json: /],
+    ['whose options are of another kind', (path) => writeFile(join(path, 'run/options.json'), '{}'), /options\.json is damaged or from another version \("format"/],
+    ['without options', (path) => rm(join(path, 'run/options.json')), /options\.json: there is no such file/],
+    ['that is gone', (path) => rm(join(path, 'run'), { recursive: true }), /There is no run folder .*run\./],
+  ])('%s is refused', async (_title, change, message) => {
+    const path = await left();
+    await change(path);
+    await expect(openRunFolder(join(path, 'run'))).rejects.toThrow(message);
+  });
+
+  it('that holds a run is not taken for a new one', async () => {
+    const path = await left();
+    await expect(createRunFolder(optionsIn(path, { runDir: join(path, 'run') }))).rejects.toThrow(/already holds a run\. Resume it, or give another folder with --run-dir\./);
+  });
+
+  it('that can\'t be made says so', async () => {
+    const path = await fresh({ ...inputs, file: '' });
+    await expect(createRunFolder(optionsIn(path, { runDir: join(path, 'file', 'run') }))).rejects.toThrow(/^Can't make the run folder .*Give another with --run-dir\./);
+  });
+
+  it('is not made where an input is missing', async () => {
+    const path = await fresh({ 'net.onnx': 'x' });
+    await expect(createRunFolder(optionsIn(path))).rejects.toThrow(/Can't read .*val\.npz \(option val\): there is no such file or folder/);
+    expect(await readdir(path)).toEqual(['net.onnx']);
+  });
+
+  it('notices a changed file inside a data folder', async () => {
+    const path = await fresh({ 'net.onnx': 'x', 'data/a/1.png': 'one' });
+    await (await createRunFolder(optionsIn(path, { val: join(path, 'data'), runDir: join(path, 'run') }))).close();
+    await mkdir(join(path, 'data/b'));
+    await writeFile(join(path, 'data/b/2.png'), 'two');
+    await expect(openRunFolder(join(path, 'run'))).rejects.toThrow(/data \(option val of the run\) has changed/);
+  });
+});
