@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import * as vscode from 'vscode';
+import { EngineClient } from './engine/client.ts';
 import { type AutoCompressApi, createApi } from './host/api.ts';
 import { type CommandContext, commands, exportCandidate, registerCommands } from './host/commands.ts';
-import { createEngine } from './host/engineProcess.ts';
 import { Inspections } from './host/inspections.ts';
 import { registerLanguageModelTools } from './host/languageModelTools.ts';
 import { ModelText, onnxScheme } from './host/modelText.ts';
@@ -20,12 +20,11 @@ import { DashboardPanels, dashboardViewType } from './webview/panel.ts';
 
 export function activate(context: vscode.ExtensionContext): AutoCompressApi {
   const { extensionUri, extensionPath, subscriptions, workspaceState } = context;
-  const engine = () => createEngine(join(extensionPath, 'dist', 'worker.js'));
+  const createEngine = () => new EngineClient(join(extensionPath, 'dist', 'worker.js'));
   const runs = new RunManager({
-    store: new RunStore(workspaceState, join((context.storageUri ?? context.globalStorageUri).fsPath, 'runs')), createEngine: engine,
-    crashMessage: (detail) => vscode.l10n.t('The engine stopped unexpectedly ({0}). Nothing is lost: resume the run to go on from its last episode.', detail),
+    store: new RunStore(workspaceState, join((context.storageUri ?? context.globalStorageUri).fsPath, 'runs')), createEngine,
   });
-  const inspections = new Inspections(engine);
+  const inspections = new Inspections(createEngine);
   const texts = new ModelText(inspections);
   const runsView = new RunsView(runs);
   const dashboards: DashboardPanels = new DashboardPanels(extensionUri, runs, (run, message) => {

@@ -1,12 +1,8 @@
 /** What the extension needs of the engine; `EngineClient` (a forked worker process) provides it. */
-import type { BenchmarkResult, CompressRequest, DataPreview, Inspection, Report, RunEvent } from '../engine/protocol.ts';
+import type { CallOptions } from '../engine/client.ts';
+import type { BenchmarkResult, CompressRequest, DataPreview, Inspection, Report } from '../engine/protocol.ts';
 
-export interface CallOptions {
-  /** Called for every event, in order, before the answer. */
-  readonly onEvent?: (event: RunEvent) => void;
-  /** Asks the worker to stop; the call then rejects with CancelledError. */
-  readonly signal?: AbortSignal;
-}
+export type { CallOptions };
 
 export interface Engine {
   inspect(model: string, options?: CallOptions): Promise<Inspection>;

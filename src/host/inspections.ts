@@ -1,5 +1,4 @@
 import { stat } from 'node:fs/promises';
-import { UserError } from '../engine/errors.ts';
 import type { BenchmarkResult, DataPreview, Inspection } from '../engine/protocol.ts';
 import type { CallOptions, Engine } from './engine.ts';
 
@@ -42,12 +41,8 @@ export class Inspections {
     clearTimeout(this.idle);
     this.engine ??= this.createEngine();
     this.busy++;
-    const { engine } = this;
     try {
-      return await question(engine);
-    } catch (error) {
-      if (!(error instanceof UserError) && this.engine === engine) this.dispose(); // a dead worker answers nothing more
-      throw error;
+      return await question(this.engine);
     } finally {
       if (--this.busy === 0) this.idle = setTimeout(() => this.dispose(), idleMs);
     }

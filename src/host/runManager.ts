@@ -23,8 +23,6 @@ interface ManagerEvents {
 export interface ManagerOptions {
   readonly store: RunStore;
   readonly createEngine: () => Engine;
-  /** What is said of a worker that died, in the user's language. */
-  readonly crashMessage: (detail: string) => string;
   readonly now?: () => number;
 }
 
@@ -166,8 +164,7 @@ export class RunManager extends EventEmitter<ManagerEvents> {
       await (again ? engine.resume(record.runDir ?? '', options) : engine.compress(record.request, options));
     } catch (error) {
       status = this.statusAfter(error, signal);
-      if (status === 'failed') record.problem = messageOf(error);
-      if (status === 'crashed') record.problem = this.options.crashMessage(messageOf(error));
+      if (status !== 'stopped') record.problem = messageOf(error);
     } finally {
       engine.dispose();
       this.endStage(record);
@@ -178,10 +175,11 @@ export class RunManager extends EventEmitter<ManagerEvents> {
     this.startNext();
   }
 
-  /** An error that the engine reported ends the run; anything else means that the worker died. */
+  /** What the engine refuses ends the run; with exit status 1 the engine itself failed or its process died. */
   private statusAfter(error: unknown, signal: AbortSignal): RunStatus {
-    if (signal.aborted || (error instanceof UserError && error.exitStatus === 130)) return 'stopped';
-    return error instanceof UserError ? 'failed' : 'crashed';
+    const exitStatus = error instanceof UserError ? error.exitStatus : 1;
+    if (signal.aborted || exitStatus === 130) return 'stopped';
+    return exitStatus === 1 ? 'crashed' : 'failed';
   }
 
   private receive(run: Run, event: RunEvent): void {

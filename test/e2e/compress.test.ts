@@ -162,11 +162,11 @@ describe.skipIf(whyNot)('compressing a model', () => {
     await until('two episodes', async () => await episodeOf(started) >= 2);
     const worker = world.server.workers().find((pid) => !before.has(pid))!;
     process.kill(worker, 'SIGKILL');
-    await workbench.toast('stopped unexpectedly').waitFor();
+    await workbench.toast('was killed').waitFor();
     await status(started, 'crashed');
-    expect(await started.locator('#problem').textContent()).toContain('Nothing is lost');
+    expect(await started.locator('#problem').textContent()).toContain('can be resumed');
     await world.screenshot('engine killed');
-    await workbench.toast('stopped unexpectedly').getByText('Resume', { exact: true }).click();
+    await workbench.toast('was killed').getByText('Resume', { exact: true }).click();
     await status(started, 'done');
     const resumed = report();
     expect(resumed.after.macs).toBe(undisturbed.after.macs);
