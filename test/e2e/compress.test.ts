@@ -28,7 +28,7 @@ describe.skipIf(whyNot)('compressing a model', () => {
     await workbench.pick('Use these images');
     await workbench.pick('2.0x fewer MACs');
     await workbench.pick('Episodes:');
-    await workbench.type(String(episodes));
+    await workbench.answer('Number of episodes', String(episodes));
     await workbench.pick('Start');
   }
 

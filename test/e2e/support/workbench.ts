@@ -52,6 +52,8 @@ export class Workbench {
   quickInput(): Locator { return this.page.locator('.quick-input-widget:not([inert])'); }
   quickItem(text: string): Locator { return this.quickInput().locator('.monaco-list-row', { hasText: text }).first(); }
 
+  private exactItem(text: string): Locator { return this.quickInput().locator('.monaco-list-row', { has: this.page.locator('.label-name').getByText(text, { exact: true }) }).first(); }
+
   /** Right-click on a file, then on an item of the menu. Contributed items appear once the extension host is up, and an open menu never refreshes. */
   async contextMenu(file: string, label: string): Promise<void> {
     const item = this.page.locator('.monaco-menu .action-item', { hasText: label }).first();
@@ -72,10 +74,9 @@ export class Workbench {
     await until(`"${title}" in the palette`, async () => {
       await this.page.keyboard.press('F1');
       await this.quickInput().locator('input.input').first().fill(`>${title}`, { timeout: 2000 });
-      await this.quickItem(title).waitFor({ timeout: 3000 });
+      await this.exactItem(title).click({ timeout: 3000 });
       return true;
     });
-    await this.page.keyboard.press('Enter');
   }
 
   async pick(text: string): Promise<void> {
@@ -83,9 +84,9 @@ export class Workbench {
     await this.quickItem(text).click();
   }
 
-  /** Types into the open input and confirms. */
-  async type(text: string): Promise<void> {
-    await this.quickInput().locator('input.input').first().fill(text);
+  /** Answers the input box that asks `prompt`. */
+  async answer(prompt: string, text: string): Promise<void> {
+    await this.quickInput().filter({ hasText: prompt }).locator('input.input').first().fill(text);
     await this.page.keyboard.press('Enter');
   }
 
@@ -112,11 +113,8 @@ export class Workbench {
 
   async useTheme(title: string): Promise<void> {
     await this.command('Preferences: Color Theme');
-    const input = this.quickInput().getByPlaceholder('Color Theme');
-    await input.waitFor();
-    await input.fill(title);
-    await this.quickItem(title).waitFor();
-    await this.page.keyboard.press('Enter');
+    await this.quickInput().getByPlaceholder('Theme').fill(title);
+    await this.exactItem(title).click();
   }
 
   private async explorerReady(): Promise<void> { await this.page.waitForSelector('.explorer-folders-view .monaco-list-row', { timeout: 60_000 }); }

@@ -10,7 +10,7 @@ export function readColours(): ChartColours {
   return {
     text: read('--vscode-foreground'), grid: read('--vscode-charts-lines', '--vscode-widget-border', '--vscode-contrastBorder'),
     accuracy: read('--vscode-charts-blue'), reward: read('--vscode-charts-purple'), best: read('--vscode-charts-green'),
-    candidate: read('--vscode-descriptionForeground'), pareto: read('--vscode-charts-blue'), baseline: read('--vscode-charts-orange'), original: read('--vscode-foreground'),
+    candidate: read('--vscode-descriptionForeground'), pareto: read('--vscode-charts-blue'), baseline: read('--vscode-charts-red'), original: read('--vscode-foreground'),
     focus: read('--vscode-focusBorder', '--vscode-contrastActiveBorder'), font: `12px ${style.fontFamily}`,
   };
 }
