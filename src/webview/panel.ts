@@ -48,7 +48,8 @@ export class DashboardPanels implements vscode.WebviewPanelSerializer<{ readonly
   private attach(panel: vscode.WebviewPanel, runId: string): void {
     this.panels.set(runId, panel);
     const { webview } = panel;
-    panel.iconPath = vscode.Uri.joinPath(this.extensionUri, 'media', 'view.svg');
+    const icon = (name: string) => vscode.Uri.joinPath(this.extensionUri, 'media', name);
+    panel.iconPath = { light: icon('tab-light.svg'), dark: icon('tab-dark.svg') };
     webview.onDidReceiveMessage((message: unknown) => void this.receive(runId, message));
     panel.onDidDispose(() => { if (this.panels.get(runId) === panel) this.panels.delete(runId); });
     const run = this.runs.get(runId);

@@ -79,9 +79,9 @@ export class Workbench {
     });
   }
 
+  /** Chooses the first item that shows `text`; a list that fades or fills while it is clicked is clicked again. */
   async pick(text: string): Promise<void> {
-    await this.quickItem(text).waitFor();
-    await this.quickItem(text).click();
+    await until(`"${text}" in a list`, async () => { await this.quickItem(text).click({ timeout: 2000 }); return true; });
   }
 
   /** Answers the input box that asks `prompt`. */
