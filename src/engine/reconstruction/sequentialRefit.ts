@@ -2,7 +2,7 @@ import type { GraphProto, ModelProto, TensorProto } from 'onnx-buf';
 import { GraphView } from '../onnx/graphView.ts';
 import { valueInfo } from '../onnx/buildModel.ts';
 import { dimsOf, floatTensor, isFloatTensor, withFloats } from '../onnx/tensor.ts';
-import { type KeptIndices, keptIndices } from '../pruning/keptIndices.ts';
+import { KeptPositions } from '../pruning/keptPositions.ts';
 import type { Analysis, KeptUnits, Layer } from '../pruning/types.ts';
 import { Session, type SessionOptions, type Tensor } from '../runtime/session.ts';
 import { runShapes } from '../runtime/shapes.ts';
@@ -80,7 +80,8 @@ export class SequentialRefit {
    * @param pruned the model after surgery with `kept`; its values have the names of the original's
    */
   async refit(pruned: Model, kept: KeptUnits, options: RefitOptions): Promise<Model> {
-    const indices = keptIndices(this.analysis, kept);
+    const positions = new KeptPositions(this.analysis, kept), { axes } = this.analysis.structure.facts;
+    const keptOf: KeptOf = (initializer, axis) => positions.of(axes.axis(initializer, axis));
     const { model, biases } = withBiases(pruned, this.layers.map(({ layer }) => layer));
     const view = new GraphView(model.graph);
     const network = new StagedNetwork(model, view, this.feeds, this.session);
@@ -88,20 +89,20 @@ export class SequentialRefit {
     let changed = false;
     for (const refit of this.layers) {
       options.signal?.throwIfAborted();
-      changed ||= touches(indices, refit.layer);
+      changed ||= touches(keptOf, refit.layer);
       if (!changed) continue;
-      await this.refitLayer(refit, network, view, biases.get(refit.layer) ?? refit.layer.bias, indices, images, options);
+      await this.refitLayer(refit, network, view, biases.get(refit.layer) ?? refit.layer.bias, keptOf, images, options);
     }
     const { initializers } = network;
     return { ...model, graph: { ...model.graph, initializer: model.graph.initializer.map((tensor) => initializers.get(tensor.name) ?? tensor) } };
   }
 
-  private async refitLayer(refit: RefitLayer, network: StagedNetwork, view: GraphView, biasName: string, indices: KeptIndices, images: number, options: RefitOptions): Promise<void> {
+  private async refitLayer(refit: RefitLayer, network: StagedNetwork, view: GraphView, biasName: string, keptOf: KeptOf, images: number, options: RefitOptions): Promise<void> {
     const { layer, sampled, wanted } = refit;
     const weight = network.initializers.get(layer.weight);
     if (!weight) return;
     const layout = prunedLayout(refit.layout, layer, weight), columns = columnsOf(layout), { outs } = layout;
-    const keptOut = indices.get(layer.weight, layer.outAxis);
+    const keptOut = keptOf(layer.weight, layer.outAxis);
     const prunedLayer = { ...layer, bias: biasName };
     const sink = outputSink(view, network.initializers, prunedLayer, layout.groups * outs, (shortcut) => shortcut === refit.residual);
     if (sink.target !== refit.target) return; // surgery changed what follows; leave the layer as it is
@@ -133,7 +134,10 @@ const isFinite = (tensor: TensorProto): boolean => !new Float32Array(tensor.rawD
 const sameShape = (a: readonly number[] | undefined, b: readonly number[]): boolean => a !== undefined && a.length === b.length && a.every((dim, i) => dim === b[i]);
 
 /** Whether the candidate removes anything from the layer's own weight. */
-const touches = (indices: KeptIndices, layer: Layer): boolean => [0, 1].some((axis) => indices.get(layer.weight, axis) !== undefined);
+const touches = (keptOf: KeptOf, layer: Layer): boolean => [0, 1].some((axis) => keptOf(layer.weight, axis) !== undefined);
+
+/** Kept positions of an axis of a constant tensor; undefined where all stay. */
+type KeptOf = (initializer: string, axis: number) => ArrayLike<number> | undefined;
 
 function prunedLayout(layout: RowLayout, layer: Layer, weight: TensorProto): RowLayout {
   const dims = dimsOf(weight);
@@ -143,11 +147,11 @@ function prunedLayout(layout: RowLayout, layer: Layer, weight: TensorProto): Row
 }
 
 /** Chosen columns of a row-major matrix; the matrix itself when all are wanted. */
-function pickColumns(matrix: Float32Array, width: number, columns: readonly number[] | undefined): Float32Array {
+function pickColumns(matrix: Float32Array, width: number, columns: ArrayLike<number> | undefined): Float32Array {
   if (!columns) return matrix;
   const rows = matrix.length / width, out = new Float32Array(rows * columns.length);
   let to = 0;
-  for (let row = 0; row < rows; row++) for (const column of columns) out[to++] = matrix[row * width + column]!;
+  for (let row = 0; row < rows; row++) for (let i = 0; i < columns.length; i++) out[to++] = matrix[row * width + columns[i]!]!;
   return out;
 }
 

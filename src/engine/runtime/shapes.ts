@@ -103,12 +103,14 @@ export async function runShapes(model: Model, view: GraphView, inputShapes: Read
   };
   // the last leaf is computed first, so Shape nodes stand in reverse: each value is then measured and freed before the next one is made
   const integers = integerValues(view);
-  const exact = values.filter((value) => integers.has(value));
-  const measured = await run(probe(values.toReversed().map((value) => makeNode('Shape', [value], [shapeName(value)])), [...values.map(shapeName), ...exact]));
+  const exact = values.filter((value) => integers.has(value) && !view.constants.has(value));
+  const others = values.filter((value) => !integers.has(value) && !view.constants.has(value));
+  const measured = await run(probe(others.toReversed().map((value) => makeNode('Shape', [value], [shapeName(value)])), [...others.map(shapeName), ...exact]));
   const shapes = new Map<string, readonly number[]>(Object.entries(inputShapes));
-  for (const [name, tensor] of view.initializers) shapes.set(name, tensor.dims.map(Number));
-  for (const value of values) shapes.set(value, Array.from(measured[shapeName(value)]!.data as BigInt64Array, Number));
-  const small = Object.fromEntries(exact.map((value) => [value, measured[value]!]).filter(([, tensor]) => (tensor as Tensor).data.length <= smallElements));
+  for (const [name, tensor] of [...view.initializers, ...view.constants]) shapes.set(name, tensor.dims.map(Number));
+  for (const value of others) shapes.set(value, Array.from(measured[shapeName(value)]!.data as BigInt64Array, Number));
+  for (const value of exact) shapes.set(value, measured[value]!.dims);
+  const small = Object.fromEntries(exact.map((value) => [value, measured[value]!] as const).filter(([, tensor]) => tensor.data.length <= smallElements));
   return { shapes, small: new Map(Object.entries(small)), inputShapes };
 }
 
