@@ -1,7 +1,10 @@
 import type { NodeProto } from 'onnx-buf';
+import { convolutionRules } from './rules/convolution.ts';
 import { dataMovementRules } from './rules/dataMovement.ts';
 import { elementwiseRules } from './rules/elementwise.ts';
 import { matmulRules } from './rules/matmul.ts';
+import { normalizationRules } from './rules/normalization.ts';
+import { poolingRules } from './rules/pooling.ts';
 import { reductionRules } from './rules/reduction.ts';
 import type { Rule, Rules } from './rule.ts';
 
@@ -12,7 +15,7 @@ const constantOperators = new Set([
   'RandomNormalLike', 'RandomUniformLike', 'Bernoulli',
 ]);
 
-const rules: Rules = { ...elementwiseRules, ...matmulRules, ...reductionRules, ...dataMovementRules };
+const rules: Rules = { ...elementwiseRules, ...matmulRules, ...convolutionRules, ...poolingRules, ...normalizationRules, ...reductionRules, ...dataMovementRules };
 
 /** The gradient rule of a node's operator; 'constant' when no gradient flows through it; undefined when there is none. */
 export function ruleFor(node: NodeProto): Rule | 'constant' | undefined {

@@ -17,14 +17,14 @@ export interface FoundPreprocessing extends Scored {
   readonly tried: readonly Scored[];
 }
 export interface FindOptions {
-  /** Images on which the last recipes are compared. Default 1024 for inputs up to 64 x 64 pixels, 256 for larger ones. */
-  readonly count?: number;
   readonly seed?: number;
   readonly signal?: AbortSignal;
 }
 
 const geometries = ['shorter-side', 'stretch'] as const;
 const chunkImages = 16;
+/** Scores closer to the best than this fraction of it are taken for equal: about the noise between two recipes on 2,000 images. */
+const equalWithin = 0.005;
 
 /** Some images at the input's size, brought there in each way. */
 interface Sample { readonly fitted: Readonly<Record<Preprocessing['resize'], readonly RawImage[]>>; readonly labels: Int32Array | undefined; readonly resized: boolean }
@@ -46,12 +46,13 @@ async function readSample(dataset: ImageDataset, inputShape: readonly number[], 
 
 /**
  * Finds how images have to be prepared for a model by trying the usual recipes on samples that hold every class in proportion: all on a
- * small one, the best four on a larger one, the best three of these on the largest. Equal scores: the more usual recipe.
+ * small one, the best four on a larger one, the best three of these on the largest. Scores that do not differ
+ * clearly: the more usual recipe (the statistics of CIFAR-10 and CIFAR-100 are that close).
  * @param inputShape of the model, [N, C, H, W] or [N, H, W, C]
  */
-export async function findPreprocessing(dataset: ImageDataset, inputShape: readonly number[], score: BatchScorer, { count, seed = 0, signal }: FindOptions = {}): Promise<FoundPreprocessing> {
+export async function findPreprocessing(dataset: ImageDataset, inputShape: readonly number[], score: BatchScorer, { seed = 0, signal }: FindOptions = {}): Promise<FoundPreprocessing> {
   const { height, width } = inputSizeOf(inputShape, layoutOf(inputShape));
-  const lastCount = count ?? (height * width <= 64 * 64 ? 1024 : 256);
+  const [firstCount, ...rounds] = height * width <= 64 * 64 ? [64, 256, 2048] as const : [48, 128, 256] as const; // a large image costs a model more
   const checkCancelled = (): void => { if (signal?.aborted) throw new CancelledError(); };
   const judge = async (recipes: readonly Preprocessing[], { fitted, labels }: Sample): Promise<Scored[]> => {
     const scored: Scored[] = [];
@@ -62,19 +63,20 @@ export async function findPreprocessing(dataset: ImageDataset, inputShape: reado
     }
     return scored.sort((a, b) => b.score - a.score); // stable: equal scores keep the order of preference
   };
-  let sample = await readSample(dataset, inputShape, Math.ceil(lastCount / 16), seed, checkCancelled);
+  let sample = await readSample(dataset, inputShape, firstCount, seed, checkCancelled);
   let { resized } = sample;
   const recipes = candidateRecipes(sample.fitted.stretch, inputShape, resized);
   const tried = await judge(recipes.filter(({ resize }) => resize === recipes[0]!.resize), sample); // one way of resizing first
   let best = tried;
-  for (const [keep, images] of [[4, lastCount / 4], [3, lastCount]] as const) {
-    const kept = best.slice(0, keep).map(({ recipe }) => recipe);
+  for (const [i, count] of rounds.entries()) {
+    const kept = best.slice(0, 4 - i).map(({ recipe }) => recipe);
     const sameValues = (a: Preprocessing, b: Preprocessing): boolean => a.name === b.name && a.channelOrder === b.channelOrder;
     const next = recipes.filter((recipe) => (best === tried ? kept.some((other) => sameValues(recipe, other)) : kept.includes(recipe)));
-    if (dataset.count > sample.fitted.stretch.length) sample = await readSample(dataset, inputShape, Math.ceil(images), seed, checkCancelled);
+    if (dataset.count > sample.fitted.stretch.length) sample = await readSample(dataset, inputShape, count, seed, checkCancelled);
     resized ||= sample.resized;
     best = await judge(next, sample);
   }
-  const { recipe, score: bestScore } = best[0]!;
-  return { recipe, score: bestScore, description: describePreprocessing(recipe, resized), images: sample.fitted.stretch.length, tried };
+  const top = best[0]!.score;
+  const { recipe, score: found } = best.filter(({ score: value }) => value >= top - equalWithin * Math.abs(top)).sort((a, b) => recipes.indexOf(a.recipe) - recipes.indexOf(b.recipe))[0]!;
+  return { recipe, score: found, description: describePreprocessing(recipe, resized), images: sample.fitted.stretch.length, tried };
 }

@@ -6,8 +6,9 @@ import { type Preprocessing, parsePreprocessing } from '../data/preprocessing.ts
 import { describePreprocessing } from '../data/recipes.ts';
 import { evenSubset, stratifiedSubset } from '../data/subset.ts';
 import { InputError } from '../errors.ts';
+import { Random } from '../numerics/random.ts';
 import { GraphView } from '../onnx/graphView.ts';
-import { Session, floats } from '../runtime/session.ts';
+import { Session, type Tensor, floats } from '../runtime/session.ts';
 import type { JudgeImages } from './judge.ts';
 
 type Model = ModelProto & { graph: GraphProto };
@@ -69,9 +70,10 @@ function confidenceAt(data: Float32Array, from: number, classes: number, stride:
 /**
  * Reads images for a model into memory.
  * @param count at most so many: with labels every class in its proportion, otherwise evenly spread
+ * @returns images in a seeded random order, so that the first few of them are a fair sample as well
  */
 export async function loadTaskData(dataset: Dataset, preparation: Preparation, count: number, options: OpenOptions): Promise<TaskData> {
-  const chosen = dataset.labels ? stratifiedSubset(dataset.labels, count, options.seed) : evenSubset(dataset.count, count);
+  const chosen = new Random(options.seed).shuffle(dataset.labels ? stratifiedSubset(dataset.labels, count, options.seed) : evenSubset(dataset.count, count));
   const { inputDims, recipe } = preparation;
   const values = dataset.kind === 'images'
     ? await loadImages(dataset, recipe!, inputDims, chosen, options.signal ? { signal: options.signal } : {})
@@ -104,4 +106,10 @@ export async function taskInputDims(model: Model, dataset: Dataset): Promise<rea
   return dims[3] !== undefined && dims[3] <= 4 && dims[1] === undefined
     ? [1, dims[1] ?? first.height, dims[2] ?? first.width, dims[3]]
     : [1, dims[1] ?? 3, dims[2] ?? first.height, dims[3] ?? first.width];
+}
+
+/** Images as chunks that are fed to a network one after the other; what does not fill a last chunk is left out. */
+export function chunked(images: JudgeImages, input: string, count: number, chunk: number): Record<string, Tensor[]> {
+  const size = images.values.length / images.count, chunks = Math.max(1, Math.floor(Math.min(count, images.count) / chunk)), each = Math.min(chunk, images.count);
+  return { [input]: Array.from({ length: chunks }, (_, i) => floats(images.values.subarray(i * each * size, (i + 1) * each * size), [each, ...images.imageDims])) };
 }

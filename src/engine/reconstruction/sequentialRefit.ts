@@ -2,14 +2,14 @@ import type { GraphProto, ModelProto, TensorProto } from 'onnx-buf';
 import { GraphView } from '../onnx/graphView.ts';
 import { valueInfo } from '../onnx/buildModel.ts';
 import { dimsOf, floatTensor, isFloatTensor, withFloats } from '../onnx/tensor.ts';
-import { type KeptIndices, keptIndices } from '../pruning/keptIndices.ts';
+import { KeptPositions } from '../pruning/keptPositions.ts';
 import type { Analysis, KeptUnits, Layer } from '../pruning/types.ts';
 import { Session, type SessionOptions, type Tensor } from '../runtime/session.ts';
 import { runShapes } from '../runtime/shapes.ts';
 import { StagedNetwork } from '../runtime/stagedNetwork.ts';
 import { type RowLayout, columnsOf, inputRows, outputRows, rowLayout, samplePositions } from './layerRows.ts';
 import { tensorsFromMatrices, weightMatrices } from './layerWeights.ts';
-import { fitWeights } from './leastSquares.ts';
+import { type RegressionChunk, fitWeights } from './leastSquares.ts';
 import { outputSink } from './outputSink.ts';
 
 type Model = ModelProto & { graph: GraphProto };
@@ -80,7 +80,8 @@ export class SequentialRefit {
    * @param pruned the model after surgery with `kept`; its values have the names of the original's
    */
   async refit(pruned: Model, kept: KeptUnits, options: RefitOptions): Promise<Model> {
-    const indices = keptIndices(this.analysis, kept);
+    const positions = new KeptPositions(this.analysis, kept), { axes } = this.analysis.structure.facts;
+    const keptOf: KeptOf = (initializer, axis) => positions.of(axes.axis(initializer, axis));
     const { model, biases } = withBiases(pruned, this.layers.map(({ layer }) => layer));
     const view = new GraphView(model.graph);
     const network = new StagedNetwork(model, view, this.feeds, this.session);
@@ -88,38 +89,40 @@ export class SequentialRefit {
     let changed = false;
     for (const refit of this.layers) {
       options.signal?.throwIfAborted();
-      changed ||= touches(indices, refit.layer);
+      changed ||= touches(keptOf, refit.layer);
       if (!changed) continue;
-      await this.refitLayer(refit, network, view, biases.get(refit.layer) ?? refit.layer.bias, indices, images, options);
+      await this.refitLayer(refit, network, view, biases.get(refit.layer) ?? refit.layer.bias, keptOf, images, options);
     }
     const { initializers } = network;
     return { ...model, graph: { ...model.graph, initializer: model.graph.initializer.map((tensor) => initializers.get(tensor.name) ?? tensor) } };
   }
 
-  private async refitLayer(refit: RefitLayer, network: StagedNetwork, view: GraphView, biasName: string, indices: KeptIndices, images: number, options: RefitOptions): Promise<void> {
+  private async refitLayer(refit: RefitLayer, network: StagedNetwork, view: GraphView, biasName: string, keptOf: KeptOf, images: number, options: RefitOptions): Promise<void> {
     const { layer, sampled, wanted } = refit;
     const weight = network.initializers.get(layer.weight);
     if (!weight) return;
     const layout = prunedLayout(refit.layout, layer, weight), columns = columnsOf(layout), { outs } = layout;
-    const keptOut = indices.get(layer.weight, layer.outAxis);
+    const keptOut = keptOf(layer.weight, layer.outAxis);
     const prunedLayer = { ...layer, bias: biasName };
     const sink = outputSink(view, network.initializers, prunedLayer, layout.groups * outs, (shortcut) => shortcut === refit.residual);
     if (sink.target !== refit.target) return; // surgery changed what follows; leave the layer as it is
     const [inputs, residuals] = await network.advance([layer.input, ...(sink.residual === undefined ? [] : [sink.residual])]);
     const present = weightMatrices(prunedLayer, layout, weight, network.initializers.get(biasName));
-    const groupChunks = present.map((): { inputs: Float32Array; target: Float32Array; residual?: Float32Array }[] => []);
+    const groupChunks = present.map((): RegressionChunk[][] => []);
+    const all = layout.groups * outs, channelsOf = (group: number): number[] | undefined => (layout.groups === 1 ? undefined : Array.from({ length: outs }, (_, o) => group * outs + o));
     inputs!.forEach((input, chunk) => {
       const target = pickColumns(wanted[chunk]!, refit.layout.groups * refit.layout.outs, keptOut);
       const residual = residuals && outputRows(layout, residuals[chunk]!.data as Float32Array, images, sampled[chunk]!);
       inputRows(layout, input.data as Float32Array, images, sampled[chunk]!).forEach((rows, group) => {
-        const channels = layout.groups === 1 ? undefined : Array.from({ length: outs }, (_, o) => group * outs + o), all = layout.groups * outs;
-        groupChunks[group]!.push({ inputs: rows, target: channels ? pickColumns(target, all, channels) : target, ...(residual ? { residual: channels ? pickColumns(residual, all, channels) : residual } : {}) });
+        const part = { inputs: rows, target: pickColumns(target, all, channelsOf(group)), ...(residual ? { residual: pickColumns(residual, all, channelsOf(group)) } : {}) };
+        const blocks = groupChunks[group]!, last = blocks.at(-1);
+        if (last && last.reduce((sum, each) => sum + each.inputs.length, 0) + rows.length <= blockRows * columns) last.push(part); else blocks.push([part]);
       });
     });
     const fitted: Float32Array[] = [];
-    for (const [group, chunks] of groupChunks.entries()) {
+    for (const [group, blocks] of groupChunks.entries()) {
       const { scale, shift, low, high } = sink.transform, from = group * outs;
-      fitted.push(await fitWeights(chunks, columns, outs, present[group]!, { scale: scale.subarray(from, from + outs), shift: shift.subarray(from, from + outs), low, high }, { ...options, bias: true }));
+      fitted.push(await fitWeights(blocks.map(joined), columns, outs, present[group]!, { scale: scale.subarray(from, from + outs), shift: shift.subarray(from, from + outs), low, high }, { ...options, bias: true }));
     }
     const tensors = tensorsFromMatrices(prunedLayer, layout, fitted, weight, biasName);
     if (![tensors.weight, tensors.bias].every(isFinite)) return;
@@ -129,11 +132,29 @@ export class SequentialRefit {
   }
 }
 
+/** Rows of a regression that are multiplied at once. */
+const blockRows = 4096;
+
+/** Chunks of rows as one. */
+function joined(chunks: readonly RegressionChunk[]): RegressionChunk {
+  if (chunks.length === 1) return chunks[0]!;
+  const concat = (parts: readonly Float32Array[]): Float32Array => {
+    const out = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+    parts.reduce((at, part) => { out.set(part, at); return at + part.length; }, 0);
+    return out;
+  };
+  const residuals = chunks.flatMap(({ residual }) => residual ?? []);
+  return { inputs: concat(chunks.map(({ inputs }) => inputs)), target: concat(chunks.map(({ target }) => target)), ...(residuals.length > 0 ? { residual: concat(residuals) } : {}) };
+}
+
 const isFinite = (tensor: TensorProto): boolean => !new Float32Array(tensor.rawData.buffer, tensor.rawData.byteOffset, tensor.rawData.length / 4).some((value) => !Number.isFinite(value));
 const sameShape = (a: readonly number[] | undefined, b: readonly number[]): boolean => a !== undefined && a.length === b.length && a.every((dim, i) => dim === b[i]);
 
 /** Whether the candidate removes anything from the layer's own weight. */
-const touches = (indices: KeptIndices, layer: Layer): boolean => [0, 1].some((axis) => indices.get(layer.weight, axis) !== undefined);
+const touches = (keptOf: KeptOf, layer: Layer): boolean => [0, 1].some((axis) => keptOf(layer.weight, axis) !== undefined);
+
+/** Kept positions of an axis of a constant tensor; undefined where all stay. */
+type KeptOf = (initializer: string, axis: number) => ArrayLike<number> | undefined;
 
 function prunedLayout(layout: RowLayout, layer: Layer, weight: TensorProto): RowLayout {
   const dims = dimsOf(weight);
@@ -143,11 +164,11 @@ function prunedLayout(layout: RowLayout, layer: Layer, weight: TensorProto): Row
 }
 
 /** Chosen columns of a row-major matrix; the matrix itself when all are wanted. */
-function pickColumns(matrix: Float32Array, width: number, columns: readonly number[] | undefined): Float32Array {
+function pickColumns(matrix: Float32Array, width: number, columns: ArrayLike<number> | undefined): Float32Array {
   if (!columns) return matrix;
   const rows = matrix.length / width, out = new Float32Array(rows * columns.length);
   let to = 0;
-  for (let row = 0; row < rows; row++) for (const column of columns) out[to++] = matrix[row * width + column]!;
+  for (let row = 0; row < rows; row++) for (let i = 0; i < columns.length; i++) out[to++] = matrix[row * width + columns[i]!]!;
   return out;
 }
 

@@ -1,14 +1,6 @@
 import { costs } from '../pruning/costs.ts';
-import type { Analysis, KeptUnits, PruningGroup } from '../pruning/types.ts';
-
-/** A group with the order in which its units are given up, and what that costs. */
-export interface RankedGroup {
-  readonly group: PruningGroup;
-  /** Units, the first to go first. */
-  readonly order: readonly number[];
-  /** error[k]: reconstruction error (relative, summed over consumers) with the first k units gone. */
-  readonly error: ArrayLike<number>;
-}
+import type { Analysis, KeptUnits } from '../pruning/types.ts';
+import type { RankedGroup } from '../reconstruction/calibration.ts';
 
 /** How many units each group keeps, in the order of the groups. */
 export type Counts = readonly number[];

@@ -1,4 +1,5 @@
 import { intAttribute, intsAttribute, stringAttribute } from '../../onnx/attributes.ts';
+import { alongAxis } from '../alongAxis.ts';
 import { type Rule, type RuleContext, type Rules, frontAxis, outputGradient, product, range, unbroadcast, unsupported } from '../rule.ts';
 
 /** Operators that only rename positions: the gradient is reshaped back. */
@@ -74,17 +75,10 @@ const pad: Rule = (context) => {
     };
     const matrix = new Float32Array((dim + low + high) * dim);
     for (let p = 0; p < dim + low + high; p++) matrix[p * dim + source(p)] = 1;
-    gradient = alongAxis(context, gradient, rank, axis, build.floats([dim + low + high, dim], matrix));
+    gradient = alongAxis(build, gradient, rank, axis, dim + low + high, dim, matrix);
   }
   return [gradient];
 };
-
-/** Multiplies a value by a constant matrix [length of the axis, new length] along one axis. */
-export function alongAxis({ build }: RuleContext, value: string, rank: number, axis: number, matrix: string): string {
-  const perm = [...range(rank).filter((a) => a !== axis), axis];
-  const moved = build.op('MatMul', [build.transpose(value, perm), matrix]);
-  return build.transpose(moved, range(rank).map((a) => perm.indexOf(a)));
-}
 
 /** Gather-13: rows of the gradient are added to the rows that they came from. */
 const gather: Rule = (context) => {

@@ -41,9 +41,4 @@ export const reductionRules: Rules = {
   ReduceProd: reduction(({ build, x, y, gradient }) => build.mul(build.div(y, x), gradient)),
   ReduceMax: extreme,
   ReduceMin: extreme,
-  GlobalAveragePool: (context) => {
-    const { node, build, shape } = context;
-    const dims = shape(node.input[0]!);
-    return [build.op('Expand', [build.mul(outputGradient(context), 1 / product(dims.slice(2))), build.ints(dims)])];
-  },
 };

@@ -1,0 +1,31 @@
+import type { NodeProto } from 'onnx-buf';
+import { intAttribute, intsAttribute, stringAttribute } from '../onnx/attributes.ts';
+
+/** How a sliding window (convolution or pooling) moves over each spatial axis. */
+export interface Windows {
+  readonly kernel: readonly number[];
+  readonly strides: readonly number[];
+  readonly dilations: readonly number[];
+  /** Padding before and after each spatial axis, as it takes effect: computed from the shapes for auto_pad, and rounded-up outputs included. */
+  readonly before: readonly number[];
+  readonly after: readonly number[];
+}
+
+/** @param input and output spatial dims @see ONNX Conv-11, AveragePool-19, MaxPool-12 */
+export function windowsOf(node: NodeProto, kernel: readonly number[], input: readonly number[], output: readonly number[]): Windows {
+  const ones = kernel.map(() => 1), zeros = kernel.map(() => 0), rank = kernel.length;
+  const strides = intsAttribute(node, 'strides') ?? ones, dilations = intsAttribute(node, 'dilations') ?? ones;
+  const autoPad = stringAttribute(node, 'auto_pad', 'NOTSET'), pads = intsAttribute(node, 'pads') ?? [...zeros, ...zeros];
+  /** How far the last window reaches beyond the input, both ends together; below 0 where it stops short. */
+  const overhang = kernel.map((k, i) => (output[i]! - 1) * strides[i]! + (k - 1) * dilations[i]! + 1 - input[i]!);
+  const before = autoPad.startsWith('SAME') ? overhang.map((total) => (autoPad === 'SAME_LOWER' ? Math.ceil(Math.max(0, total) / 2) : Math.floor(Math.max(0, total) / 2)))
+    : autoPad === 'VALID' ? zeros : pads.slice(0, rank);
+  return { kernel, strides, dilations, before, after: overhang.map((total, i) => total - before[i]!) };
+}
+
+export const groupsOf = (node: NodeProto): number => intAttribute(node, 'group', 1);
+
+/** Every position of a kernel, last axis fastest. */
+export function positions(kernel: readonly number[]): number[][] {
+  return kernel.reduce<number[][]>((all, length) => all.flatMap((head) => Array.from({ length }, (_, i) => [...head, i])), [[]]);
+}

@@ -1,0 +1,74 @@
+/** The command line: `auto-compress COMMAND`. */
+import { version } from '../../package.json';
+import { commands } from './cli/commands.ts';
+import { commandHelp, generalHelp, parseCommandLine } from './cli/parseCommandLine.ts';
+import { ProgressLine } from './cli/progress.ts';
+import { bar, percent } from './cli/format.ts';
+import { CancelledError, InputError, messageOf, UserError } from './errors.ts';
+import type { RunEvent } from './protocol.ts';
+
+/** How long a run may take to stop by itself after Ctrl-C. Its files are whole at any time, so stopping it then loses nothing. */
+const graceMs = 1700;
+
+const args = process.argv.slice(2);
+const json = args.includes('--json'), debug = args.includes('--debug');
+const progress = new ProgressLine(process.stderr);
+const print = (line: string): void => { progress.clear(); process.stdout.write(`${line}\n`); };
+let runDir: string | undefined;
+
+/** Says what went wrong, in one line, and leaves with the exit status that fits. Written synchronously: nothing is lost. */
+function leave(error: unknown): void {
+  progress.clear();
+  const cancelled = error instanceof CancelledError || (error instanceof Error && error.name === 'AbortError');
+  const exitStatus = cancelled ? 130 : error instanceof UserError ? error.exitStatus : 1;
+  const reason = messageOf(error).split('\n')[0]!;
+  const message = cancelled ? (runDir === undefined ? 'Cancelled.' : `Cancelled. Go on with: auto-compress resume ${JSON.stringify(runDir)}`)
+    : error instanceof UserError ? reason : `Internal error: ${reason}. Run it again with --debug and report this.`;
+  if (json) process.stdout.write(`${JSON.stringify({ type: 'error', message, exitStatus } satisfies RunEvent)}\n`);
+  process.stderr.write(`auto-compress: ${message}\n`);
+  if (debug && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n${error.cause instanceof Error ? `Caused by ${error.cause.stack ?? ''}\n` : ''}`);
+  process.exitCode = exitStatus;
+  process.exit();
+}
+
+function emit(event: RunEvent): void {
+  if (event.type === 'run') runDir = event.runDir;
+  if (json) print(JSON.stringify(event)); else progress.event(event);
+}
+
+/** The first signal asks the run to stop; a second one, or two seconds without an end, stops the process. */
+function cancelOnSignals(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => {
+      if (controller.signal.aborted) leave(new CancelledError());
+      controller.abort(new CancelledError());
+      setTimeout(leave, graceMs, new CancelledError());
+    });
+  }
+  return controller.signal;
+}
+
+async function main(): Promise<void> {
+  const [name, ...rest] = args;
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    for (const line of generalHelp(commands)) print(line);
+    if (name === undefined) process.exitCode = 2;
+    return;
+  }
+  if (name === '--version') { print(version); return; }
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (!command) throw new InputError(`There is no command "${name}". Commands: ${Object.keys(commands).join(', ')}.`);
+  const { operands, values } = parseCommandLine(name, command, rest);
+  if (values['help'] === true) { for (const line of commandHelp(name, command)) print(line); return; }
+  await command.run(operands, values, {
+    emit, print, signal: cancelOnSignals(), columns: process.stdout.columns || 100,
+    progress: (what, fraction) => { if (!json) progress.show(`${what} ${bar(fraction, 20)} ${percent(fraction, 0)}`); },
+  });
+  progress.clear();
+}
+
+process.stdout.on('error', (error: NodeJS.ErrnoException) => { if (error.code === 'EPIPE') process.exit(0); }); // e.g. `| head`
+process.on('uncaughtException', leave);
+process.on('unhandledRejection', leave);
+main().then(() => { process.stdout.write('', () => process.exit()); }, leave);

@@ -1,0 +1,40 @@
+import type { BenchmarkResult, Report } from '../protocol.ts';
+import { amount, bar, bytes, columns, fit, milliseconds, percent } from './format.ts';
+
+const metricNames = { top1: 'top-1 accuracy', top5: 'top-5 accuracy', agreement: 'agreement' } as const;
+
+/** What a run ends with on a terminal: before and after, the baselines, each layer's preserve ratio, and where the model is. */
+export function reportTable({ before, after, baselines, layers, out, policy, notes, seconds, episodes }: Report, width: number): string[] {
+  const ratio = (a: number, b: number): string => (b === 0 ? '-' : `${(a / b).toFixed(3)}x`);
+  const metric = metricNames[before.accuracy.metric];
+  const points = (after.accuracy.value - before.accuracy.value) * 100;
+  const lines = [
+    ...columns([
+      ['', 'before', 'after', 'after / before'],
+      ['MACs (FLOPs in the paper)', amount(before.macs), amount(after.macs), ratio(after.macs, before.macs)],
+      ['parameters', amount(before.params), amount(after.params), ratio(after.params, before.params)],
+      ['file size', bytes(before.sizeBytes), bytes(after.sizeBytes), ratio(after.sizeBytes, before.sizeBytes)],
+      ['latency, batch 1', milliseconds(before.latencyMs.median), milliseconds(after.latencyMs.median), `${ratio(after.latencyMs.median, before.latencyMs.median)}`],
+      [`${metric}, ${after.accuracy.images} images`, percent(before.accuracy.value, 2), percent(after.accuracy.value, 2), `${points >= 0 ? '+' : ''}${points.toFixed(2)} points`],
+    ]),
+  ];
+  if (baselines.length > 0) {
+    lines.push('', ...columns([
+      ['policy', 'MACs', metric], [`this model (${policy})`, ratio(after.macs, before.macs), percent(after.accuracy.value, 2)],
+      ...[...baselines].sort((a, b) => b.accuracy - a.accuracy).map((baseline) => [baseline.policy, `${baseline.macs.toFixed(3)}x`, percent(baseline.accuracy, 2)]),
+    ]));
+  }
+  const nameWidth = Math.min(40, Math.max(12, width - 50), Math.max(...layers.map(({ name }) => name.length), 0)), barWidth = Math.max(10, Math.min(30, width - nameWidth - 24));
+  lines.push('', 'Channels kept', ...layers.map(({ name, preserveRatio, channelsBefore, channelsAfter }) => `${fit(name, nameWidth)}  ${bar(preserveRatio, barWidth)} ${percent(preserveRatio, 0).padStart(4)}  ${channelsAfter} of ${channelsBefore}`));
+  if (notes.length > 0) lines.push('', ...notes);
+  const total = seconds['total'];
+  lines.push('', `${episodes} episodes${total === undefined ? '' : ` in ${total.toFixed(0)} s`}. Written to ${out}`);
+  return lines;
+}
+
+export function benchmarkTable({ batches, threads }: BenchmarkResult, against: boolean): string[] {
+  return [`${threads} thread${threads === 1 ? '' : 's'}, CPU; median (10% to 90%)`, ...columns([
+    ['batch', 'model', ...(against ? ['other', 'model / other, 95% interval'] : [])],
+    ...batches.map(({ batch, model, against: other, ratio }) => [String(batch), ...[model, other].filter((latency) => latency !== undefined).map(({ median, p10, p90 }) => `${milliseconds(median)} (${milliseconds(p10)} to ${milliseconds(p90)})`), ...(ratio ? [`${ratio.value.toFixed(3)} (${ratio.low.toFixed(3)} to ${ratio.high.toFixed(3)})`] : [])]),
+  ])];
+}

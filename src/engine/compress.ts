@@ -1,0 +1,96 @@
+import { resolve } from 'node:path';
+import { CancelledError, InputError, UserError } from './errors.ts';
+import { calibrate } from './flow/calibrate.ts';
+import { defaultOut, modelEvent, openNetwork } from './flow/network.ts';
+import { rebuild } from './flow/rebuild.ts';
+import { makeReport } from './flow/report.ts';
+import { type JournalEntry, Search } from './flow/search.ts';
+import { openTask } from './flow/task.ts';
+import { saveModel } from './onnx/modelFile.ts';
+import type { CompressOptions, Report, RunEvent } from './protocol.ts';
+import { planFrom } from './pruning/plan.ts';
+import { CandidateJudge } from './rl/candidateJudge.ts';
+import { type RunFolder, createRunFolder, openRunFolder, readRunFolder } from './run/runFolder.ts';
+import { StageClock } from './run/stageClock.ts';
+import { setMatrixThreads } from './runtime/matrix.ts';
+
+/** How a run talks to its caller. */
+export interface RunContext { emit(event: RunEvent): void; readonly signal: AbortSignal }
+
+/**
+ * Compresses a model: the whole method of ADC/AMC (arXiv 1802.03494), from the file to the smaller file.
+ * @throws {UserError} for wrong input (exit status 2), a target out of reach (3), a cancelled run (130): `resume` goes on with that
+ */
+export async function compress(options: CompressOptions, context: RunContext): Promise<Report> {
+  return carryOut(await createRunFolder(options), context);
+}
+
+/** Goes on with an interrupted run, to the result that it would have had. */
+export async function resume(runDir: string, context: RunContext): Promise<Report> {
+  return carryOut(await openRunFolder(runDir), context);
+}
+
+/**
+ * Makes the model of one candidate of a run, which may be finished, stopped or going on, and writes it.
+ * @param episode of the agent, from 1
+ */
+export async function exportCandidate(runDir: string, episode: number, out: string, { emit, signal }: RunContext): Promise<void> {
+  const { options, entries } = await readRunFolder(runDir);
+  const entry = (entries as JournalEntry[]).find(({ policy, episode: at }) => policy === 'agent' && at === episode);
+  if (!entry) throw new InputError(`The run ${runDir} has no episode ${episode}.`);
+  setMatrixThreads(options.threads);
+  const clock = new StageClock(emit), network = await openNetwork(options.model);
+  clock.start('data');
+  const task = await openTask(network, options, signal);
+  clock.start('calibrate');
+  const { space, thorough } = await calibrate(network, task, options, signal, (fraction) => { clock.progress(fraction); });
+  clock.start('rebuild');
+  await saveModel(await new CandidateJudge(network.proto, space, task.judge).make(entry.counts, await thorough()), resolve(out));
+}
+
+async function carryOut(run: RunFolder, context: RunContext): Promise<Report> {
+  try {
+    return await runStages(run, context);
+  } catch (error) {
+    if (context.signal.aborted && !(error instanceof UserError)) throw new CancelledError(`Stopped. To go on: auto-compress resume ${run.path}`, { cause: error });
+    throw error;
+  } finally {
+    await run.close();
+  }
+}
+
+async function runStages(run: RunFolder, context: RunContext): Promise<Report> {
+  const { options } = run, { emit, signal } = context, clock = new StageClock(emit);
+  const out = resolve(options.out ?? defaultOut(options.model));
+  emit({ type: 'run', runDir: run.path, out, resumed: run.resumed });
+  setMatrixThreads(options.threads);
+
+  clock.start('load');
+  const network = await openNetwork(options.model);
+
+  clock.start('data');
+  const task = await openTask(network, options, signal);
+  emit({ type: 'data', images: task.judge.images.count, classes: task.classes, preprocessing: task.preparation.description, metric: task.judge.metric, accuracy: task.judge.original, ...(task.classNames ? { classNames: task.classNames } : {}) });
+
+  clock.start('calibrate');
+  const calibration = await calibrate(network, task, options, signal, (fraction) => { clock.progress(fraction); });
+  emit(modelEvent(network, calibration.space.groups.map(({ group }) => group)));
+
+  clock.start('search');
+  const judge = new CandidateJudge(network.proto, calibration.space, task.judge);
+  const search = new Search(calibration, task, judge, options, run, context);
+  const baselines = await search.baselines(), agent = await search.agent();
+  if (options.baseline.includes('random')) baselines.push(await search.random());
+
+  clock.start('rebuild');
+  const { winner, accuracies } = await rebuild(agent, baselines, judge, task.judge, await calibration.thorough(), (fraction) => { clock.progress(fraction); });
+  const plan = planFrom(network.analysis, calibration.space.keptFor(winner.counts), network);
+  await saveModel(winner.proto, out);
+  await run.writePlan(plan);
+
+  clock.start('report');
+  const report = await makeReport({ network, task, out, winner, accuracies, agent, baselines }, options, () => clock.seconds());
+  await run.writeReport(report);
+  emit({ type: 'result', out, plan: run.file('plan.json'), report: run.file('report.json'), summary: report });
+  return report;
+}

@@ -1,0 +1,135 @@
+import type { GraphProto, ModelProto } from 'onnx-buf';
+import { classCountOf, requireLabels, type Dataset, type RawTensor } from '../data/dataset.ts';
+import { applyPreprocessing } from '../data/preprocessing.ts';
+import { openDataset } from '../data/openDataset.ts';
+import { evenSubset, stratifiedSubset } from '../data/subset.ts';
+import { CancelledError, InputError } from '../errors.ts';
+import { loadModel } from '../onnx/modelFile.ts';
+import type { Metric } from '../protocol.ts';
+import { floats, Session, type Tensor } from '../runtime/session.ts';
+import { type Preparation, prepare, taskInputDims } from './taskData.ts';
+
+type Model = ModelProto & { graph: GraphProto };
+
+export interface EvaluateOptions {
+  /** Default: top1 where there are labels, agreement otherwise. */
+  readonly metric?: Metric;
+  /** The model to agree with; a path. Needed for agreement. */
+  readonly against?: string;
+  /** At most so many images: every class in its proportion, or evenly spread where there are no labels. */
+  readonly limit?: number;
+  readonly preprocess?: string;
+  readonly seed?: number;
+  readonly threads?: number;
+  readonly signal?: AbortSignal;
+  readonly progress?: (fraction: number) => void;
+}
+export interface Evaluation {
+  readonly metric: Metric;
+  /** Fraction in [0, 1]. */
+  readonly value: number;
+  readonly images: number;
+  readonly dataset: string;
+  readonly classes: number;
+  readonly labelled: boolean;
+  /** For people. */
+  readonly preprocessing: string;
+}
+
+const batchImages = 64;
+
+/** Rank of one class among the scores of one image at one position: 0 for the largest; equal scores rank by class number, as argmax does. */
+function rankOf(data: Float32Array, base: number, stride: number, classes: number, wanted: number): number {
+  const own = data[base + wanted * stride]!;
+  let rank = 0;
+  for (let c = 0; c < classes; c++) {
+    const value = data[base + c * stride]!;
+    if (value > own || (value === own && c < wanted)) rank++;
+  }
+  return Number.isNaN(own) ? classes : rank;
+}
+
+/** Class scores of the first output: [N, classes] or [N, classes, ...positions]. @throws {InputError} otherwise */
+function scoresOf(output: Tensor, name: string): { data: Float32Array; classes: number; positions: number } {
+  const [images = 0, classes = 0, ...rest] = output.dims;
+  if (output.dims.length < 2 || !(output.data instanceof Float32Array)) throw new InputError(`The model's output "${name}" of shape [${output.dims.join(', ')}] (${output.type}) does not hold scores of classes.`);
+  return { data: output.data, classes, positions: images === 0 ? 0 : rest.reduce((a, b) => a * b, 1) };
+}
+
+/** The model's feeds for some samples of a data set. */
+async function feedsFor(dataset: Dataset, session: Session, { recipe, inputDims }: Preparation, indices: readonly number[]): Promise<Record<string, Tensor>> {
+  if (dataset.kind === 'images') return { [session.inputNames[0]!]: floats(applyPreprocessing(await dataset.read(indices), recipe!, inputDims), [indices.length, ...inputDims.slice(1)]) };
+  const tensors = await dataset.read(indices);
+  const byInput = Object.entries<RawTensor>(tensors).map(([name, tensor]) => [name === '' ? session.inputNames[0]! : name, tensor] as const);
+  const missing = session.inputNames.find((name) => !byInput.some(([given]) => given === name));
+  if (missing !== undefined) throw new InputError(`${dataset.path} has no array for the model's input "${missing}" (it has ${byInput.map(([name]) => `"${name}"`).join(', ')}).`);
+  return Object.fromEntries(byInput.filter(([name]) => session.inputNames.includes(name)));
+}
+
+/** Counts right answers over a data set, a batch at a time. @param judge how many of a batch's answers are right, and of how many */
+async function overBatches(indices: readonly number[], { signal, progress }: EvaluateOptions, judge: (batch: readonly number[]) => Promise<{ right: number; answers: number }>): Promise<number> {
+  let right = 0, answers = 0;
+  for (let at = 0; at < indices.length; at += batchImages) {
+    if (signal?.aborted) throw new CancelledError();
+    const counted = await judge(indices.slice(at, at + batchImages));
+    right += counted.right;
+    answers += counted.answers;
+    progress?.(Math.min(1, (at + batchImages) / indices.length));
+    await new Promise(setImmediate); // runs keep the thread busy: let cancellation through
+  }
+  return right / answers;
+}
+
+/**
+ * The accuracy of a model on a data set, which is read a batch at a time.
+ * @throws {InputError} when labels are missing or outside the model's classes, or data and model don't fit
+ */
+export async function evaluateModel(model: Model, dataset: Dataset, options: EvaluateOptions = {}): Promise<Evaluation> {
+  const { limit = Infinity, seed = 0, threads = 0, against, metric = dataset.labels ? 'top1' : 'agreement' } = options;
+  if (metric === 'agreement' && against === undefined) throw new InputError(`${dataset.labels ? 'Metric agreement' : `${dataset.path} has no labels: agreement`} needs the model to agree with: give --against MODEL.`);
+  const inputDims = dataset.kind === 'images' || dataset.inputs.length === 1 ? await taskInputDims(model, dataset) : [];
+  const preparation = await prepare(model, dataset, inputDims, { seed, threads, ...(options.preprocess === undefined ? {} : { preprocess: options.preprocess }), ...(options.signal ? { signal: options.signal } : {}) });
+  const indices = dataset.labels ? stratifiedSubset(dataset.labels, Math.min(limit, dataset.count), seed) : evenSubset(dataset.count, limit);
+  const sessions = [await Session.create(model, { threads })];
+  try {
+    if (metric === 'agreement') sessions.push(await Session.create((await loadModel(against!)).proto, { threads }));
+    const [session, other] = sessions as [Session, Session | undefined];
+    const output = session.outputNames[0]!;
+    let classes = 0;
+    const value = await overBatches(indices, options, async (batch) => {
+      const feeds = await feedsFor(dataset, session, preparation, batch);
+      const { data, classes: count, positions } = scoresOf((await session.run(feeds, [output]))[output]!, output);
+      classes = count;
+      const labels = metric === 'agreement' ? undefined : requireLabels(dataset, count);
+      const otherOutput = other?.outputNames[0];
+      const reference = other && scoresOf((await other.run(feeds, [otherOutput!]))[otherOutput!]!, otherOutput!);
+      if (reference && (reference.classes !== count || reference.positions !== positions)) throw new InputError(`The two models have outputs of different shapes; they can't be compared.`);
+      if (labels && positions !== 1) throw new InputError(`The model's output "${output}" gives an answer at ${positions} places of an image, but the labels are one an image. Use --metric agreement.`);
+      let right = 0;
+      batch.forEach((index, i) => {
+        for (let p = 0; p < positions; p++) {
+          const base = i * count * positions + p;
+          const truth = labels ? labels[index]! : topClass(reference!.data, base, positions, count);
+          right += Number(rankOf(data, base, positions, count, truth) < (metric === 'top5' ? 5 : 1));
+        }
+      });
+      return { right, answers: batch.length * positions };
+    });
+    return { metric, value, images: indices.length, dataset: dataset.path, classes: classes || classCountOf(dataset), labelled: dataset.labels !== undefined, preprocessing: preparation.description };
+  } finally {
+    for (const session of sessions) await session.release();
+  }
+}
+
+function topClass(data: Float32Array, base: number, stride: number, classes: number): number {
+  let top = 0;
+  for (let c = 1; c < classes; c++) if (data[base + c * stride]! > data[base + top * stride]!) top = c;
+  return top;
+}
+
+/** The accuracy of a model file on data: a path to any kind that openDataset reads. */
+export async function evaluateFiles(modelPath: string, dataPath: string, options: EvaluateOptions = {}): Promise<Evaluation> {
+  const { proto } = await loadModel(modelPath);
+  const dataset = await openDataset(dataPath);
+  try { return await evaluateModel(proto, dataset, options); } finally { await dataset.close(); }
+}

@@ -1,0 +1,48 @@
+import { basename, dirname, extname, join } from 'node:path';
+import { stat } from 'node:fs/promises';
+import type { GraphProto, ModelProto } from 'onnx-buf';
+import { sha256OfFile } from '../data/identity.ts';
+import { UnsupportedModelError } from '../errors.ts';
+import { loadModel } from '../onnx/modelFile.ts';
+import type { LayerSummary, RunEvent } from '../protocol.ts';
+import { analyse } from '../pruning/analysis.ts';
+import type { Analysis } from '../pruning/types.ts';
+
+/** A model to be compressed and what is known of it. */
+export interface Network {
+  readonly path: string;
+  readonly sha256: string;
+  readonly sizeBytes: number;
+  readonly proto: ModelProto & { graph: GraphProto };
+  readonly analysis: Analysis;
+}
+
+/** Reads and analyses a model. @throws {UnsupportedModelError} when nothing in it can be pruned: says why */
+export async function openNetwork(path: string): Promise<Network> {
+  const { proto } = await loadModel(path);
+  const analysis = await analyse(proto);
+  if (analysis.groups.length === 0) {
+    const reasons = [...new Set(analysis.frozen.map(({ reason }) => reason))].slice(0, 3).join('; ');
+    throw new UnsupportedModelError(`${path} has no channels that can be removed${reasons ? ` (${reasons})` : ''}. Run "auto-compress inspect" on it for the details.`);
+  }
+  return { path, sha256: await sha256OfFile(path), sizeBytes: (await stat(path)).size, proto, analysis };
+}
+
+export const defaultOut = (model: string): string => join(dirname(model), `${basename(model, extname(model))}.compressed.onnx`);
+
+/** The model event of a run: layers and groups as the dashboard shows them. */
+export function modelEvent({ path, sizeBytes, analysis }: Network, groups: readonly { readonly id: string }[]): Extract<RunEvent, { type: 'model' }> {
+  const position = new Map(groups.map(({ id }, i) => [id, i]));
+  const groupOf = new Map(analysis.groups.flatMap(({ id, producers }) => producers.map(({ initializer, axis }) => [`${axis} ${initializer}`, position.get(id) ?? -1] as const)));
+  const { axes } = analysis.structure.facts;
+  const byId = new Map(analysis.groups.map((group) => [group.id, group]));
+  return {
+    type: 'model', path, sizeBytes, macs: analysis.macs, params: analysis.params,
+    layers: analysis.layers.map((layer): LayerSummary => {
+      const weight = axes.shapeOf(layer.weight) ?? [];
+      return { name: layer.name, opType: layer.opType, macs: layer.macs, params: layer.params, inChannels: (weight[layer.inAxis] ?? 1) * layer.groups, outChannels: weight[layer.outAxis] ?? 1, group: groupOf.get(`${layer.outAxis} ${layer.weight}`) ?? -1 };
+    }),
+    groups: groups.map(({ id }) => { const group = byId.get(id)!; return { id, name: group.name, channels: group.channels }; }),
+    frozen: analysis.frozen,
+  };
+}

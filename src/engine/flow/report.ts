@@ -1,0 +1,79 @@
+import { readFileSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { measureLatency } from '../evaluation/latency.ts';
+import { loadModel } from '../onnx/modelFile.ts';
+import { floatsOf, isFloatTensor } from '../onnx/tensor.ts';
+import type { Candidate, CompressOptions, LayerReport, Measurements, Report } from '../protocol.ts';
+import { analyse } from '../pruning/analysis.ts';
+import type { Analysis } from '../pruning/types.ts';
+import type { Network } from './network.ts';
+import type { Winner } from './rebuild.ts';
+import { type Judged, baselineOf } from './search.ts';
+import type { Task } from './task.ts';
+
+/** Measures two model files on the user's disk: nothing is carried over from the search. */
+async function measureFiles(network: Network, out: string, task: Task, options: CompressOptions): Promise<{ before: Measurements; after: Measurements; pruned: Analysis; notes: string[] }> {
+  const { proto } = await loadModel(out), pruned = await analyse(proto);
+  const [before, after] = await measureLatency([network.proto, proto], { batch: 1, threads: options.threads, inputDims: task.preparation.inputDims });
+  const accuracy = async (model: Network['proto']) => ({ metric: task.judge.metric, value: model === network.proto ? task.judge.original : await task.judge.accuracy(model), images: task.judge.images.count, dataset: task.dataset });
+  return {
+    before: { macs: network.analysis.macs, params: network.analysis.params, sizeBytes: network.sizeBytes, latencyMs: before!, accuracy: await accuracy(network.proto) },
+    after: { macs: pruned.macs, params: pruned.params, sizeBytes: (await stat(out)).size, latencyMs: after!, accuracy: await accuracy(proto) },
+    pruned, notes: [],
+  };
+}
+
+function layerReports({ analysis }: Network, pruned: Analysis): LayerReport[] {
+  const after = new Map(pruned.layers.map((layer) => [layer.output, layer]));
+  const { axes } = analysis.structure.facts, prunedFacts = pruned.structure.facts;
+  return analysis.layers.map((layer): LayerReport => {
+    const now = after.get(layer.output), weight = now && prunedFacts.view.constants.get(now.weight);
+    const channelsBefore = axes.shapeOf(layer.weight)?.[layer.outAxis] ?? 1, channelsAfter = now ? (prunedFacts.axes.shapeOf(now.weight)?.[now.outAxis] ?? channelsBefore) : channelsBefore;
+    const values = weight && isFloatTensor(weight) ? floatsOf(weight) : new Float32Array(0);
+    return {
+      name: layer.name, opType: layer.opType, preserveRatio: channelsAfter / channelsBefore, weightSparsity: values.length > 0 ? values.reduce((zeros, value) => zeros + Number(value === 0), 0) / values.length : 0,
+      macsBefore: layer.macs, macsAfter: now?.macs ?? layer.macs, channelsBefore, channelsAfter,
+    };
+  });
+}
+
+/** Candidates that no other one beats in both cost and accuracy, cheapest first. */
+export function paretoFront(candidates: readonly Candidate[]): Candidate[] {
+  const sorted = [...candidates].sort((a, b) => a.macs - b.macs || b.accuracy - a.accuracy);
+  const front: Candidate[] = [];
+  for (const candidate of sorted) if (candidate.accuracy > (front.at(-1)?.accuracy ?? -1)) front.push(candidate);
+  return front;
+}
+
+export interface Findings {
+  readonly network: Network;
+  readonly task: Task;
+  readonly out: string;
+  readonly winner: Winner;
+  /** Each policy's accuracy on all images, made thoroughly. */
+  readonly accuracies: ReadonlyMap<string, number>;
+  readonly agent: readonly Judged[];
+  readonly baselines: readonly Judged[];
+}
+
+/** report.json: everything measured from the written file. */
+export async function makeReport({ network, task, out, winner, accuracies, agent, baselines }: Findings, options: CompressOptions, seconds: () => Record<string, number>): Promise<Report> {
+  const { before, after, pruned } = await measureFiles(network, out, task, options);
+  const notes = [...task.notes];
+  if (winner.policy !== 'agent') notes.push(`The ${winner.policy} baseline was better than the agent (${percent(winner.accuracy)} against ${percent(accuracies.get('agent') ?? 0)}), so its model was written.`);
+  if (after.latencyMs.median > before.latencyMs.median * 0.95) notes.push('On this machine the smaller model is not clearly faster at batch 1: its layers are too small for the arithmetic to dominate.');
+  const candidates = agent.map(({ candidate }) => candidate);
+  return {
+    format: 'auto-compress/report@1', model: { path: network.path, sha256: network.sha256 }, out, target: options.target, policy: winner.policy, before, after,
+    layers: layerReports(network, pruned), pareto: paretoFront([...candidates, ...baselines.map(({ candidate }) => candidate)]), candidates,
+    baselines: [...baselines].map((judged) => ({ ...baselineOf(judged), accuracy: accuracies.get(judged.policy) ?? judged.candidate.accuracy })),
+    episodes: agent.length, seconds: seconds(), seed: options.seed, versions: versions(), notes,
+  };
+}
+
+const percent = (fraction: number): string => `${(100 * fraction).toFixed(2)}%`;
+
+function versions(): Record<string, string> {
+  const own = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+  return { 'auto-compress': own.version, node: process.versions.node };
+}

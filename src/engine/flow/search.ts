@@ -1,0 +1,132 @@
+import { UnreachableTargetError } from '../errors.ts';
+import type { Baseline, Candidate, CompressOptions, RunEvent } from '../protocol.ts';
+import { allocate, fillBudget } from '../rl/allocation.ts';
+import type { CandidateJudge } from '../rl/candidateJudge.ts';
+import { groupFeatures } from '../rl/features.ts';
+import { handMade, handMadePolicies, type HandMadePolicy } from '../rl/policies.ts';
+import { type Episode, allocationExponents, paperSearch, randomSearch, warmSearch } from '../rl/search.ts';
+import type { Counts } from '../rl/searchSpace.ts';
+import type { RunFolder } from '../run/runFolder.ts';
+import type { Calibration } from './calibrate.ts';
+import type { Task } from './task.ts';
+
+/** One choice that was judged, by whom. */
+export interface Judged { readonly policy: string; readonly counts: Counts; readonly candidate: Candidate }
+
+/** One line of the journal. */
+export interface JournalEntry { readonly policy: string; readonly episode: number; readonly counts: Counts; readonly accuracy: number }
+
+/** Images on which a candidate is scored. */
+const scoredImages = 1000;
+/** Seconds of search to aim for on a machine of about 20 GFLOP/s a core; decides the number of episodes by the model's size alone, so that it is the same on every machine. */
+const aimSeconds = 240;
+
+export class Search {
+  private readonly calibration: Calibration;
+  private readonly task: Task;
+  private readonly judge: CandidateJudge;
+  private readonly options: CompressOptions;
+  private readonly run: RunFolder;
+  private readonly context: { emit(event: RunEvent): void; signal: AbortSignal };
+  private readonly known: ReadonlyMap<string, JournalEntry>;
+  readonly episodes: number;
+
+  constructor(calibration: Calibration, task: Task, judge: CandidateJudge, options: CompressOptions, run: RunFolder, context: Search['context']) {
+    this.calibration = calibration;
+    this.task = task;
+    this.judge = judge;
+    this.options = options;
+    this.run = run;
+    this.context = context;
+    this.known = new Map((run.entries as JournalEntry[]).map((entry) => [`${entry.policy} ${entry.episode}`, entry]));
+    this.episodes = options.episodes ?? defaultEpisodes(calibration, task);
+  }
+
+  /** Images that each candidate is scored on. */
+  get images(): number { return Math.min(scoredImages, this.task.judge.images.count); }
+
+  /** Accuracy of a choice: from the journal where an interrupted run has already found it, otherwise made, judged and written there. */
+  private async evaluate(policy: string, counts: Counts, episode: number): Promise<number> {
+    const before = this.known.get(`${policy} ${episode}`);
+    if (before && before.counts.join() === counts.join()) return before.accuracy;
+    const accuracy = await this.judge.score(counts, this.calibration.quick, this.images);
+    await this.run.append({ policy, episode, counts, accuracy } satisfies JournalEntry);
+    return accuracy;
+  }
+
+  private judged(policy: string, counts: Counts, accuracy: number, episode: number): Judged {
+    const { space } = this.calibration, { macs, params } = space.costOf(counts);
+    return { policy, counts, candidate: { episode, macs, params, accuracy, reward: accuracy, preserve: space.ratiosOf(counts) } };
+  }
+
+  /** The hand-made policies at the same budget, one evaluation each. */
+  async baselines(): Promise<Judged[]> {
+    const { space, budget } = this.calibration, found: Judged[] = [];
+    for (const policy of Object.keys(handMadePolicies) as HandMadePolicy[]) {
+      const counts = handMade(space, policy, budget);
+      if (!counts) continue;
+      const judged = this.judged(policy, counts, await this.evaluate(policy, counts, 0), 0);
+      found.push(judged);
+      this.context.emit({ type: 'baseline', baseline: baselineOf(judged), preserve: judged.candidate.preserve });
+    }
+    return found;
+  }
+
+  /** The agent's episodes. */
+  async agent(): Promise<Judged[]> {
+    const { space, budget } = this.calibration, features = groupFeatures(space.analysis, space.groups);
+    const searchOptions = { budget, episodes: this.episodes, seed: this.options.seed, signal: this.context.signal, evaluate: (counts: Counts, episode: number) => this.evaluate('agent', counts, episode) };
+    if (this.options.agent === 'paper') return this.follow(paperSearch(space, features, searchOptions));
+    const guesses = new Map<string, Counts>();
+    for (const exponent of allocationExponents) {
+      const allocated = allocate(space, budget, exponent);
+      if (!allocated) throw new UnreachableTargetError(`Target ${this.options.target.metric}=${budget} can't be reached.`);
+      const counts = fillBudget(space, allocated, budget, exponent);
+      guesses.set(counts.join(), counts);
+    }
+    const uniform = handMade(space, 'uniform', budget);
+    if (uniform) guesses.set(uniform.join(), uniform);
+    return this.follow(warmSearch(space, features, [...guesses.values()], searchOptions));
+  }
+
+  /** Random search with as many evaluations as the agent had: its best choice. */
+  async random(): Promise<Judged> {
+    const { space, budget } = this.calibration;
+    let best: Judged | undefined;
+    for await (const { counts, accuracy, episode } of randomSearch(space, { budget, episodes: this.episodes, seed: this.options.seed, signal: this.context.signal, evaluate: (counts, episode) => this.evaluate('random', counts, episode) })) {
+      if (!best || accuracy > best.candidate.accuracy) best = this.judged('random', counts, accuracy, episode);
+      this.context.emit({ type: 'stage', stage: 'search', fraction: episode / this.episodes, message: 'random search' });
+    }
+    this.context.emit({ type: 'baseline', baseline: baselineOf(best!), preserve: best!.candidate.preserve });
+    return best!;
+  }
+
+  private async follow(episodes: AsyncGenerator<Episode>): Promise<Judged[]> {
+    const found: Judged[] = [], start = performance.now();
+    let bestAccuracy = 0, last = start;
+    for await (const { counts, accuracy, episode, best } of episodes) {
+      const judged = this.judged('agent', counts, accuracy, episode), now = performance.now();
+      found.push(judged);
+      bestAccuracy = Math.max(bestAccuracy, accuracy);
+      this.context.emit({
+        type: 'episode', candidate: judged.candidate, best, bestAccuracy, episodes: this.episodes, seconds: (now - last) / 1000,
+        secondsLeft: ((now - start) / 1000 / episode) * (this.episodes - episode), images: this.images,
+      });
+      last = now;
+    }
+    return found;
+  }
+}
+
+export const baselineOf = ({ policy, candidate: { macs, accuracy } }: Judged): Baseline => ({ policy, macs, accuracy });
+
+/** Episodes that fit the aim, estimated from the model's arithmetic: forward passes of the pruned network and the refit's products. */
+function defaultEpisodes({ space: { analysis }, budget }: Calibration, task: Task): number {
+  const { axes } = analysis.structure.facts;
+  const forward = analysis.macs * budget * (Math.min(scoredImages, task.judge.images.count) + 1200);
+  const refit = analysis.layers.reduce((sum, layer) => {
+    const columns = (axes.shapeOf(layer.weight) ?? []).reduce((a, b) => a * b, 1) / Math.max(1, axes.shapeOf(layer.weight)?.[layer.outAxis] ?? 1);
+    return sum + 4096 * (columns * budget) ** 2 + (columns * budget) ** 3 / 3 + 4e8;
+  }, 0);
+  return Math.round(Math.min(300, Math.max(40, aimSeconds / ((forward + refit) / 2e10))));
+}
