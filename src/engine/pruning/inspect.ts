@@ -23,6 +23,12 @@ function shareOf(analysis: Analysis, group: PruningGroup): { macs: number; param
   return { macs: Math.round((analysis.macs - without.macs) * group.channels), params: Math.round((analysis.params - without.params) * group.channels) };
 }
 
+function shareOfZeros(values: Float32Array): number {
+  let zeros = 0;
+  for (let i = 0; i < values.length; i++) if (values[i] === 0) zeros++;
+  return zeros / Math.max(1, values.length);
+}
+
 /** Everything that `inspect` reports of a model file. @throws {InputError} @throws {UnsupportedModelError} */
 export async function inspectModel(path: string): Promise<Inspection> {
   const { proto } = await loadModel(path);
@@ -35,7 +41,7 @@ export async function inspectModel(path: string): Promise<Inspection> {
     const dims = dimsOf(view.constants.get(weight)!), values = floatsOf(view.constants.get(weight)!), group = groupOf.get(`${outAxis} ${weight}`) ?? -1;
     const reason = reasons.get(name), transposedGroups = opType === 'ConvTranspose' ? groups : 1;
     return {
-      name, opType, macs, params, weight, weightShape: dims, weightSparsity: values.reduce((zeros, value) => zeros + Number(value === 0), 0) / Math.max(1, values.length),
+      name, opType, macs, params, weight, weightShape: dims, weightSparsity: shareOfZeros(values),
       inChannels: opType === 'Conv' ? dims[inAxis]! * groups : dims[inAxis]!, outChannels: dims[outAxis]! * transposedGroups, group, prunable: group >= 0, ...(reason !== undefined ? { reason } : {}),
     };
   };
