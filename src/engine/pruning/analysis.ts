@@ -20,7 +20,7 @@ import { Zeroing } from './zeroing.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
-const quantised = /^(QuantizeLinear|DequantizeLinear|DynamicQuantizeLinear|QLinear\w+|\w+Integer|QGemm|QAttention|QEmbed\w+)$/;
+const quantised = /^(QuantizeLinear|DequantizeLinear|DynamicQuantize\w+|QLinear\w+|\w+Integer|QGemm|QAttention|QEmbed\w+|MatMulNBits|\w+Quantized)$/;
 
 /** @throws {UnsupportedModelError} for a graph that holds quantised operators */
 function refuseQuantised(graph: GraphProto): void {

@@ -3,10 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { InputError, UnsupportedModelError } from '../../../src/engine/errors.ts';
-import { loadModel, saveModel } from '../../../src/engine/onnx/modelFile.ts';
+import { encodeModel, loadModel, saveModel } from '../../../src/engine/onnx/modelFile.ts';
 import { analyse } from '../../../src/engine/pruning/analysis.ts';
 import { inspectCommand, inspectionTable } from '../../../src/engine/pruning/inspect.ts';
 import { pruneCommand } from '../../../src/engine/pruning/prune.ts';
+import { applyPlan } from '../../../src/engine/pruning/surgery.ts';
 import { keptCount, uniformKept } from '../../../src/engine/pruning/uniform.ts';
 import { Network, type Model, dimsByName } from './network.ts';
 
@@ -102,6 +103,20 @@ describe('prune', () => {
     const table = inspectionTable(inspection).join('\n');
     expect(table).toContain('output of the graph: 1');
     expect(table).toMatch(/Conv_\d+ +16 /);
+  });
+});
+
+describe('surgery', () => {
+  it('shares what does not change and never changes its input', async () => {
+    const model = smallNetwork(), bytes = (own: Model): Buffer => Buffer.concat(encodeModel(own)), before = bytes(model);
+    const analysis = await analyse(model), [first] = analysis.groups;
+    const pruned = applyPlan(model, analysis, new Map([[first!.id, [0, 5, 7]]]));
+    expect(bytes(model).equals(before)).toBe(true);
+    const last = (own: Model) => own.graph.initializer.at(-1);
+    expect(last(pruned)).toBe(last(model));
+    expect(pruned.graph.node.every((node, i) => node === model.graph.node[i])).toBe(true);
+    expect(() => applyPlan(model, analysis, new Map([['nothing', [0]]]))).toThrow('no pruning group');
+    expect(() => applyPlan(model, analysis, new Map([[first!.id, []]]))).toThrow('would be empty');
   });
 });
 
