@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { type GraphProto, type ModelProto, type NodeProto, type TensorProto, ValueInfoProtoSchema } from 'onnx-buf';
 import { subgraphsOf } from '../onnx/attributes.ts';
 import { GraphView } from '../onnx/graphView.ts';
-import { floatTensor } from '../onnx/tensor.ts';
+import { dimsOf, floatTensor, isFloatTensor } from '../onnx/tensor.ts';
 import { Session } from '../runtime/session.ts';
 import { runShapes } from '../runtime/shapes.ts';
 import { copyOf } from './unshare.ts';
@@ -13,7 +13,7 @@ type Model = ModelProto & { graph: GraphProto };
 export interface FoldedWeights { readonly tensors: readonly TensorProto[]; readonly region: GraphView; readonly shapes: ReadonlyMap<string, readonly number[]> }
 
 /** Operators that mix the positions of an axis: pruning what they read would change what they make of the rest. */
-const mixing = /^(Reduce\w+|\w*Normalization|Softmax|LpNormalization)$/;
+const mixing = /^(Reduce\w+|\w*Normalization|Softmax|Scatter\w+)$/;
 
 /** Values that depend on constants alone. */
 export function constantDerived(view: GraphView): ReadonlySet<string> {
@@ -36,8 +36,14 @@ function regionOf(view: GraphView, values: readonly string[]): ReadonlySet<NodeP
   return nodes;
 }
 
+/** Whether nodes mix the positions of a parameter; masks and tables made of nothing are not worth storing. */
+function isComputedWeight(view: GraphView, region: ReadonlySet<NodeProto>): boolean {
+  const isParameter = (name: string): boolean => { const tensor = view.initializers.get(name); return tensor !== undefined && isFloatTensor(tensor) && dimsOf(tensor).some((size) => size > 1); };
+  return [...region].some(({ opType }) => mixing.test(opType)) && [...region].some(({ input }) => input.some(isParameter));
+}
+
 /**
- * Weights that are standardised or normalised inside the graph (as weight standardisation, Qiao et al. 2019, is exported), computed once:
+ * Weights that are standardised, normalised or overwritten in part inside the graph (weight standardisation, Qiao et al. 2019), computed once:
  * as constants they can be pruned along both axes, which their normalisation would forbid.
  */
 export async function foldWeights(model: Model): Promise<FoldedWeights | undefined> {
@@ -45,7 +51,7 @@ export async function foldWeights(model: Model): Promise<FoldedWeights | undefin
   if (!view.nodes.some(({ opType, output }) => mixing.test(opType) && derived.has(output[0] ?? ''))) return undefined;
   const read = new Set(view.nodes.filter((node) => node.output.some((value) => !derived.has(value))).flatMap(({ input }) => input));
   const values = [...derived].filter((value) => read.has(value) && !view.constants.has(value) && !view.isOutput(value)
-    && [...regionOf(view, [value])].some(({ opType }) => mixing.test(opType)));
+    && isComputedWeight(view, regionOf(view, [value])));
   if (values.length === 0) return undefined;
   const nodes = regionOf(view, values), names = new Set([...nodes].flatMap(({ input }) => input));
   const region: Model = copyOf(model, { graph: copyOf(graph, {

@@ -1,5 +1,6 @@
 /** Operators that choose, join or repeat positions: Concat, Split, Slice, Gather, Expand, Tile, Pad, DepthToSpace, SpaceToDepth. */
 import { floatAttribute, makeNode, setAttribute, stringAttribute } from '../../onnx/attributes.ts';
+import { rawBytes } from '../../onnx/tensor.ts';
 import type { AxisId } from '../axes.ts';
 import type { NodeAxes } from '../nodeAxes.ts';
 import type { NodeEdit, Rule } from '../rule.ts';
@@ -199,6 +200,14 @@ function blocks(n: NodeAxes, deep: AxisId, shallow: AxisId, blockFirst: boolean)
   n.link(n.outAxis(1), 0, n.inAxis(0, 1));
 }
 
+/** Whether a value is zero everywhere: a constant, spread by nodes that only change its shape. */
+function isZero(n: NodeAxes, value: string): boolean {
+  const tensor = n.view.constants.get(value);
+  if (tensor) return rawBytes(tensor).every((byte) => byte === 0);
+  const producer = n.view.producers.get(value);
+  return producer !== undefined && ['Expand', 'Reshape', 'Identity', 'Unsqueeze', 'Squeeze'].includes(producer.opType) && isZero(n, producer.input[0] ?? '');
+}
+
 export const movement: Readonly<Record<string, Rule>> = {
   Concat: { relate: concat, zeros: 'linked' },
   Split: { relate: split, zeros: 'linked', rewrite: rewriteSplit },
@@ -228,6 +237,13 @@ export const movement: Readonly<Record<string, Rule>> = {
   DepthToSpace: {
     zeros: 'linked',
     relate: (n) => { blocks(n, n.inAxis(0, 1), n.outAxis(1), stringAttribute(n.node, 'mode', 'DCR') === 'DCR'); },
+  },
+  ScatterND: { // its positions are not followed, so nothing is pruned; but zeros written into zeros are zeros
+    zeros: [0],
+    relate: (n) => {
+      n.freezeAll('ScatterND');
+      n.inputShape(0).forEach((_, k) => { if (isZero(n, n.input(2))) n.alias(n.outAxis(k), 0, n.inAxis(0, k)); });
+    },
   },
   SpaceToDepth: { zeros: 'linked', relate: (n) => { blocks(n, n.outAxis(1), n.inAxis(0, 1), true); } },
 };
