@@ -135,6 +135,7 @@ async function stepGraph(model: Model, parameters: readonly Parameter[], setup: 
       node: graph.node.filter((node) => !(node.opType === 'Constant' && trained.has(node.output[0]!))),
     },
   });
+  build.reserve(trained);
   const forward = build.nodes.splice(0); // what unpacks the parameters comes first
   const vector = build.input(trainingName('parameters'), [total]);
   const pieces = build.split(vector, 0, parameters.map(({ length }) => length));
