@@ -152,6 +152,9 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
   }
 }
 
+/** Fine-tunes without labels: by distillation from the teacher alone. */
+export const distill = (task: FinetuneTask & { readonly teacher: Model }): Promise<FinetuneResult> => finetune({ ...task, options: { ...task.options, distillation: 1 } });
+
 /** The network that is imitated. */
 class Teacher {
   private readonly session: Session;

@@ -4,7 +4,7 @@ import { GraphBuilder } from '../../../src/engine/onnx/graphBuilder.ts';
 import { decodeModel, encodeModel } from '../../../src/engine/onnx/modelFile.ts';
 import { floatsOf } from '../../../src/engine/onnx/tensor.ts';
 import { Session, floats } from '../../../src/engine/runtime/session.ts';
-import { type FinetuneTask, finetune } from '../../../src/engine/training/finetune.ts';
+import { type FinetuneTask, distill, finetune } from '../../../src/engine/training/finetune.ts';
 import { packParameters, parametersOf } from '../../../src/engine/training/parameters.ts';
 import { smallClassifier, stripes } from './smallNets.ts';
 
@@ -42,7 +42,7 @@ describe('finetune', () => {
 
   it('learns without labels from a teacher', async () => {
     const { model: teacher } = await finetune({ model: smallClassifier(1), images: stripes(320, 2), options });
-    const { model: student } = await finetune({ model: smallClassifier(7), teacher, images: stripes(320, 3, false), options: { ...options, distillation: 1, temperature: 3, epochs: 4 } });
+    const { model: student } = await distill({ model: smallClassifier(7), teacher, images: stripes(320, 3, false), options: { ...options, temperature: 3, epochs: 4 } });
     expect(await accuracy(student)).toBeGreaterThan(0.85);
   });
 
