@@ -25,7 +25,7 @@ export interface MatchOptions extends OptimizerOptions {
 }
 
 export const matchDefaults: MatchOptions = {
-  steps: 200, batchSize: 32, optimizer: 'adamw', learningRate: 1e-3, weightDecay: 0, momentum: 0.9, warmUp: 0.05, keepZeros: false, seed: 0, threads: 0,
+  steps: 200, batchSize: 32, optimizer: 'adamw', learningRate: 1e-3, weightDecay: 0, momentum: 0.9, warmUp: 0.05, relativeSteps: true, keepZeros: false, seed: 0, threads: 0,
 };
 
 /**

@@ -29,7 +29,7 @@ async function plainGradient(): Promise<{ loss: number; gradient: Float32Array }
 }
 
 async function train(setup: Partial<typeof finetuneDefaults>, rates: readonly number[]): Promise<{ losses: number[]; vector: Float32Array }> {
-  const trainer = await Trainer.create(model, { ...finetuneDefaults, threads: 1, weightDecay: 0, ...setup, inputShapes, loss: matchingLoss(['logits']) });
+  const trainer = await Trainer.create(model, { ...finetuneDefaults, threads: 1, weightDecay: 0, relativeSteps: false, ...setup, inputShapes, loss: matchingLoss(['logits']) });
   const losses: number[] = [];
   for (const rate of rates) losses.push((await trainer.step({ image, [targetName('logits')]: target }, rate))['loss']!);
   const vector = trainer.vector();
@@ -70,6 +70,16 @@ describe('Trainer', () => {
     const isWeight = start.map(() => 0);
     for (const p of parameters) if (p.isWeight) isWeight.fill(1, p.offset, p.offset + p.length);
     expectNear(vector, start.map((value, i) => value * (1 - 0.01 * 0.5 * isWeight[i]!) - 0.01 * gradient[i]! / (Math.abs(gradient[i]!) + 1e-8)), 1e-4);
+  });
+
+  it('takes steps relative to the size of each output channel', async () => {
+    const start = packParameters(parameters), { gradient } = await plainGradient();
+    const { vector } = await train({ optimizer: 'adamw', relativeSteps: true }, [0.01]);
+    const { offset, length } = parameters.find(({ name }) => name === 'third.weight')!, inner = length / 8;
+    for (let channel = 0; channel < 8; channel++) {
+      const from = offset + channel * inner, weights = start.subarray(from, from + inner), size = Math.sqrt(weights.reduce((sum, w) => sum + w * w, 0) / inner);
+      expectNear(vector.subarray(from, from + inner), weights.map((w, i) => w - 0.01 * size * gradient[from + i]! / (Math.abs(gradient[from + i]!) + 1e-8)), 1e-4);
+    }
   });
 
   it('stops with a clear message when the loss is not a number', async () => {
