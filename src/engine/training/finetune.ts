@@ -37,7 +37,7 @@ export interface FinetuneOptions extends OptimizerOptions, ClassificationLoss {
 }
 
 export const finetuneDefaults: FinetuneOptions = {
-  epochs: 10, batchSize: 64, optimizer: 'adamw', learningRate: 1e-3, weightDecay: 1e-4, momentum: 0.9, warmUp: 0.05, keepZeros: false,
+  epochs: 10, batchSize: 64, optimizer: 'adamw', learningRate: 1e-3, weightDecay: 1e-4, momentum: 0.9, warmUp: 0.05, relativeSteps: true, keepZeros: false,
   distillation: 0.7, temperature: 4, augmentation: { shift: 4, flip: true }, seed: 0, patience: 0, threads: 0,
 };
 
@@ -151,6 +151,9 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
     return feeds;
   }
 }
+
+/** Fine-tunes without labels: by distillation from the teacher alone. */
+export const distill = (task: FinetuneTask & { readonly teacher: Model }): Promise<FinetuneResult> => finetune({ ...task, options: { ...task.options, distillation: 1 } });
 
 /** The network that is imitated. */
 class Teacher {
