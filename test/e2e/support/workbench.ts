@@ -49,7 +49,7 @@ export class Workbench {
   tab(name: string): Locator { return this.page.locator('.tabs-container .tab', { hasText: name }); }
   async closeTab(name: string): Promise<void> {
     await this.tab(name).hover();
-    await this.tab(name).locator('.codicon-close').click();
+    await this.tab(name).locator('.tab-actions .action-label').first().click();
     await this.tab(name).waitFor({ state: 'detached' });
   }
 
