@@ -1,5 +1,5 @@
 /** The command line: `auto-compress COMMAND`. */
-import { readFileSync } from 'node:fs';
+import { version } from '../../package.json';
 import { commands } from './cli/commands.ts';
 import { commandHelp, generalHelp, parseCommandLine } from './cli/parseCommandLine.ts';
 import { ProgressLine } from './cli/progress.ts';
@@ -56,7 +56,7 @@ async function main(): Promise<void> {
     if (name === undefined) process.exitCode = 2;
     return;
   }
-  if (name === '--version') { print((JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version); return; }
+  if (name === '--version') { print(version); return; }
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (!command) throw new InputError(`There is no command "${name}". Commands: ${Object.keys(commands).join(', ')}.`);
   const { operands, values } = parseCommandLine(name, command, rest);

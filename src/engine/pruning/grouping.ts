@@ -115,13 +115,13 @@ function describe(view: GraphView, axes: Axes, atoms: Atoms, atomUnits: Readonly
   const producers = members.map((): AxisUse[] => []), consumers = members.map((): AxisUse[] => []);
   const generators = new Set(roles.generators);
   const mains = members.map((): string[] => []);
-  for (const axis of constantAxes) {
+  for (const axis of new Set([...constantAxes, ...roles.consumers])) {
     const factors = atoms.of(axis);
     if (!factors.some((atom) => atomUnits.has(atom))) continue;
     const { value, axis: k } = axes.ownerOf(axis);
     for (const [group, unitOf] of unitsAlong(factors, atoms, atomUnits)) {
       const use: AxisUse = { initializer: value, axis: k, unitOf };
-      if (!roles.pureConsumers.has(axis)) producers[group]!.push(use);
+      if (!roles.pureConsumers.has(axis) && view.constants.has(value)) producers[group]!.push(use);
       if (roles.consumers.has(axis)) consumers[group]!.push(use);
       if (generators.has(axis)) mains[group]!.push(value);
     }

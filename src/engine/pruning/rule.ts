@@ -14,7 +14,7 @@ export interface Rule {
   /** Writes the relations between the axes of the node's inputs and outputs; what can't be said is frozen with a reason. */
   readonly relate: (node: NodeAxes) => void;
   /** Absent: the output is never known to be zero. */
-  readonly zeros?: ZeroRule;
+  readonly zeros?: ZeroRule | ((node: NodeProto) => ZeroRule);
   /** Changes what the node states in numbers (groups, sizes, positions). Called when a position of one of its axes is dropped. */
   readonly rewrite?: (node: NodeAxes, edit: NodeEdit) => void;
 }

@@ -6,6 +6,7 @@ import type { AxisId } from './axes.ts';
 import { KeptPositions } from './keptPositions.ts';
 import { NodeAxes } from './nodeAxes.ts';
 import type { NodeEdit } from './rule.ts';
+import { withFolded } from './foldWeights.ts';
 import { ruleOf } from './rules/registry.ts';
 import type { Structure } from './structure.ts';
 import type { Analysis, KeptUnits } from './types.ts';
@@ -115,7 +116,7 @@ class Edit implements NodeEdit {
  */
 export function applyPlan(original: Model, analysis: Analysis, kept: KeptUnits): Model {
   const { structure } = analysis, { facts } = structure, sites = findSites(structure);
-  const { graph } = unshare(original).model;
+  const { graph } = withFolded(unshare(original).model, structure.folded);
   const positions = new KeptPositions(analysis, kept);
   const touched = new Map<string, (Int32Array | undefined)[]>();
   for (const { name, axes } of sites.constants) {

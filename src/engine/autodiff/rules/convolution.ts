@@ -1,31 +1,19 @@
 import { hasAttribute, stringAttribute } from '../../onnx/attributes.ts';
 import type { GraphBuilder } from '../../onnx/graphBuilder.ts';
+import { type Convolution, appendConvolution, channelsLast, convolutionOf, metBy, padded } from '../convolve.ts';
 import { type Rule, type Rules, outputGradient, product, range, unsupported } from '../rule.ts';
-import { type Windows, groupsOf, positions, windowsOf } from '../windows.ts';
-
-/** A convolution's sizes: X [batch, inChannels, ...input], W [outChannels, inChannels/groups, ...kernel], Y [batch, outChannels, ...output]. */
-interface Convolution extends Windows {
-  readonly batch: number; readonly inChannels: number; readonly outChannels: number; readonly groups: number;
-  readonly input: readonly number[]; readonly output: readonly number[];
-}
+import { positions } from '../windows.ts';
 
 /** Conv-11: bias gradient by a sum, input gradient by a convolution, weight gradient by matrix products over shifted inputs. */
 const conv: Rule = (context) => {
   const { node, build, shape, wants } = context;
-  const g = outputGradient(context), [x, w] = node.input as [string, string];
-  const [batch, inChannels, ...input] = shape(x) as [number, number, ...number[]], [, outChannels, ...output] = shape(node.output[0]!) as [number, number, ...number[]];
-  const sizes: Convolution = { batch, inChannels, outChannels, groups: groupsOf(node), input, output, ...windowsOf(node, shape(w).slice(2), input, output) };
+  const g = outputGradient(context), [x, w] = node.input as [string, string], sizes = convolutionOf(node, shape(x), shape(w), shape(node.output[0]!));
   return [
     wants(0) ? inputGradient(build, sizes, g, w) : undefined,
     wants(1) ? weightGradient(build, sizes, padded(build, x, sizes), g) : undefined,
-    wants(2) ? build.sum(g, [0, ...range(output.length).map((axis) => axis + 2)]) : undefined,
+    wants(2) ? build.sum(g, [0, ...range(sizes.output.length).map((axis) => axis + 2)]) : undefined,
   ];
 };
-
-/** The input with its padding made explicit; cut where the last window stops short of the border. */
-function padded(build: GraphBuilder, x: string, { before, after }: Convolution): string {
-  return [...before, ...after].every((pad) => pad === 0) ? x : build.op('Pad', [x, build.ints([0, 0, ...before, 0, 0, ...after])]);
-}
 
 /**
  * With stride 1 the input gradient is a convolution with the kernel turned round and its channel axes exchanged (faster than
@@ -36,8 +24,9 @@ function inputGradient(build: GraphBuilder, sizes: Convolution, g: string, w: st
   const reach = kernel.map((k, i) => (k - 1) * dilations[i]!);
   if (strides.every((stride) => stride === 1) && spatial.every((i) => before[i]! <= reach[i]! && after[i]! <= reach[i]!)) {
     const axes = spatial.map((i) => i + 2), turned = product(kernel) === 1 ? w : build.slice(w, axes, axes.map(() => -1), axes.map(() => -(2 ** 31)), axes.map(() => -1));
-    return build.op('Conv', [g, exchangeChannels(build, turned, sizes)], {
-      kernel_shape: kernel, dilations, group: groups, pads: [...spatial.map((i) => reach[i]! - before[i]!), ...spatial.map((i) => reach[i]! - after[i]!)],
+    return appendConvolution(build, g, exchangeChannels(build, turned, sizes), '', {
+      ...sizes, inChannels: sizes.outChannels, outChannels: sizes.inChannels, input: sizes.output, output: sizes.input,
+      before: spatial.map((i) => reach[i]! - before[i]!), after: spatial.map((i) => reach[i]! - after[i]!),
     });
   }
   // positions that no window reaches (after < 0) have gradient zero; ConvTranspose makes the rest
@@ -61,13 +50,9 @@ const fewChannels = 16;
 
 /** For each kernel position, the product of the output gradient with the input that the position met. */
 function weightGradient(build: GraphBuilder, sizes: Convolution, x: string, g: string): string {
-  const { batch, inChannels, outChannels, groups, output, kernel, strides, dilations } = sizes;
+  const { batch, inChannels, outChannels, groups, output, kernel } = sizes;
   const area = product(output), inner = inChannels / groups, outer = outChannels / groups, taps = positions(kernel), axes = range(kernel.length);
-  /** The input that a kernel position meets, the size of the output. @param first the first spatial axis */
-  const met = (value: string, position: readonly number[], first: number): string => {
-    const starts = position.map((p, i) => p * dilations[i]!);
-    return build.slice(value, axes.map((i) => i + first), starts, starts.map((start, i) => start + (output[i]! - 1) * strides[i]! + 1), strides);
-  };
+  const met = (value: string, position: readonly number[], first: number): string => metBy(build, value, position, first, sizes);
   /** [outChannels, inner] for each position to [outChannels, inner, ...kernel]. */
   const assemble = (pieces: readonly string[]): string => build.reshape(build.concat(pieces.map((piece) => build.reshape(piece, [outChannels, inner, 1])), 2), [outChannels, inner, ...kernel]);
 
@@ -76,8 +61,7 @@ function weightGradient(build: GraphBuilder, sizes: Convolution, x: string, g: s
     return assemble(taps.map((position) => build.sum(build.mul(gradient, build.reshape(met(x, position, 2), [batch, groups, 1, area])), [0, 3])));
   }
   if (groups === 1 && area < largeImage) { // rows are positions of all images
-    const channelsLast = (value: string): string => build.transpose(value, [0, ...axes.map((i) => i + 2), 1]);
-    const gradient = build.reshape(channelsLast(g), [batch * area, outChannels]), rows = channelsLast(x);
+    const gradient = build.reshape(channelsLast(build, g, axes.length), [batch * area, outChannels]), rows = channelsLast(build, x, axes.length);
     return assemble(taps.map((position) => build.op('Gemm', [gradient, build.reshape(met(rows, position, 1), [batch * area, inner])], { transA: 1 })));
   }
   const grouped = groups > 1 ? [batch, groups] : [batch], rank = grouped.length + 2;
@@ -98,17 +82,13 @@ function weightGradient(build: GraphBuilder, sizes: Convolution, x: string, g: s
 const convTranspose: Rule = (context) => {
   const { node, build, shape, wants } = context;
   const g = outputGradient(context), [x, w] = node.input as [string, string];
-  const [batch, inChannels, ...input] = shape(x) as [number, number, ...number[]], [, outChannels, ...output] = shape(node.output[0]!) as [number, number, ...number[]];
-  const sizes: Convolution = {
-    batch, inChannels: outChannels, outChannels: inChannels, groups: groupsOf(node), input: output, output: input,
-    ...windowsOf(node, shape(w).slice(2), output, input),
-  };
+  const sizes = convolutionOf(node, shape(node.output[0]!), shape(w), shape(x));
   if (hasAttribute(node, 'output_shape') || stringAttribute(node, 'auto_pad', 'NOTSET') !== 'NOTSET') throw unsupported(node, 'its padding is not given as pads');
   const wide = padded(build, g, sizes);
   return [
     wants(0) ? build.op('Conv', [wide, w], { kernel_shape: sizes.kernel, strides: sizes.strides, dilations: sizes.dilations, group: sizes.groups }) : undefined,
     wants(1) ? weightGradient(build, sizes, wide, x) : undefined,
-    wants(2) ? build.sum(g, [0, ...range(output.length).map((axis) => axis + 2)]) : undefined,
+    wants(2) ? build.sum(g, [0, ...range(sizes.output.length).map((axis) => axis + 2)]) : undefined,
   ];
 };
 

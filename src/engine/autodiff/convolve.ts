@@ -1,0 +1,93 @@
+import type { NodeProto } from 'onnx-buf';
+import type { GraphBuilder } from '../onnx/graphBuilder.ts';
+import { product, range } from './rule.ts';
+import { type Windows, groupsOf, positions, windowsOf } from './windows.ts';
+
+/** A convolution's sizes: X [batch, inChannels, ...input], W [outChannels, inChannels/groups, ...kernel], Y [batch, outChannels, ...output]. */
+export interface Convolution extends Windows {
+  readonly batch: number; readonly inChannels: number; readonly outChannels: number; readonly groups: number;
+  readonly input: readonly number[]; readonly output: readonly number[];
+}
+
+export function convolutionOf(node: NodeProto, x: readonly number[], w: readonly number[], y: readonly number[]): Convolution {
+  const [batch, inChannels, ...input] = x as [number, number, ...number[]], [, outChannels, ...output] = y as [number, number, ...number[]];
+  return { batch, inChannels, outChannels, groups: groupsOf(node), input, output, ...windowsOf(node, w.slice(2), input, output) };
+}
+
+/** The input with its padding made explicit; cut where the last window stops short of the border. */
+export function padded(build: GraphBuilder, x: string, { before, after }: Convolution): string {
+  return [...before, ...after].every((pad) => pad === 0) ? x : build.op('Pad', [x, build.ints([0, 0, ...before, 0, 0, ...after])]);
+}
+
+/** The part of a padded input that one kernel position meets, the size of the output. @param first the first spatial axis */
+export function metBy(build: GraphBuilder, x: string, position: readonly number[], first: number, { kernel, output, strides, dilations }: Convolution): string {
+  if (product(kernel) === 1 && strides.every((stride) => stride === 1)) return x;
+  const starts = position.map((p, i) => p * dilations[i]!);
+  return build.slice(x, range(kernel.length).map((i) => i + first), starts, starts.map((start, i) => start + (output[i]! - 1) * strides[i]! + 1), strides);
+}
+
+export const channelsLast = (build: GraphBuilder, value: string, spatial: number): string => build.transpose(value, [0, ...range(spatial).map((i) => i + 2), 1]);
+
+/** Outputs below this many positions make Conv's matrix products, one an image, too narrow: one product over all images is three times as fast. */
+const smallImage = 16;
+const isSmall = ({ groups, output }: Convolution): boolean => groups === 1 && product(output) < smallImage;
+
+/** A convolution, written as Conv or, for very small images, as one Gemm. @param bias '' for none */
+export function appendConvolution(build: GraphBuilder, x: string, w: string, bias: string, sizes: Convolution): string {
+  const { batch, inChannels, outChannels, groups, output, kernel, strides, dilations, before, after } = sizes;
+  if (!isSmall(sizes)) return build.op('Conv', [x, w, ...(bias === '' ? [] : [bias])], { kernel_shape: kernel, strides, dilations, group: groups, pads: [...before, ...after.map((pad) => Math.max(0, pad))] });
+  const rows = channelsLast(build, padded(build, x, sizes), kernel.length), columns = product(kernel) * inChannels;
+  const patches = build.concat(positions(kernel).map((position) => metBy(build, rows, position, 1, sizes)), kernel.length + 1);
+  const flat = build.op('Gemm', [build.reshape(patches, [batch * product(output), columns]), build.reshape(channelsLast(build, w, kernel.length), [outChannels, columns]), ...(bias === '' ? [] : [bias])], { transB: 1 });
+  return build.transpose(build.reshape(flat, [batch, ...output, outChannels]), [0, kernel.length + 1, ...range(kernel.length).map((i) => i + 1)]);
+}
+
+/** A depthwise convolution becomes a matrix product where a channel's matrix [input positions, output positions] has at most this many elements. */
+const largestMatrix = 16384;
+
+/**
+ * A depthwise convolution as one matrix a channel, Y[c] = X[c] [batch, input positions] * T[c], whose entries are the kernel's weights:
+ * onnxruntime's Conv is several times slower on small images, and the gradients are matrix products too.
+ */
+function appendDepthwise(build: GraphBuilder, x: string, w: string, bias: string, sizes: Convolution): string {
+  const { batch, inChannels: channels, input, output, kernel, strides, dilations, before } = sizes, taps = positions(kernel);
+  const [inArea, outArea] = [product(input), product(output)], placement = new Float32Array(taps.length * inArea * outArea);
+  taps.forEach((tap, t) => {
+    positions(output).forEach((at, o) => {
+      const source = at.map((p, axis) => p * strides[axis]! - before[axis]! + tap[axis]! * dilations[axis]!);
+      if (source.every((p, axis) => p >= 0 && p < input[axis]!)) placement[(t * inArea + source.reduce((index, p, axis) => index * input[axis]! + p, 0)) * outArea + o] = 1;
+    });
+  });
+  const matrices = build.op('Gemm', [build.reshape(w, [channels, taps.length]), build.floats([taps.length, inArea * outArea], placement)]);
+  const images = build.transpose(build.reshape(x, [batch, channels, inArea]), [1, 0, 2]);
+  const products = build.op('MatMul', [images, build.reshape(matrices, [channels, inArea, outArea])]);
+  const biased = bias === '' ? products : build.add(products, build.reshape(bias, [channels, 1, 1]));
+  return build.reshape(build.transpose(biased, [1, 0, 2]), [batch, channels, ...output]);
+}
+
+/** Replaces convolutions of a graph under construction; the values keep their names. @param append writes a replacement, or nothing */
+function replaceConvolutions(build: GraphBuilder, shape: (value: string) => readonly number[] | undefined, append: (sizes: Convolution, x: string, w: string, bias: string) => boolean): void {
+  for (const node of build.nodes.splice(0)) {
+    const [x, w, y] = [node.input[0], node.input[1], node.output[0]].map((value) => shape(value ?? ''));
+    const replaced = node.opType === 'Conv' && x && w && y && append(convolutionOf(node, x, w, y), node.input[0]!, node.input[1]!, node.input[2] ?? '');
+    if (replaced) build.nodes.at(-1)!.output[0] = node.output[0]!; else build.nodes.push(node);
+  }
+}
+
+/** Rewrites depthwise convolutions on small images, before a graph is differentiated. */
+export const depthwiseAsProducts = (build: GraphBuilder, shape: (value: string) => readonly number[] | undefined): void => {
+  replaceConvolutions(build, shape, (sizes, x, w, bias) => {
+    const { groups, inChannels, outChannels, input, output } = sizes;
+    const fits = groups > 1 && groups === inChannels && groups === outChannels && product(input) * product(output) <= largestMatrix;
+    if (fits) appendDepthwise(build, x, w, bias, sizes);
+    return fits;
+  });
+};
+
+/** Rewrites convolutions on very small images, after a graph was differentiated. */
+export const smallAsProducts = (build: GraphBuilder, shape: (value: string) => readonly number[] | undefined): void => {
+  replaceConvolutions(build, shape, (sizes, x, w, bias) => {
+    if (isSmall(sizes)) appendConvolution(build, x, w, bias, sizes);
+    return isSmall(sizes);
+  });
+};

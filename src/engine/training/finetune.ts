@@ -1,0 +1,192 @@
+import type { GraphProto, ModelProto } from 'onnx-buf';
+import { CancelledError, InputError } from '../errors.ts';
+import { decodeCheckpoint, encodeCheckpoint } from '../numerics/checkpoint.ts';
+import { Random } from '../numerics/random.ts';
+import { tensorValueInfo } from '../onnx/graphBuilder.ts';
+import { GraphView } from '../onnx/graphView.ts';
+import { Session, type Tensor, floats } from '../runtime/session.ts';
+import { declaredDims } from '../runtime/shapes.ts';
+import { type Augmentation, augment } from './augmentation.ts';
+import { type ClassificationLoss, classificationLoss, labelsName, logitsOf, teacherLogitsName, withOutput } from './losses.ts';
+import { withParameters } from './parameters.ts';
+import { cosineSchedule } from './schedule.ts';
+import { type OptimizerOptions, Trainer } from './trainer.ts';
+
+type Model = ModelProto & { graph: GraphProto };
+
+/** Images by number, preprocessed as the model wants them. */
+export interface TrainingImages {
+  readonly count: number;
+  /** Shape of one image as the model takes it, e.g. [channels, height, width]. */
+  readonly dims: readonly number[];
+  /** @returns float32 [indices.length, ...dims], and the images' classes where they are known */
+  batch(indices: readonly number[]): Promise<{ images: Float32Array; labels?: Int32Array }>;
+}
+
+export interface FinetuneOptions extends OptimizerOptions, ClassificationLoss {
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly learningRate: number;
+  /** Share of all steps in which the learning rate rises. */
+  readonly warmUp: number;
+  /** Random shifts and mirroring of images; undefined for none. */
+  readonly augmentation: Augmentation | undefined;
+  readonly seed: number;
+  /** Epochs without a better `evaluate` after which training stops; 0 for never. */
+  readonly patience: number;
+}
+
+export const finetuneDefaults: FinetuneOptions = {
+  epochs: 10, batchSize: 64, optimizer: 'adamw', learningRate: 1e-3, weightDecay: 1e-4, momentum: 0.9, warmUp: 0.05, keepZeros: false,
+  distillation: 0.7, temperature: 4, augmentation: { shift: 4, flip: true }, seed: 0, patience: 0, threads: 0,
+};
+
+export interface FinetuneProgress {
+  readonly epoch: number;
+  readonly epochs: number;
+  /** Steps done of all steps. */
+  readonly step: number;
+  readonly steps: number;
+  /** Means over the epoch so far. */
+  readonly loss: number;
+  readonly trainAccuracy: number;
+  readonly learningRate: number;
+  readonly secondsLeft: number;
+}
+
+export interface EpochResult { readonly epoch: number; readonly loss: number; readonly trainAccuracy: number; readonly score: number | undefined }
+export interface FinetuneResult {
+  /** The model with the best score, or with the last weights when nothing scores it: same inputs, outputs and opset as before. */
+  readonly model: Model;
+  /** Epochs trained when those weights were reached. */
+  readonly bestEpoch: number;
+  readonly history: readonly EpochResult[];
+}
+
+export interface FinetuneTask {
+  readonly model: Model;
+  /** The network to imitate, usually the one before pruning; needed when `distillation` is above 0. */
+  readonly teacher?: Model;
+  readonly images: TrainingImages;
+  readonly options?: Partial<FinetuneOptions>;
+  /** Scores a model after each epoch, higher is better: accuracy on images that are not trained on. */
+  readonly evaluate?: (model: Model, epoch: number) => Promise<number>;
+  readonly onProgress?: (progress: FinetuneProgress) => void;
+  /** Receives the state after each epoch, and when cancelled. */
+  readonly onCheckpoint?: (bytes: Uint8Array) => Promise<void> | void;
+  /** A state to go on from, of the same model, images and options: the result is then the same as without the interruption. */
+  readonly checkpoint?: Uint8Array;
+  readonly signal?: AbortSignal;
+}
+
+/** Where training stands: what a checkpoint holds beside the trainer's vectors. */
+interface Position { epoch: number; step: number; lossSum: number; correctSum: number; bestScore: number | undefined; bestEpoch: number; history: EpochResult[] }
+
+/**
+ * Trains a classifier on images, by cross-entropy on labels and distillation from a teacher. Deterministic for a seed and a thread count.
+ * @throws {InputError} when labels or the teacher are missing, or there are fewer images than a batch
+ * @throws {UnsupportedModelError} names the node whose operator has no gradient rule
+ * @throws {CancelledError} when `signal` is aborted, after handing out a checkpoint
+ */
+export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
+  const options = { ...finetuneDefaults, ...task.options }, { model, teacher, images, signal } = task, { batchSize, epochs } = options;
+  if (options.distillation > 0 && !teacher) throw new InputError('Distillation needs the original model as teacher.');
+  const stepsPerEpoch = Math.floor(images.count / batchSize), steps = stepsPerEpoch * epochs;
+  if (stepsPerEpoch === 0) throw new InputError(`There are only ${images.count} images to train on, fewer than one batch of ${batchSize}.`);
+  const input = inputOf(model), shape = [batchSize, ...images.dims];
+  const trainer = await Trainer.create(anyBatch(model), { ...options, inputShapes: { [input]: shape }, loss: classificationLoss(logitsOf(model), options) });
+  const guide = options.distillation > 0 && teacher ? await Teacher.create(teacher, options.threads) : undefined;
+  let best = trainer.vector();
+  let at: Position = { epoch: 0, step: 0, lossSum: 0, correctSum: 0, bestScore: undefined, bestEpoch: 0, history: [] };
+  const checkpoint = async (): Promise<void> => {
+    const { steps: done, arrays } = trainer.save();
+    await task.onCheckpoint?.(encodeCheckpoint('fine-tuning', { at, done }, { ...arrays, best }));
+  };
+  try {
+    if (task.checkpoint) {
+      const { data, arrays } = decodeCheckpoint('fine-tuning', task.checkpoint), saved = data as { at: Position; done: number };
+      trainer.load({ steps: saved.done, arrays });
+      at = saved.at;
+      best = arrays['best'] ?? best;
+    }
+    const started = performance.now(), startedAt = at.epoch * stepsPerEpoch + at.step;
+    while (at.epoch < epochs && !(options.patience > 0 && at.epoch - at.bestEpoch >= options.patience && at.bestScore !== undefined)) {
+      const order = new Random(mixed(options.seed, at.epoch, -1)).shuffle(Array.from({ length: images.count }, (_, i) => i));
+      while (at.step < stepsPerEpoch) {
+        if (signal?.aborted) { await checkpoint(); throw new CancelledError(); }
+        const indices = order.slice(at.step * batchSize, (at.step + 1) * batchSize), done = at.epoch * stepsPerEpoch + at.step;
+        const learningRate = options.learningRate * cosineSchedule(done, steps, Math.round(options.warmUp * steps));
+        const { loss, correct } = await trainer.step(await feedsOf(indices, new Random(mixed(options.seed, at.epoch, at.step))), learningRate);
+        at.step++;
+        at.lossSum += loss!;
+        at.correctSum += correct!;
+        const secondsAStep = (performance.now() - started) / 1000 / (done + 1 - startedAt);
+        task.onProgress?.({ epoch: at.epoch, epochs, step: done + 1, steps, loss: at.lossSum / at.step, trainAccuracy: at.correctSum / at.step, learningRate, secondsLeft: secondsAStep * (steps - done - 1) });
+      }
+      const score = await task.evaluate?.(withParameters(model, trainer.parameters, trainer.vector()), at.epoch + 1);
+      at.history.push({ epoch: at.epoch + 1, loss: at.lossSum / stepsPerEpoch, trainAccuracy: at.correctSum / stepsPerEpoch, score });
+      at = { ...at, epoch: at.epoch + 1, step: 0, lossSum: 0, correctSum: 0 };
+      if (score === undefined || at.bestScore === undefined || score > at.bestScore) {
+        best = trainer.vector();
+        at.bestScore = score;
+        at.bestEpoch = at.epoch;
+      }
+      await checkpoint();
+    }
+    return { model: withParameters(model, trainer.parameters, best), bestEpoch: at.bestEpoch, history: at.history };
+  } finally {
+    await trainer.release();
+    await guide?.release();
+  }
+
+  async function feedsOf(indices: readonly number[], random: Random): Promise<Record<string, Tensor>> {
+    const batch = await images.batch(indices);
+    const pixels = options.augmentation && images.dims.length === 3 ? augment(batch.images, shape as [number, number, number, number], options.augmentation, random) : batch.images;
+    const feeds: Record<string, Tensor> = { [input]: floats(pixels, shape) };
+    if (options.distillation < 1) {
+      if (!batch.labels) throw new InputError('The training images have no labels; use distillation alone (distillation 1).');
+      feeds[labelsName] = { type: 'int64', dims: [batchSize], data: BigInt64Array.from(batch.labels, BigInt) };
+    }
+    if (guide) feeds[teacherLogitsName] = await guide.logits(floats(pixels, shape));
+    return feeds;
+  }
+}
+
+/** The network that is imitated. */
+class Teacher {
+  private readonly session: Session;
+  private constructor(session: Session) { this.session = session; }
+  static async create(model: Model, threads: number): Promise<Teacher> {
+    return new Teacher(await Session.create(withOutput(anyBatch(model), logitsOf(model)), { threads }));
+  }
+  async logits(images: Tensor): Promise<Tensor> {
+    return (await this.session.run({ [this.session.inputNames[0]!]: images }))[this.session.outputNames[0]!]!;
+  }
+  async release(): Promise<void> { await this.session.release(); }
+}
+
+function inputOf(model: Model): string {
+  const { inputs } = new GraphView(model.graph);
+  if (inputs.length !== 1) throw new InputError(`Fine-tuning needs a model with one input, but this one has ${inputs.length}.`);
+  return inputs[0]!;
+}
+
+/** The same model with the first dimension of every input free, so that it takes any batch its operators can. */
+function anyBatch(model: Model): Model {
+  const input = model.graph.input.map((value) => {
+    const dims = declaredDims(value), type = value.type?.value;
+    return dims.length === 0 || type?.case !== 'tensorType' ? value : tensorValueInfo(value.name, dims.map((dim, i) => (i === 0 ? 'batch' : dim ?? `d${i}`)), type.value.elemType);
+  });
+  return { ...model, graph: { ...model.graph, input } };
+}
+
+/** A seed for one purpose: an integer hash (the finaliser of MurmurHash3) of its parts. */
+function mixed(...parts: readonly number[]): number {
+  let hash = 0x9747b28c;
+  for (const part of parts) {
+    hash = Math.imul(hash ^ part, 0x85ebca6b);
+    hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+    hash ^= hash >>> 16;
+  }
+  return hash | 0;
+}

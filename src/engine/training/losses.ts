@@ -1,0 +1,74 @@
+import { create } from '@bufbuild/protobuf';
+import { type GraphProto, type ModelProto, ValueInfoProtoSchema } from 'onnx-buf';
+import { UnsupportedModelError } from '../errors.ts';
+import { GraphView } from '../onnx/graphView.ts';
+import { DataType } from '../onnx/tensor.ts';
+import { type LossWriter, trainingName } from './trainer.ts';
+
+type Model = ModelProto & { graph: GraphProto };
+
+/** The value that holds a classifier's logits: its first output, or what goes into the Softmax that makes it. */
+export function logitsOf(model: Model): string {
+  const view = new GraphView(model.graph), output = view.outputs[0];
+  if (output === undefined) throw new UnsupportedModelError('The model has no output to train.');
+  const producer = view.producers.get(output);
+  return producer?.opType === 'Softmax' ? producer.input[0]! : output;
+}
+
+/** The same model with one value as its only output. */
+export const withOutput = (model: Model, name: string): Model => ({ ...model, graph: { ...model.graph, output: [create(ValueInfoProtoSchema, { name })] } });
+
+/** How much a classifier's loss listens to whom. */
+export interface ClassificationLoss {
+  /** Share of distillation from the teacher; the rest is cross-entropy on the labels. */
+  readonly distillation: number;
+  /** Softens both distributions (Hinton, Vinyals, Dean 2015). */
+  readonly temperature: number;
+}
+
+export const labelsName = trainingName('labels'), teacherLogitsName = trainingName('teacherLogits');
+
+/**
+ * (1 - d) * cross-entropy(labels) + d * T^2 * KL(teacher || student) at temperature T, means over the batch.
+ * Declares the inputs `labelsName` (int64 [batch]) where d < 1 and `teacherLogitsName` ([batch, classes]) where d > 0; hands out `correct`, the share of
+ * the batch that is classified as the label says, or as the teacher does where there are no labels.
+ */
+export function classificationLoss(logits: string, { distillation, temperature }: ClassificationLoss): LossWriter {
+  return (build, { shapes }) => {
+    const dims = shapes.get(logits)!;
+    if (dims.length !== 2) throw new UnsupportedModelError(`Fine-tuning on labels needs an output of shape [batch, classes], but "${logits}" has [${dims.join(', ')}].`);
+    const [batch, classes] = dims as [number, number];
+    const argMax = (value: string): string => build.op('ArgMax', [value], { axis: 1, keepdims: 0 });
+    const parts: string[] = [];
+    let truth: string | undefined;
+    if (distillation < 1) {
+      const labels = build.input(labelsName, [batch], DataType.INT64);
+      const oneHot = build.op('OneHot', [labels, build.scalarInt(classes), build.floats([2], Float32Array.of(0, 1))]);
+      const total = build.op('ReduceSum', [build.mul(oneHot, build.op('LogSoftmax', [logits], { axis: 1 }))], { keepdims: 0 });
+      parts.push(build.mul(total, -(1 - distillation) / batch));
+      truth = labels;
+    }
+    if (distillation > 0) {
+      const teacher = build.mul(build.input(teacherLogitsName, [batch, classes]), 1 / temperature), student = build.mul(logits, 1 / temperature);
+      const gap = build.sub(build.op('LogSoftmax', [teacher], { axis: 1 }), build.op('LogSoftmax', [student], { axis: 1 }));
+      const total = build.op('ReduceSum', [build.mul(build.op('Softmax', [teacher], { axis: 1 }), gap)], { keepdims: 0 });
+      parts.push(build.mul(total, distillation * temperature ** 2 / batch));
+      truth ??= argMax(teacher);
+    }
+    const hits = build.op('Cast', [build.op('Equal', [argMax(logits), truth!])], { to: DataType.FLOAT });
+    return { loss: parts.reduce((a, b) => build.add(a, b)), metrics: { correct: build.meanOfAll(hits, batch) } };
+  };
+}
+
+/** Mean squared difference between each named value and its target, the input `targetName(value)`. */
+export function matchingLoss(values: readonly string[]): LossWriter {
+  return (build, { shapes }) => {
+    const parts = values.map((value) => {
+      const dims = shapes.get(value)!, count = dims.reduce((a, b) => a * b, 1);
+      const difference = build.sub(value, build.input(targetName(value), dims));
+      return build.meanOfAll(build.mul(difference, difference), count);
+    });
+    return { loss: parts.reduce((a, b) => build.add(a, b)) };
+  };
+}
+export const targetName = (value: string): string => trainingName(`target of ${value}`);
