@@ -7,7 +7,7 @@ const common = { bundle: true, minify: false, sourcemap: process.argv.includes('
 const entries = [
   { entryPoints: ['src/engine/cli.ts'], outfile: 'dist/cli.js', platform: 'node', format: 'esm', external, banner: { js: `#!/usr/bin/env node\n${requireShim.js}` } },
   { entryPoints: ['src/engine/worker.ts'], outfile: 'dist/worker.js', platform: 'node', format: 'esm', external, banner: requireShim },
-  { entryPoints: ['src/extension.ts'], outfile: 'dist/extension.cjs', platform: 'node', format: 'cjs', external },
+  { entryPoints: ['src/extension.ts'], outfile: 'dist/extension.cjs', platform: 'node', format: 'cjs', mainFields: ['module', 'main'], external },
   { entryPoints: ['src/webview/client/main.ts'], outfile: 'dist/webview.js', platform: 'browser', format: 'esm', target: 'es2023', loader: { '.css': 'css' } },
 ];
 await Promise.all(entries.filter(({ entryPoints: [file] }) => existsSync(file)).map((entry) => build({ ...common, ...entry })));

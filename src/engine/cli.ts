@@ -1,9 +1,8 @@
 /** The command line: `auto-compress COMMAND`. */
-import { readFileSync } from 'node:fs';
+import { version } from '../../package.json';
 import { commands } from './cli/commands.ts';
 import { commandHelp, generalHelp, parseCommandLine } from './cli/parseCommandLine.ts';
 import { ProgressLine } from './cli/progress.ts';
-import { bar, percent } from './cli/format.ts';
 import { CancelledError, InputError, messageOf, UserError } from './errors.ts';
 import type { RunEvent } from './protocol.ts';
 
@@ -12,7 +11,7 @@ const graceMs = 1700;
 
 const args = process.argv.slice(2);
 const json = args.includes('--json'), debug = args.includes('--debug');
-const progress = new ProgressLine(process.stderr);
+const progress = new ProgressLine(process.stdout); // standard error is for what went wrong
 const print = (line: string): void => { progress.clear(); process.stdout.write(`${line}\n`); };
 let runDir: string | undefined;
 
@@ -56,14 +55,13 @@ async function main(): Promise<void> {
     if (name === undefined) process.exitCode = 2;
     return;
   }
-  if (name === '--version') { print((JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version); return; }
+  if (name === '--version') { print(version); return; }
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (!command) throw new InputError(`There is no command "${name}". Commands: ${Object.keys(commands).join(', ')}.`);
   const { operands, values } = parseCommandLine(name, command, rest);
   if (values['help'] === true) { for (const line of commandHelp(name, command)) print(line); return; }
   await command.run(operands, values, {
     emit, print, signal: cancelOnSignals(), columns: process.stdout.columns || 100,
-    progress: (what, fraction) => { if (!json) progress.show(`${what} ${bar(fraction, 20)} ${percent(fraction, 0)}`); },
   });
   progress.clear();
 }

@@ -22,11 +22,13 @@ export interface CallOptions {
   /** Asks the worker to stop; the call then rejects with CancelledError. */
   readonly signal?: AbortSignal;
 }
-interface Pending { resolve(value: unknown): void; reject(error: Error): void; readonly onEvent: ((event: RunEvent) => void) | undefined }
+interface Pending { readonly call: number; resolve(value: unknown): void; reject(error: Error): void; readonly onEvent: ((event: RunEvent) => void) | undefined }
 
-/** How long a cancelled call may take to answer before the worker is killed. */
+/** How long a cancelled call may take to answer before its process is killed. */
 const graceMs = 2000;
-/** The end of what the worker wrote to its standard error, for the message when it dies. */
+/** How long a process without a call is kept for the next one. */
+const idleMs = 60_000;
+/** The end of what a process wrote to its standard error, for the message when it dies. */
 const keptErrorCharacters = 4000;
 
 function errorOf(message: string, exitStatus: number): Error {
@@ -45,11 +47,14 @@ function lastWords(code: number | null, signal: NodeJS.Signals | null, stderr: s
   return new UserError(`The engine's process ${how}${said ? `: ${said}` : ''}. A run that was going on can be resumed.`, { exitStatus: 1 });
 }
 
-/** Calls the engine in a process of its own; a crash of onnxruntime ends that process, fails the open calls, and the next call starts another. */
+/**
+ * Calls the engine, each call in a process of its own, so that a long run holds up nothing and a crash of onnxruntime or a kill ends one
+ * call only. A process that is done is kept a while for the next call.
+ */
 export class EngineClient {
   private readonly workerPath: string;
-  private readonly pending = new Map<number, Pending>();
-  private worker: ChildProcess | undefined;
+  private readonly busy = new Map<ChildProcess, Pending>();
+  private idle: ChildProcess | undefined;
   private calls = 0;
   private disposed = false;
 
@@ -69,16 +74,18 @@ export class EngineClient {
   /** Writes the model of one candidate of a run. */
   async exportPoint(runDir: string, episode: number, out: string, options?: CallOptions): Promise<void> { await this.call('export', { runDir, episode, out }, options); }
 
-  /** Number of the worker process; undefined while there is none. */
-  get pid(): number | undefined { return this.worker?.pid; }
+  /** Numbers of the processes that work on a call. */
+  get processIds(): number[] { return [...this.busy.keys()].flatMap(({ pid }) => (pid === undefined ? [] : [pid])); }
 
-  /** Stops the worker; open calls are cancelled. A run can be resumed afterwards. */
+  /** Ends all processes; open calls are cancelled. A run can be resumed afterwards. */
   dispose(): void {
     this.disposed = true;
-    const worker = this.worker;
-    this.worker = undefined;
-    this.rejectAll(new CancelledError());
-    worker?.kill('SIGKILL'); // its files are whole at any time
+    for (const [worker, pending] of [...this.busy]) {
+      pending.reject(new CancelledError());
+      worker.kill('SIGKILL'); // its files are whole at any time
+    }
+    this.idle?.kill('SIGKILL');
+    this.idle = undefined;
   }
 
   private call<K extends Kind>(type: K, request: RequestOf<K>, { onEvent, signal }: CallOptions = {}): Promise<Answers[K]> {
@@ -86,39 +93,51 @@ export class EngineClient {
     if (signal?.aborted) return Promise.reject(new CancelledError());
     const call = ++this.calls;
     return new Promise<Answers[K]>((resolve, reject) => {
-      const cancel = (): void => { this.cancel(call); };
-      const settled = (): void => { signal?.removeEventListener('abort', cancel); this.pending.delete(call); this.letEnd(); };
-      this.pending.set(call, { onEvent, resolve: (value) => { settled(); resolve(value as Answers[K]); }, reject: (error) => { settled(); reject(error); } });
+      const worker = this.take();
+      const cancel = (): void => { this.cancel(worker, call); };
+      const settled = (): void => {
+        signal?.removeEventListener('abort', cancel);
+        this.busy.delete(worker);
+        this.giveBack(worker);
+      };
+      this.busy.set(worker, { call, onEvent, resolve: (value) => { settled(); resolve(value as Answers[K]); }, reject: (error) => { settled(); reject(error); } });
       signal?.addEventListener('abort', cancel, { once: true });
-      try { this.post({ type, call, ...request } as unknown as WorkerRequest); } catch (error) { this.pending.get(call)?.reject(new UserError(`The engine can't be started: ${messageOf(error)}`, { exitStatus: 1, cause: error })); }
+      worker.send({ type, call, ...request } as unknown as WorkerRequest, (error) => { if (error) this.fail(worker, new UserError(`The engine's process can't be reached: ${messageOf(error)}`, { exitStatus: 1, cause: error })); });
     });
   }
 
-  /** Asks the worker to stop a call; kills it when there is no answer in time, as it may be inside a long native run. */
-  private cancel(call: number): void {
-    const worker = this.worker;
-    if (!worker?.connected) return;
+  /** Asks for a call to stop; kills its process when there is no answer in time, as it may be inside a long native run. */
+  private cancel(worker: ChildProcess, call: number): void {
     worker.send({ type: 'cancel', call } satisfies WorkerRequest, () => undefined);
     setTimeout(() => {
-      const pending = this.pending.get(call);
-      if (!pending || this.worker !== worker) return;
-      pending.reject(new CancelledError());
+      if (this.busy.get(worker)?.call !== call) return;
       worker.kill('SIGKILL');
+      this.fail(worker, new CancelledError());
     }, graceMs).unref();
   }
 
-  private post(request: WorkerRequest): void {
-    this.worker ??= this.start();
-    this.worker.ref();
-    this.worker.channel?.ref();
-    this.worker.send(request, (error) => { if (error) this.pending.get(request.call)?.reject(new UserError(`The engine's process can't be reached: ${messageOf(error)}`, { exitStatus: 1, cause: error })); });
+  private fail(worker: ChildProcess, error: Error): void { this.busy.get(worker)?.reject(error); }
+
+  private take(): ChildProcess {
+    const worker = this.idle ?? this.start();
+    this.idle = undefined;
+    worker.ref();
+    worker.channel?.ref();
+    return worker;
   }
 
-  /** An idle worker does not keep its parent alive. */
-  private letEnd(): void {
-    if (this.pending.size > 0) return;
-    this.worker?.unref();
-    this.worker?.channel?.unref();
+  /** A process that waits does not keep its parent alive, and ends after a while. */
+  private giveBack(worker: ChildProcess): void {
+    if (!worker.connected || worker.killed || this.disposed) return;
+    if (this.idle) { worker.disconnect(); return; }
+    this.idle = worker;
+    worker.unref();
+    worker.channel?.unref();
+    setTimeout(() => {
+      if (this.idle !== worker) return;
+      this.idle = undefined;
+      worker.disconnect();
+    }, idleMs).unref();
   }
 
   private start(): ChildProcess {
@@ -128,20 +147,19 @@ export class EngineClient {
     worker.stdout?.resume();
     worker.stderr?.on('data', (chunk: Buffer) => { stderr = (stderr + chunk.toString()).slice(-keptErrorCharacters); });
     for (const stream of [worker.stdout, worker.stderr]) (stream as { unref?: () => void } | null)?.unref?.();
-    worker.on('message', (message: WorkerResponse) => { this.receive(message); });
+    worker.on('message', (message: WorkerResponse) => { this.receive(worker, message); });
     const lost = (error: UserError): void => {
-      if (this.worker !== worker) return;
-      this.worker = undefined;
-      this.rejectAll(error);
+      if (this.idle === worker) this.idle = undefined;
+      this.fail(worker, error);
     };
     worker.on('error', (error) => { lost(new UserError(`The engine's process can't be started: ${messageOf(error)}`, { exitStatus: 1, cause: error })); });
     worker.on('exit', (code, signal) => { lost(lastWords(code, signal, stderr)); });
     return worker;
   }
 
-  private receive(message: WorkerResponse): void {
-    const pending = this.pending.get(message.call);
-    if (!pending) return;
+  private receive(worker: ChildProcess, message: WorkerResponse): void {
+    const pending = this.busy.get(worker);
+    if (pending?.call !== message.call) return;
     switch (message.type) {
       case 'event': try { pending.onEvent?.(message.event); } catch (error) { console.error(error); } break; // a listener's fault must not end the run
       case 'done': pending.resolve(message.value); break;
@@ -149,6 +167,4 @@ export class EngineClient {
       default: { const never: never = message; return never; }
     }
   }
-
-  private rejectAll(error: Error): void { for (const pending of [...this.pending.values()]) pending.reject(error); }
 }

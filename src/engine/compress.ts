@@ -52,6 +52,7 @@ async function carryOut(run: RunFolder, context: RunContext): Promise<Report> {
   try {
     return await runStages(run, context);
   } catch (error) {
+    if (error instanceof UserError && error.exitStatus !== 130) await run.abandon(); // wrong input leaves nothing behind
     if (context.signal.aborted && !(error instanceof UserError)) throw new CancelledError(`Stopped. To go on: auto-compress resume ${run.path}`, { cause: error });
     throw error;
   } finally {

@@ -5,11 +5,11 @@ import { openDataset } from '../data/openDataset.ts';
 import { evenSubset, stratifiedSubset } from '../data/subset.ts';
 import { CancelledError, InputError } from '../errors.ts';
 import { loadModel } from '../onnx/modelFile.ts';
+import type { Metric } from '../protocol.ts';
 import { floats, Session, type Tensor } from '../runtime/session.ts';
 import { type Preparation, prepare, taskInputDims } from './taskData.ts';
 
 type Model = ModelProto & { graph: GraphProto };
-type Metric = 'top1' | 'top5' | 'agreement';
 
 export interface EvaluateOptions {
   /** Default: top1 where there are labels, agreement otherwise. */

@@ -4,13 +4,12 @@ import { CancelledError, InputError } from '../errors.ts';
 import { Random } from '../numerics/random.ts';
 import { GraphView } from '../onnx/graphView.ts';
 import { loadModel } from '../onnx/modelFile.ts';
+import type { BenchmarkResult, Latency } from '../protocol.ts';
 import { Session, type Tensor } from '../runtime/session.ts';
 import { declaredDims, findShapes, syntheticInput } from '../runtime/shapes.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
-/** Milliseconds of one run: the median, and the values that a tenth of the runs stay below and above. */
-export interface LatencyMs { readonly median: number; readonly p10: number; readonly p90: number }
 export interface LatencyOptions {
   /** Samples in one run. Default 1. */
   readonly batch?: number;
@@ -30,7 +29,8 @@ function quantile(sorted: ArrayLike<number>, fraction: number): number {
   const at = fraction * (sorted.length - 1), low = Math.floor(at), high = Math.ceil(at);
   return sorted[low]! + (sorted[high]! - sorted[low]!) * (at - low);
 }
-export function summarise(samples: readonly number[]): LatencyMs {
+/** Median, and the values that a tenth of the runs stay below and above. */
+export function summarise(samples: readonly number[]): Latency {
   const sorted = Float64Array.from(samples).sort();
   return { median: quantile(sorted, 0.5), p10: quantile(sorted, 0.1), p90: quantile(sorted, 0.9) };
 }
@@ -75,9 +75,9 @@ export async function timeInTurn(models: readonly Model[], options: LatencyOptio
 }
 
 /** @returns the latency of each model on this machine, measured in turn */
-export const measureLatency = async (models: readonly Model[], options: LatencyOptions = {}): Promise<LatencyMs[]> => (await timeInTurn(models, options)).map(summarise);
+export const measureLatency = async (models: readonly Model[], options: LatencyOptions = {}): Promise<Latency[]> => (await timeInTurn(models, options)).map(summarise);
 
-export interface Ratio { readonly value: number; readonly low: number; readonly high: number }
+type Ratio = NonNullable<BenchmarkResult['batches'][number]['ratio']>;
 
 /**
  * Median of `model` / median of `against`, with its 95% confidence interval by bootstrap over rounds (Efron 1979, percentile method).
@@ -93,11 +93,6 @@ export function latencyRatio(model: readonly number[], against: readonly number[
 }
 
 export interface BenchmarkOptions extends Omit<LatencyOptions, 'batch' | 'inputDims'> { /** Default: 1 and 8, or the batch that the model fixes. */ readonly batches?: readonly number[] }
-export interface Benchmark {
-  readonly threads: number;
-  readonly provider: string;
-  readonly batches: readonly { readonly batch: number; readonly model: LatencyMs; readonly against?: LatencyMs; readonly ratio?: Ratio }[];
-}
 
 function fixedBatch({ graph }: Model): number | undefined {
   const inputs = new GraphView(graph).inputs;
@@ -105,12 +100,12 @@ function fixedBatch({ graph }: Model): number | undefined {
 }
 
 /** Measures a model file's latency, and its ratio to another's. @throws {InputError} when a model does not run */
-export async function benchmark(modelPath: string, againstPath?: string, { batches, ...options }: BenchmarkOptions = {}): Promise<Benchmark> {
+export async function benchmark(modelPath: string, againstPath?: string, { batches, ...options }: BenchmarkOptions = {}): Promise<BenchmarkResult> {
   const models: Model[] = [];
   for (const path of againstPath === undefined ? [modelPath] : [modelPath, againstPath]) models.push((await loadModel(path)).proto);
   const fixed = models.map(fixedBatch).find((batch) => batch !== undefined);
   if (fixed !== undefined && batches && !batches.every((batch) => batch === fixed)) throw new InputError(`The model takes batches of ${fixed} only.`);
-  const results: Benchmark['batches'][number][] = [];
+  const results: BenchmarkResult['batches'][number][] = [];
   for (const batch of batches ?? (fixed === undefined ? [1, 8] : [fixed])) {
     const [model, against] = await timeInTurn(models, { ...options, batch });
     results.push({ batch, model: summarise(model!), ...(against ? { against: summarise(against), ratio: latencyRatio(model!, against) } : {}) });

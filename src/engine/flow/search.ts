@@ -29,6 +29,8 @@ export class Search {
   private readonly run: RunFolder;
   private readonly context: { emit(event: RunEvent): void; signal: AbortSignal };
   private readonly known: ReadonlyMap<string, JournalEntry>;
+  /** Accuracies of the choices judged so far: policies may hit on the same one. */
+  private readonly scored = new Map<string, number>();
   readonly episodes: number;
 
   constructor(calibration: Calibration, task: Task, judge: CandidateJudge, options: CompressOptions, run: RunFolder, context: Search['context']) {
@@ -48,8 +50,9 @@ export class Search {
   /** Accuracy of a choice: from the journal where an interrupted run has already found it, otherwise made, judged and written there. */
   private async evaluate(policy: string, counts: Counts, episode: number): Promise<number> {
     const before = this.known.get(`${policy} ${episode}`);
-    if (before && before.counts.join() === counts.join()) return before.accuracy;
-    const accuracy = await this.judge.score(counts, this.calibration.quick, this.images);
+    if (before && before.counts.join() === counts.join()) { this.scored.set(counts.join(), before.accuracy); return before.accuracy; }
+    const accuracy = this.scored.get(counts.join()) ?? await this.judge.score(counts, this.calibration.quick, this.images);
+    this.scored.set(counts.join(), accuracy);
     await this.run.append({ policy, episode, counts, accuracy } satisfies JournalEntry);
     return accuracy;
   }
@@ -84,8 +87,10 @@ export class Search {
       const counts = fillBudget(space, allocated, budget, exponent);
       guesses.set(counts.join(), counts);
     }
-    const uniform = handMade(space, 'uniform', budget);
-    if (uniform) guesses.set(uniform.join(), uniform);
+    for (const policy of Object.keys(handMadePolicies) as HandMadePolicy[]) {
+      const counts = handMade(space, policy, budget);
+      if (counts) guesses.set(counts.join(), counts);
+    }
     return this.follow(warmSearch(space, features, [...guesses.values()], searchOptions));
   }
 

@@ -9,6 +9,7 @@ import { Atoms } from './atoms.ts';
 import { costs, layerMacs } from './costs.ts';
 import { Axes, type AxisId } from './axes.ts';
 import { makeGroups } from './grouping.ts';
+import { constantDerived, foldWeights, type FoldedWeights, withFolded } from './foldWeights.ts';
 import { NodeAxes, type GraphFacts } from './nodeAxes.ts';
 import { Positions } from './positions.ts';
 import { ruleOf } from './rules/registry.ts';
@@ -37,12 +38,35 @@ function refuseQuantised(graph: GraphProto): void {
  */
 export async function analyse(model: Model, options: { inputShapes?: Readonly<Record<string, readonly number[]>>; batch?: number } = {}): Promise<Analysis> {
   refuseQuantised(model.graph);
-  const { model: own, sources } = unshare(model);
+  const { model: unshared, sources } = unshare(model);
+  const folded = await foldWeights(unshared), own = withFolded(unshared, folded);
   const view = new GraphView(own.graph);
   const { shapes, small } = await findShapes(own, view, { batch: options.batch ?? 1, ...(options.inputShapes ? { given: options.inputShapes } : {}) });
-  const facts: GraphFacts = { view, axes: new Axes(shapes), opset: opsetOf(model), small, sources, layers: [], generators: [] };
+  const facts: GraphFacts = { view, axes: new Axes(new Map([...(folded?.shapes ?? []), ...shapes])), opset: opsetOf(model), small, sources, layers: [], generators: [] };
   relateAll(facts);
-  return assemble(facts);
+  return assemble(facts, folded);
+}
+
+/** For each axis of a folded weight, the constants in its part of the graph that make it zero along that axis. */
+function zeroRoutes(facts: GraphFacts, folded: FoldedWeights | undefined): Map<AxisId, readonly AxisId[]> {
+  const routes = new Map<AxisId, readonly AxisId[]>();
+  if (!folded) return routes;
+  const inner: GraphFacts = { ...facts, view: folded.region, axes: new Axes(folded.shapes), layers: [], generators: [] };
+  relateAll(inner);
+  const zeroing = new Zeroing(inner);
+  for (const { name } of folded.tensors) {
+    inner.axes.axesOf(name).forEach((own, k) => {
+      const constants = zeroing.constantsFor(own);
+      if (!constants?.every((axis) => inner.axes.classOf(axis) === inner.axes.classOf(own))) return;
+      const outer = facts.axes.axis(name, k);
+      routes.set(outer, constants.map((axis) => { // the constant is not in the folded graph; its positions are the weight's
+        const { value, axis: at } = inner.axes.ownerOf(axis), same = facts.axes.axis(value, at);
+        facts.axes.alias(same, outer);
+        return same;
+      }));
+    });
+  }
+  return routes;
 }
 
 /** Runs every node's rule. A rule that fails on an unusual node freezes what it touches. */
@@ -66,9 +90,9 @@ function relateAll(facts: GraphFacts): void {
   }
 }
 
-function assemble(facts: GraphFacts): Analysis {
-  const { view, axes } = facts;
-  const zeroing = new Zeroing(facts);
+function assemble(facts: GraphFacts, folded: FoldedWeights | undefined): Analysis {
+  const { view, axes } = facts, foldedNames = new Set(folded?.tensors.map(({ name }) => name));
+  const zeroing = new Zeroing(facts, foldedNames, zeroRoutes(facts, folded));
   const consumers = new Set<AxisId>(), pureConsumers = new Set<AxisId>();
   const derived = constantDerived(view);
   for (const { operands } of axes.contractions) {
@@ -82,13 +106,13 @@ function assemble(facts: GraphFacts): Analysis {
       if (isWeight(side)) pureConsumers.add(constant);
     }
   }
-  const generators = [...new Set(facts.generators.flatMap((axis) => (derived.has(axes.ownerOf(axis).value) ? zeroing.constantsFor(axis) ?? [] : [])))];
+  const generators = [...new Set(facts.generators.flatMap((axis) => (foldedNames.has(axes.ownerOf(axis).value) ? [axis] : derived.has(axes.ownerOf(axis).value) ? zeroing.constantsFor(axis) ?? [] : [])))];
   for (const axis of generators) pureConsumers.delete(axis);
   const atoms = new Atoms(axes);
   const positions = new Positions(axes, atoms);
   const { groups, atomUnits } = makeGroups(view, axes, atoms, positions, { generators, consumers, pureConsumers, layers: facts.layers });
-  const structure: Structure = { facts, atoms, atomUnits, fixedParams: subgraphParams(view.graph) };
-  const found = { groups, frozen: frozenLayers(facts, atoms, positions), layers: facts.layers.map((layer): Layer => ({ ...layer, macs: 0, params: paramsOf(view, layer) })), structure };
+  const structure: Structure = { facts, folded, atoms, atomUnits, fixedParams: subgraphParams(view.graph) };
+  const found = { groups, frozen: frozenLayers(facts, atoms, positions), layers: facts.layers.filter(({ weight }) => !foldedNames.has(weight)).map((layer): Layer => ({ ...layer, macs: 0, params: paramsOf(view, layer) })), structure };
   const macs = layerMacs(found, new Map());
   return { ...found, ...costs(found, new Map()), layers: found.layers.map((layer, i) => ({ ...layer, macs: macs[i]! })) };
 }
@@ -105,15 +129,6 @@ function frozenLayers({ axes, layers }: GraphFacts, atoms: Atoms, positions: Pos
     const reason = factors.map((atom) => positions.reasonFor(atom, 0)).find((text) => text !== undefined);
     return free ? [] : [{ name, reason: reason ?? 'it has a single output channel' }];
   });
-}
-
-/** Values that depend on constants alone. */
-function constantDerived(view: GraphView): Set<string> {
-  const derived = new Set(view.constants.keys());
-  for (const node of view.nodes) {
-    if (node.input.length > 0 && subgraphsOf(node).length === 0 && node.input.every((value) => value === '' || derived.has(value))) for (const value of node.output) derived.add(value);
-  }
-  return derived;
 }
 
 /** Float parameters inside the subgraphs of a graph's nodes. */

@@ -1,16 +1,21 @@
 import type { Axes, AxisId, Relation } from './axes.ts';
 import { UnionFind } from './unionFind.ts';
 
+/** Whether each number divides the next. */
+const isChain = (ascending: readonly number[]): boolean => ascending.every((value, i) => i === 0 || value % ascending[i - 1]! === 0);
+
 /**
  * Axes as row-major products of atoms. A Reshape that splits heads x width off an axis cuts that axis, and every axis that has the same
  * positions, at the stride of the width; between two cuts lies an atom. Positions can be dropped along each atom by itself.
- * Cuts are carried through all relations until nothing changes; where two of them don't divide one another the axes are frozen.
+ * Cuts are carried through all relations until nothing changes. An axis that two of them would cut at strides that don't divide one another
+ * stays uncut: of the factors it is made of, only the largest can then lose positions, the same ones in every repetition.
  */
 export class Atoms {
   private readonly axes: Axes;
   /** Strides above 1 at which a class of axes is cut, ascending; each divides the next. */
   private readonly cuts = new Map<AxisId, number[]>();
-  private readonly broken = new Set<AxisId>();
+  /** Classes of axes that must not be cut. */
+  private readonly flat = new Set<AxisId>();
   private readonly byClass = new Map<AxisId, readonly number[]>();
   private readonly sets = new UnionFind();
   private readonly sizes: number[] = [];
@@ -27,8 +32,6 @@ export class Atoms {
   of(axis: AxisId): readonly number[] { return (this.byClass.get(this.axes.classOf(axis)) ?? []).map((atom) => this.sets.find(atom)); }
   sizeOf(atom: number): number { return this.sizes[atom]!; }
   frozenReason(atom: number): string | undefined { return this.reasons.get(this.sets.find(atom)); }
-  /** Whether the axis could not be cut consistently; its atoms then say nothing about other axes. */
-  isBroken(axis: AxisId): boolean { return this.broken.has(this.axes.classOf(axis)); }
   /** Every atom that stands for itself. */
   *[Symbol.iterator](): Generator<number> { for (let atom = 0; atom < this.sizes.length; atom++) if (this.sets.find(atom) === atom) yield atom; }
 
@@ -47,26 +50,34 @@ export class Atoms {
 
   private cutsOf(axis: AxisId): readonly number[] { return this.cuts.get(this.axes.classOf(axis)) ?? []; }
 
-  private break(axes: readonly AxisId[]): boolean {
+  private isFlat(axis: AxisId): boolean { return this.flat.has(this.axes.classOf(axis)); }
+
+  /** @returns whether anything changed */
+  private flatten(axes: readonly AxisId[]): boolean {
     let changed = false;
     for (const axis of axes) {
       const root = this.axes.classOf(axis);
-      if (this.broken.has(root) || this.axes.sizeOf(axis) <= 1) continue;
-      this.broken.add(root);
+      if (this.flat.has(root) || this.axes.sizeOf(axis) <= 1) continue;
+      this.flat.add(root);
       this.cuts.delete(root);
-      this.axes.freeze(axis, 'the axis is split in ways that do not fit together');
       changed = true;
     }
     return changed;
   }
 
-  /** Adds strides to a class. @returns whether anything changed (a conflict breaks the axis) */
+  /** Gives up on a regrouping: its axes have no factors in common that could be told apart. */
+  private shatter(axes: readonly AxisId[]): boolean {
+    for (const axis of axes) this.axes.freeze(axis, 'the axis is split in ways that do not fit together');
+    return this.flatten(axes);
+  }
+
+  /** Adds strides to a class. @returns whether anything changed */
   private cut(axis: AxisId, strides: readonly number[]): boolean {
     const size = this.axes.sizeOf(axis), own = this.cutsOf(axis);
     const fresh = strides.filter((stride) => stride > 1 && stride < size && !own.includes(stride));
-    if (fresh.length === 0 || this.isBroken(axis)) return false;
+    if (fresh.length === 0 || this.isFlat(axis)) return false;
     const merged = [...own, ...fresh].sort((a, b) => a - b);
-    if ([...merged, size].some((stride, i, all) => i > 0 && stride % all[i - 1]! !== 0)) return this.break([axis]);
+    if (!isChain([...merged, size])) return this.flatten([axis]);
     this.cuts.set(this.axes.classOf(axis), merged);
     return true;
   }
@@ -80,10 +91,10 @@ export class Atoms {
 
   private propagate(relation: Relation): boolean {
     switch (relation.kind) {
-      case 'regroup': return this.propagateRegroup([relation.as, relation.bs]);
+      case 'regroup': return this.propagateRegroup(relation.as, relation.bs);
       case 'select': {
         const both = [relation.out, relation.data];
-        return both.some((axis) => this.cutsOf(axis).length > 0) && this.break(both);
+        return both.some((axis) => this.cutsOf(axis).length > 0) && this.flatten(both);
       }
       case 'segment': {
         const { a, offsetA, b, offsetB, length } = relation;
@@ -93,7 +104,7 @@ export class Atoms {
           for (const stride of this.cutsOf(from)) {
             const divides = [offsetA, offsetB, length].every((value) => value % stride === 0);
             const inside = Math.floor(offset / stride) === Math.floor((offset + length - 1) / stride);
-            if (stride < length && divides) { if (this.cut(to, [stride])) changed = true; } else if (!inside) return this.break([a, b]) || changed;
+            if (stride < length && divides && !this.isFlat(to)) { if (this.cut(to, [stride])) changed = true; } else if (!inside) return this.flatten([a, b]) || changed;
           }
         }
         return changed;
@@ -101,10 +112,12 @@ export class Atoms {
     }
   }
 
-  private propagateRegroup(sides: readonly [readonly AxisId[], readonly AxisId[]]): boolean {
-    const all = [...sides[0], ...sides[1]];
+  private propagateRegroup(as: readonly AxisId[], bs: readonly AxisId[]): boolean {
+    const all = [...as, ...bs], sides = [as, bs];
     if (all.every((axis) => this.axes.frozenReason(axis) !== undefined)) return false;
-    if (all.some((axis) => this.isBroken(axis))) return this.break(all);
+    const whole = sides.find((side) => side.length === 1)?.[0];
+    if (whole !== undefined && this.isFlat(whole)) return false;
+    if (all.some((axis) => this.isFlat(axis) && this.axes.frozenReason(axis) === undefined)) return whole !== undefined ? this.flatten([whole]) : this.shatter(all);
     const cuts = new Set<number>();
     for (const side of sides) {
       let base = 1;
@@ -114,7 +127,7 @@ export class Atoms {
       }
     }
     const sorted = [...cuts].sort((a, b) => a - b);
-    if (sorted.some((stride, i) => i > 0 && stride % sorted[i - 1]! !== 0)) return this.break(all);
+    if (!isChain(sorted)) return whole !== undefined ? this.flatten([whole]) : this.shatter(all);
     let changed = false;
     for (const side of sides) {
       let base = 1;
@@ -137,17 +150,28 @@ export class Atoms {
       this.sizes.push(...sizes);
       this.byClass.set(root, sizes.map((_, i) => first + i));
     }
-    for (const relation of this.axes.relations) {
+    for (const relation of [...this.axes.relations]) {
       if (relation.kind !== 'regroup') continue;
-      const [left, right] = [relation.as, relation.bs].map((side) => side.flatMap((axis) => this.of(axis)));
-      if ([...relation.as, ...relation.bs].some((axis) => this.isBroken(axis))) continue;
+      const { as, bs } = relation, [left, right] = [as, bs].map((side) => side.flatMap((axis) => this.of(axis)));
       if (left!.length === right!.length && left!.every((atom, i) => this.sizes[atom] === this.sizes[right![i]!])) left!.forEach((atom, i) => this.sets.unite(atom, right![i]!));
-      else for (const axis of [...relation.as, ...relation.bs]) this.axes.freeze(axis, 'the axis is split in ways that do not fit together');
+      else if (as.length === 1) this.tie(as[0]!, bs);
+      else if (bs.length === 1) this.tie(bs[0]!, as);
+      else for (const axis of [...as, ...bs]) this.axes.freeze(axis, 'the axis is split in ways that do not fit together');
     }
     for (const [root, atoms] of this.byClass) {
       const reason = this.axes.frozenReason(root);
       if (reason !== undefined) for (const atom of atoms) this.freeze(atom, reason);
     }
+  }
+
+  /** An axis that is not cut although it is a product of others: its positions are those of the largest factor, repeated. */
+  private tie(whole: AxisId, factors: readonly AxisId[]): void {
+    const free = factors.filter((axis) => this.axes.frozenReason(axis) === undefined && this.of(axis).length === 1);
+    const largest = free.toSorted((a, b) => this.axes.sizeOf(b) - this.axes.sizeOf(a))[0];
+    for (const axis of factors) if (axis !== largest) this.axes.freeze(axis, 'the axis is split in ways that do not fit together');
+    if (largest === undefined || this.of(whole).length > 1) { this.axes.freeze(whole, 'the axis is split in ways that do not fit together'); return; }
+    const stride = factors.slice(factors.indexOf(largest) + 1).reduce((product, axis) => product * this.axes.sizeOf(axis), 1), size = this.axes.sizeOf(largest);
+    this.axes.relate({ kind: 'select', out: whole, data: largest, index: Int32Array.from({ length: this.axes.sizeOf(whole) }, (_, i) => Math.floor(i / stride) % size) });
   }
 
   freeze(atom: number, reason: string): void {

@@ -115,13 +115,13 @@ function describe(view: GraphView, axes: Axes, atoms: Atoms, atomUnits: Readonly
   const producers = members.map((): AxisUse[] => []), consumers = members.map((): AxisUse[] => []);
   const generators = new Set(roles.generators);
   const mains = members.map((): string[] => []);
-  for (const axis of constantAxes) {
+  for (const axis of new Set([...constantAxes, ...roles.consumers])) {
     const factors = atoms.of(axis);
     if (!factors.some((atom) => atomUnits.has(atom))) continue;
     const { value, axis: k } = axes.ownerOf(axis);
     for (const [group, unitOf] of unitsAlong(factors, atoms, atomUnits)) {
       const use: AxisUse = { initializer: value, axis: k, unitOf };
-      if (!roles.pureConsumers.has(axis)) producers[group]!.push(use);
+      if (!roles.pureConsumers.has(axis) && view.constants.has(value)) producers[group]!.push(use);
       if (roles.consumers.has(axis)) consumers[group]!.push(use);
       if (generators.has(axis)) mains[group]!.push(value);
     }
@@ -133,8 +133,9 @@ function describe(view: GraphView, axes: Axes, atoms: Atoms, atomUnits: Readonly
     const main = mains[group]!.sort((a, b) => order.get(a)! - order.get(b)!)[0] ?? producers[group]![0]!.initializer;
     const count = used.get(main) ?? 0;
     used.set(main, count + 1);
-    const suffix = count > 0 ? `#${count + 1}` : '';
-    return { id: main + suffix, name: (layerOf.get(main) ?? main) + suffix, channels: classes.length, producers: producers[group]!, consumers: consumers[group]! };
+    const { unitOf } = [...producers[group]!, ...consumers[group]!].find(({ initializer }) => initializer === main)!;
+    const width = unitOf.reduce((sum, unit) => sum + Number(unit === 0), 0);
+    return { id: count > 0 ? `${main}#${count + 1}` : main, name: `${layerOf.get(main) ?? main}${width > 1 ? ` (${width} channels a unit)` : ''}`, channels: classes.length, producers: producers[group]!, consumers: consumers[group]! };
   });
 }
 

@@ -68,18 +68,17 @@ export class Positions {
       if (right.length > 0) this.freezeRange(right, offsetB, length, 'a single position of the axis is used');
       return;
     }
-    if (this.atoms.isBroken(a) || this.atoms.isBroken(b)) {
-      const reason = axes.frozenReason(this.atoms.isBroken(a) ? a : b) ?? 'frozen';
-      this.freezeRange(left, offsetA, length, reason);
-      this.freezeRange(right, offsetB, length, reason);
-      return;
-    }
     let stride = 1;
     while (left.length > 0 && right.length > 0) {
       const x = left.pop()!, y = right.pop()!, size = this.atoms.sizeOf(x), block = stride * size;
       const whole = size === this.atoms.sizeOf(y) && [offsetA, offsetB, length].every((value) => value % block === 0);
       if (!whole) {
         const count = length / stride, fromX = (offsetA / stride) % size, fromY = (offsetB / stride) % this.atoms.sizeOf(y);
+        if (!Number.isInteger(count) || fromX + count > size || fromY + count > this.atoms.sizeOf(y)) { // the two are not cut alike
+          this.freezeRange(this.atoms.of(a), offsetA, length, 'the axis is split in ways that do not fit together');
+          this.freezeRange(this.atoms.of(b), offsetB, length, 'the axis is split in ways that do not fit together');
+          return;
+        }
         for (let i = 0; i < count; i++) this.unite(x, fromX + i, y, fromY + i);
         break;
       }

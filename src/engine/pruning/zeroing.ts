@@ -18,7 +18,15 @@ export class Zeroing {
   /** Constants that several layers share: zeroing them for one would change the others. */
   private readonly shared: ReadonlySet<string>;
 
-  constructor({ axes, view, sources }: GraphFacts) {
+  private readonly folded: ReadonlySet<string>;
+
+  /**
+   * @param folded weights that the original graph computes: no constants of it (see foldWeights)
+   * @param routes what makes them zero, by axis
+   */
+  constructor({ axes, view, sources }: GraphFacts, folded: ReadonlySet<string> = new Set(), routes: ReadonlyMap<AxisId, readonly AxisId[]> = new Map()) {
+    for (const [axis, constants] of routes) this.found.set(axis, constants);
+    this.folded = folded;
     this.axes = axes;
     this.view = view;
     this.shared = new Set([...sources.keys(), ...sources.values()]);
@@ -37,11 +45,15 @@ export class Zeroing {
     const { value } = this.axes.ownerOf(axis);
     const constant = this.view.constants.get(value);
     if (constant && this.shared.has(value)) return rawBytes(constant).every((byte) => byte === 0) ? [] : undefined;
-    if (constant) return [axis];
+    if (constant) return this.folded.has(value) ? undefined : [axis];
     const node = this.view.producers.get(value);
-    const zeros = node && ruleOf(node).zeros;
-    if (!node || !zeros) return undefined;
+    const rule = node && ruleOf(node).zeros;
+    if (!node || !rule) return undefined;
+    const zeros = typeof rule === 'function' ? rule(node) : rule;
+    if (!zeros) return undefined;
+    if (zeros === 'always') return [];
     const links = this.axes.links.get(axis) ?? [];
+    if (links.length === 0) return undefined;
     if (zeros === 'any') {
       // a constant factor is the shortest way
       const ordered = [...links].sort((a, b) => Number(this.isConstant(b.axis)) - Number(this.isConstant(a.axis)));

@@ -9,7 +9,7 @@ import { runShapes } from '../runtime/shapes.ts';
 import { StagedNetwork } from '../runtime/stagedNetwork.ts';
 import { type RowLayout, columnsOf, inputRows, outputRows, rowLayout, samplePositions } from './layerRows.ts';
 import { tensorsFromMatrices, weightMatrices } from './layerWeights.ts';
-import { fitWeights } from './leastSquares.ts';
+import { type RegressionChunk, fitWeights } from './leastSquares.ts';
 import { outputSink } from './outputSink.ts';
 
 type Model = ModelProto & { graph: GraphProto };
@@ -108,19 +108,21 @@ export class SequentialRefit {
     if (sink.target !== refit.target) return; // surgery changed what follows; leave the layer as it is
     const [inputs, residuals] = await network.advance([layer.input, ...(sink.residual === undefined ? [] : [sink.residual])]);
     const present = weightMatrices(prunedLayer, layout, weight, network.initializers.get(biasName));
-    const groupChunks = present.map((): { inputs: Float32Array; target: Float32Array; residual?: Float32Array }[] => []);
+    const groupChunks = present.map((): RegressionChunk[][] => []);
+    const all = layout.groups * outs, channelsOf = (group: number): number[] | undefined => (layout.groups === 1 ? undefined : Array.from({ length: outs }, (_, o) => group * outs + o));
     inputs!.forEach((input, chunk) => {
       const target = pickColumns(wanted[chunk]!, refit.layout.groups * refit.layout.outs, keptOut);
       const residual = residuals && outputRows(layout, residuals[chunk]!.data as Float32Array, images, sampled[chunk]!);
       inputRows(layout, input.data as Float32Array, images, sampled[chunk]!).forEach((rows, group) => {
-        const channels = layout.groups === 1 ? undefined : Array.from({ length: outs }, (_, o) => group * outs + o), all = layout.groups * outs;
-        groupChunks[group]!.push({ inputs: rows, target: channels ? pickColumns(target, all, channels) : target, ...(residual ? { residual: channels ? pickColumns(residual, all, channels) : residual } : {}) });
+        const part = { inputs: rows, target: pickColumns(target, all, channelsOf(group)), ...(residual ? { residual: pickColumns(residual, all, channelsOf(group)) } : {}) };
+        const blocks = groupChunks[group]!, last = blocks.at(-1);
+        if (last && last.reduce((sum, each) => sum + each.inputs.length, 0) + rows.length <= blockRows * columns) last.push(part); else blocks.push([part]);
       });
     });
     const fitted: Float32Array[] = [];
-    for (const [group, chunks] of groupChunks.entries()) {
+    for (const [group, blocks] of groupChunks.entries()) {
       const { scale, shift, low, high } = sink.transform, from = group * outs;
-      fitted.push(await fitWeights(chunks, columns, outs, present[group]!, { scale: scale.subarray(from, from + outs), shift: shift.subarray(from, from + outs), low, high }, { ...options, bias: true }));
+      fitted.push(await fitWeights(blocks.map(joined), columns, outs, present[group]!, { scale: scale.subarray(from, from + outs), shift: shift.subarray(from, from + outs), low, high }, { ...options, bias: true }));
     }
     const tensors = tensorsFromMatrices(prunedLayer, layout, fitted, weight, biasName);
     if (![tensors.weight, tensors.bias].every(isFinite)) return;
@@ -128,6 +130,21 @@ export class SequentialRefit {
     const bias = network.initializers.get(biasName)!;
     network.initializers.set(biasName, { ...tensors.bias, dims: bias.dims });
   }
+}
+
+/** Rows of a regression that are multiplied at once. */
+const blockRows = 4096;
+
+/** Chunks of rows as one. */
+function joined(chunks: readonly RegressionChunk[]): RegressionChunk {
+  if (chunks.length === 1) return chunks[0]!;
+  const concat = (parts: readonly Float32Array[]): Float32Array => {
+    const out = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+    parts.reduce((at, part) => { out.set(part, at); return at + part.length; }, 0);
+    return out;
+  };
+  const residuals = chunks.flatMap(({ residual }) => residual ?? []);
+  return { inputs: concat(chunks.map(({ inputs }) => inputs)), target: concat(chunks.map(({ target }) => target)), ...(residuals.length > 0 ? { residual: concat(residuals) } : {}) };
 }
 
 const isFinite = (tensor: TensorProto): boolean => !new Float32Array(tensor.rawData.buffer, tensor.rawData.byteOffset, tensor.rawData.length / 4).some((value) => !Number.isFinite(value));

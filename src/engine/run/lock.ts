@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { readFileSync, rmSync } from 'node:fs';
 import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { promisify } from 'node:util';
@@ -55,6 +56,16 @@ async function makeWhole(path: string, text: string): Promise<boolean> {
   }
 }
 
+/** Gives a lock back when called, and when the process exits (not when it is killed: then the lock is stale). */
+function giverBack(path: string, mine: string): () => Promise<void> {
+  const giveBack = (): void => {
+    process.off('exit', giveBack);
+    try { if (readFileSync(path, 'utf8') === mine) rmSync(path, { force: true }); } catch { /* the folder is gone */ }
+  };
+  process.on('exit', giveBack);
+  return () => { giveBack(); return Promise.resolve(); };
+}
+
 /**
  * Takes a lock file, so that two processes do not work in one folder. A lock whose process is gone (by number and start time) is taken over.
  * @returns a function that gives the lock back
@@ -63,7 +74,7 @@ async function makeWhole(path: string, text: string): Promise<boolean> {
 export async function takeLock(path: string): Promise<() => Promise<void>> {
   const mine = JSON.stringify({ pid: process.pid, started: await startOf(process.pid), host: hostname() } satisfies Holder);
   for (let attempt = 0; attempt < 3; attempt++) {
-    if (await makeWhole(path, mine)) return async () => { if (await readFile(path, 'utf8').catch(() => '') === mine) await rm(path, { force: true }); };
+    if (await makeWhole(path, mine)) return giverBack(path, mine);
     const text = await readFile(path, 'utf8').catch(() => '');
     const holder = await whyHeld(text);
     if (holder) throw new InputError(`The run is in use by ${holder}. Wait for it or stop it; if it is gone, delete ${path}.`);

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { identityOf, type Identity, sha256OfFile } from '../data/identity.ts';
@@ -41,9 +41,15 @@ export class RunFolder {
   readonly resumed: boolean;
   private readonly journal: Journal;
   private readonly unlock: () => Promise<void>;
+  /** The outermost folder that this run made; undefined where its folder was there. */
+  private readonly firstMade: string | undefined;
+  private unused: boolean;
+  private closed = false;
 
-  constructor(path: string, parts: Pick<RunFolder, 'options' | 'inputs' | 'entries' | 'resumed'>, journal: Journal, unlock: () => Promise<void>) {
+  constructor(path: string, parts: Pick<RunFolder, 'options' | 'inputs' | 'entries' | 'resumed'>, journal: Journal, unlock: () => Promise<void>, firstMade?: string) {
     this.path = path;
+    this.firstMade = firstMade;
+    this.unused = !parts.resumed;
     ({ options: this.options, inputs: this.inputs, entries: this.entries, resumed: this.resumed } = parts);
     this.journal = journal;
     this.unlock = unlock;
@@ -52,7 +58,10 @@ export class RunFolder {
   /** Path of a file of the run: 'plan.json', 'candidate-12.onnx'. */
   file(name: string): string { return join(this.path, name); }
   /** Adds one journal entry; it is on the disk when this returns. */
-  append(entry: unknown): Promise<void> { return this.journal.append(entry); }
+  async append(entry: unknown): Promise<void> {
+    this.unused = false;
+    await this.journal.append(entry);
+  }
   writeCheckpoint(checkpoint: Checkpoint): Promise<void> { return writeCheckpoint(this.file('checkpoint.bin'), checkpoint); }
   readCheckpoint(): Promise<Checkpoint | undefined> { return readCheckpoint(this.file('checkpoint.bin')); }
   writePlan(plan: unknown): Promise<void> { return writeJson(this.file('plan.json'), plan); }
@@ -61,8 +70,20 @@ export class RunFolder {
   /** @throws {InputError} when the model file is not the one that the run began with */
   async checkModel(): Promise<void> { await checkInput('model', this.options.model, this.inputs.model); }
 
+  /** Closes a run that failed; where it is new and has nothing to go on from, removes what it made. */
+  async abandon(): Promise<void> {
+    await this.close();
+    if (!this.unused) return;
+    for (const name of ['journal.ndjson', 'options.json']) await rm(this.file(name), { force: true });
+    for (let folder = this.path; this.firstMade !== undefined && folder.length >= this.firstMade.length; folder = dirname(folder)) {
+      if (!await rmdir(folder).then(() => true, () => false)) break; // not empty
+    }
+  }
+
   /** Closes the journal and gives the lock back. */
   async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
     await this.journal.close();
     await this.unlock();
   }
@@ -74,18 +95,19 @@ function defaultPath(model: string): string {
   return join(dirname(model), '.auto-compress', basename(model).replace(/\.onnx$/i, ''), stamp);
 }
 
-async function makeFolder(path: string, isDefault: boolean): Promise<string> {
+/** @returns the folder, and the outermost folder that had to be made for it */
+async function makeFolder(path: string, isDefault: boolean): Promise<{ path: string; firstMade: string | undefined }> {
   const cantMake = (error: unknown): never => { throw new InputError(`Can't make the run folder ${path}: ${messageOf(error)}. Give another with --run-dir.`, { cause: error }); };
   if (!isDefault) {
-    await mkdir(path, { recursive: true }).catch(cantMake);
+    const firstMade = await mkdir(path, { recursive: true }).catch(cantMake);
     if ((await readdir(path).catch(cantMake)).includes('options.json')) throw new InputError(`${path} already holds a run. Resume it, or give another folder with --run-dir.`);
-    return path;
+    return { path, firstMade };
   }
-  await mkdir(dirname(path), { recursive: true }).catch(cantMake);
+  const firstMade = await mkdir(dirname(path), { recursive: true }).catch(cantMake);
   for (let attempt = 1; ; attempt++) {
     const candidate = attempt === 1 ? path : `${path}-${attempt}`;
     const made = await mkdir(candidate).then(() => true, (error: NodeJS.ErrnoException) => (error.code === 'EEXIST' && attempt < 1000 ? false : cantMake(error)));
-    if (made) return candidate;
+    if (made) return { path: candidate, firstMade: firstMade ?? candidate };
   }
 }
 
@@ -97,12 +119,12 @@ export async function createRunFolder(options: CompressOptions): Promise<RunFold
     if (path === undefined) continue;
     inputs[name] = await identityOf(path).catch((error: NodeJS.ErrnoException) => { throw new InputError(`Can't read ${path} (option ${name}): ${error.code === 'ENOENT' ? 'there is no such file or folder' : messageOf(error)}.`, { cause: error }); });
   }
-  const path = await makeFolder(resolve(options.runDir ?? defaultPath(options.model)), options.runDir === undefined);
+  const { path, firstMade } = await makeFolder(resolve(options.runDir ?? defaultPath(options.model)), options.runDir === undefined);
   const unlock = await takeLock(join(path, 'lock'));
   try {
     const { journal, entries } = await Journal.open(join(path, 'journal.ndjson'));
     await writeJson(join(path, 'options.json'), { format: 'auto-compress/options@1', created: new Date().toISOString(), options: { ...options, runDir: path }, inputs });
-    return new RunFolder(path, { options: { ...options, runDir: path }, inputs, entries, resumed: false }, journal, unlock);
+    return new RunFolder(path, { options: { ...options, runDir: path }, inputs, entries, resumed: false }, journal, unlock, firstMade);
   } catch (error) {
     await unlock();
     throw error;

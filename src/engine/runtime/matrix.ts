@@ -41,14 +41,29 @@ async function gemm<K extends Kind>(kind: K, a: Numbers<K>, aDims: readonly [num
   return c!.data as Numbers<K>;
 }
 
+/** Products of fewer multiply-accumulates than this are made in JavaScript: crossing into onnxruntime costs more than they do. */
+const smallProduct = 60_000;
+
+/** a [i, k] times b [k, j], both given by strides of row and column. */
+function plainProduct<A extends Float32Array | Float64Array>(a: A, b: A, i: number, k: number, j: number, aStrides: readonly [number, number], bStrides: readonly [number, number]): A {
+  const out = (a instanceof Float32Array ? new Float32Array(i * j) : new Float64Array(i * j)) as A;
+  for (let inner = 0; inner < k; inner++) {
+    for (let row = 0; row < i; row++) {
+      const factor = a[row * aStrides[0] + inner * aStrides[1]]!;
+      for (let column = 0; column < j; column++) out[row * j + column]! += factor * b[inner * bStrides[0] + column * bStrides[1]]!;
+    }
+  }
+  return out;
+}
+
 /** a [i, k] times b [k, j]. */
-export const product = <A extends Float32Array | Float64Array>(a: A, b: A, i: number, k: number, j: number): Promise<A> =>
-  gemm(kindOf(a), a as never, [i, k], b as never, [k, j], false, false) as Promise<unknown> as Promise<A>;
+export const product = async <A extends Float32Array | Float64Array>(a: A, b: A, i: number, k: number, j: number): Promise<A> =>
+  i * k * j < smallProduct ? plainProduct(a, b, i, k, j, [k, 1], [j, 1]) : gemm(kindOf(a), a as never, [i, k], b as never, [k, j], false, false) as Promise<unknown> as Promise<A>;
 /** a [k, i] transposed times b [k, j]: the Gram products. */
-export const transposedProduct = <A extends Float32Array | Float64Array>(a: A, b: A, k: number, i: number, j: number): Promise<A> =>
-  gemm(kindOf(a), a as never, [k, i], b as never, [k, j], true, false) as Promise<unknown> as Promise<A>;
+export const transposedProduct = async <A extends Float32Array | Float64Array>(a: A, b: A, k: number, i: number, j: number): Promise<A> =>
+  i * k * j < smallProduct ? plainProduct(a, b, i, k, j, [1, i], [j, 1]) : gemm(kindOf(a), a as never, [k, i], b as never, [k, j], true, false) as Promise<unknown> as Promise<A>;
 /** a [i, k] times b [j, k] transposed. */
-export const productTransposed = <A extends Float32Array | Float64Array>(a: A, b: A, i: number, k: number, j: number): Promise<A> =>
-  gemm(kindOf(a), a as never, [i, k], b as never, [j, k], false, true) as Promise<unknown> as Promise<A>;
+export const productTransposed = async <A extends Float32Array | Float64Array>(a: A, b: A, i: number, k: number, j: number): Promise<A> =>
+  i * k * j < smallProduct ? plainProduct(a, b, i, k, j, [k, 1], [1, k]) : gemm(kindOf(a), a as never, [i, k], b as never, [j, k], false, true) as Promise<unknown> as Promise<A>;
 
 const kindOf = (a: Float32Array | Float64Array): Kind => (a instanceof Float32Array ? 'float32' : 'float64');

@@ -1,5 +1,5 @@
 /** Normalisations: over the batch or each channel alone they pass a channel through; over an axis they mix it, which freezes it. */
-import { setAttribute } from '../../onnx/attributes.ts';
+import { intAttribute, setAttribute } from '../../onnx/attributes.ts';
 import type { NodeAxes } from '../nodeAxes.ts';
 import type { Rule } from '../rule.ts';
 
@@ -30,10 +30,12 @@ function group(n: NodeAxes): void {
 
 export const normalization: Readonly<Record<string, Rule>> = {
   BatchNormalization: {
-    zeros: [1, 2],
+    zeros: (node) => (intAttribute(node, 'training_mode', 0) !== 0 ? [0, 2] : [1, 2]), // zeros have zero mean: only the bias is left of them
     relate: (n) => {
       sameShape(n);
       perChannel(n, [1, 2, 3, 4]);
+      const rank = n.inputShape(0).length; // in training mode the statistics are the input's own
+      if (n.int('training_mode', 0) !== 0) for (let k = 0; k < rank; k++) if (k !== 1) n.axes.freeze(n.inAxis(0, k), 'BatchNormalization over the axis');
       for (let o = 1; o < n.node.output.length; o++) if (n.output(o) !== '') n.axes.alias(n.outAxis(0, o), n.outAxis(1));
     },
   },

@@ -1,0 +1,54 @@
+import { join } from 'node:path';
+import * as vscode from 'vscode';
+import { EngineClient } from './engine/client.ts';
+import { type AutoCompressApi, createApi } from './host/api.ts';
+import { type CommandContext, commands, exportCandidate, registerCommands } from './host/commands.ts';
+import { Inspections } from './host/inspections.ts';
+import { registerLanguageModelTools } from './host/languageModelTools.ts';
+import { ModelText, onnxScheme } from './host/modelText.ts';
+import { OnnxEditor, onnxEditorViewType } from './host/onnxEditor.ts';
+import { hasRuntime } from './host/platform.ts';
+import { Reports } from './host/reports.ts';
+import { RunManager, isActive } from './host/runManager.ts';
+import { RunProgress } from './host/runProgress.ts';
+import { RunStore } from './host/runStore.ts';
+import { RunsView } from './host/runsView.ts';
+import { SparsityIndex } from './host/sparsityIndex.ts';
+import { registerSparsityHints } from './host/sparsityHints.ts';
+import { CompressTasks, taskType } from './host/tasks.ts';
+import { DashboardPanels, dashboardViewType } from './webview/panel.ts';
+
+export function activate(context: vscode.ExtensionContext): AutoCompressApi {
+  const { extensionUri, extensionPath, subscriptions, workspaceState } = context;
+  const createEngine = () => new EngineClient(join(extensionPath, 'dist', 'worker.js'));
+  const runs = new RunManager({
+    store: new RunStore(workspaceState, join((context.storageUri ?? context.globalStorageUri).fsPath, 'runs')), createEngine,
+  });
+  const inspections = new Inspections(createEngine);
+  const texts = new ModelText(inspections);
+  const runsView = new RunsView(runs);
+  const dashboards: DashboardPanels = new DashboardPanels(extensionUri, runs, (run, message) => {
+    if (message.type === 'export') void exportCandidate(commandContext, run, message.episode).catch((error: Error) => vscode.window.showErrorMessage(error.message));
+    else void vscode.commands.executeCommand(`autoCompress.${message.action}`, { runId: run.record.runId });
+  });
+  const commandContext: CommandContext = { runs, inspections, dashboards, texts, runsView, workspaceState };
+  const openResult = (runId: string) => void commands['openResult']!(commandContext, { runId });
+  const progress = new RunProgress(runs, { showDashboard: (runId) => dashboards.show(runId), openResult });
+  const runEnded = new vscode.EventEmitter<void>();
+  const api = createApi(runs, inspections);
+  const blocked = hasRuntime(extensionPath) ? undefined
+    : vscode.l10n.t('Auto-Compress has no engine for this computer ({0}, {1}): ONNX Runtime is not made for it. It runs on Windows, Linux, and Macs with Apple processors.', process.platform, process.arch);
+
+  subscriptions.push(
+    runs, inspections, texts, progress, runEnded, registerCommands(commandContext, blocked), registerSparsityHints(texts, new SparsityIndex(runs, inspections), runEnded.event),
+    vscode.workspace.registerTextDocumentContentProvider(onnxScheme, texts), Reports.register(),
+    vscode.window.registerCustomEditorProvider(onnxEditorViewType, new OnnxEditor(extensionUri, inspections), { supportsMultipleEditorsPerDocument: true }),
+    vscode.window.registerWebviewPanelSerializer(dashboardViewType, dashboards),
+    vscode.window.registerTreeDataProvider('autoCompress.runs', runsView), vscode.tasks.registerTaskProvider(taskType, new CompressTasks(runs)),
+    registerLanguageModelTools(api, (modelPath) => { for (const { record } of runs.list()) if (record.modelPath === modelPath && isActive(record.status)) void runs.stop(record.runId); }),
+  );
+  runs.on('ended', () => runEnded.fire());
+  if (blocked) void vscode.window.showErrorMessage(blocked);
+  void runsView.refresh().then(() => progress.offerInterrupted());
+  return api;
+}

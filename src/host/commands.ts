@@ -1,0 +1,200 @@
+import { rm, stat } from 'node:fs/promises';
+import { basename, dirname, extname, join } from 'node:path';
+import * as vscode from 'vscode';
+import { CancelledError, messageOf } from '../engine/errors.ts';
+import type { CompressRequest } from '../engine/protocol.ts';
+import type { DashboardPanels } from '../webview/panel.ts';
+import { CompressWizard, lastSettings, pickModel, rememberSettings, requestFromLast } from './compressWizard.ts';
+import type { Inspections } from './inspections.ts';
+import { type ModelText, textUri } from './modelText.ts';
+import { onnxEditorViewType } from './onnxEditor.ts';
+import { openReport } from './reports.ts';
+import { type Run, type RunManager, isActive, isResumable, modelNameOf } from './runManager.ts';
+import type { RunNode, RunsView } from './runsView.ts';
+import { opensDashboard, toggleAnnotations } from './settings.ts';
+import { outcomeText, statusText, targetText } from './texts.ts';
+
+export interface CommandContext {
+  readonly runs: RunManager;
+  readonly inspections: Inspections;
+  readonly dashboards: DashboardPanels;
+  readonly texts: ModelText;
+  readonly runsView: RunsView;
+  readonly workspaceState: vscode.Memento;
+}
+
+/** What menus and other commands hand over: a file, a run of the tree, or nothing. */
+type Subject = vscode.Uri | RunNode | undefined;
+type Command = (context: CommandContext, subject: Subject, selected?: readonly vscode.Uri[]) => Promise<void>;
+
+const t = vscode.l10n.t;
+
+/** Every command, by its name without `autoCompress.`. */
+export const commands: Readonly<Record<string, Command>> = {
+  compress: async (context, subject, selected) => {
+    for (const model of await modelsOf(context, subject, selected)) {
+      await context.inspections.inspect(model.fsPath); // a bad model is told before any question
+      const request = await new CompressWizard(model, context.inspections, lastSettings(context.workspaceState, model)).run();
+      if (!request) return;
+      await startRun(context, request);
+    }
+  },
+  compressWithLastSettings: async (context, subject, selected) => {
+    for (const model of await modelsOf(context, subject, selected)) {
+      const last = lastSettings(context.workspaceState, model);
+      if (last) await startRun(context, requestFromLast(model, last));
+      else await commands['compress']!(context, model);
+    }
+  },
+  inspect: async (context, subject, selected) => {
+    for (const model of await modelsOf(context, subject, selected)) await vscode.commands.executeCommand('vscode.openWith', model, onnxEditorViewType, { preview: false });
+  },
+  showText: async (context, subject, selected) => {
+    for (const model of await modelsOf(context, subject, selected)) {
+      await context.inspections.inspect(model.fsPath);
+      await context.texts.show(model);
+    }
+  },
+  compare: async (context, subject) => {
+    const pair = await pairOf(context, subject);
+    if (!pair) return;
+    const [original, compressed] = pair;
+    await vscode.commands.executeCommand('vscode.diff', textUri(original), textUri(compressed), t('{0}: original and compressed', basename(original.fsPath)));
+  },
+  benchmark: async (context, subject) => {
+    const pair = await pairOf(context, subject, true);
+    if (!pair) return;
+    const [original, compressed] = pair;
+    const result = await withProgress(t('Measuring {0}', basename(compressed.fsPath)), (signal) => context.inspections.benchmark(compressed.fsPath, original === compressed ? undefined : original.fsPath, { signal }));
+    const run = context.runs.list().find(({ record }) => record.out === compressed.fsPath);
+    if (run) context.dashboards.showBenchmark(run.record.runId, result);
+    const lines = result.batches.map(({ batch, model, ratio }) => t('batch {0}: {1} ms', batch, model.median.toFixed(2)) + (ratio ? ` (${t('{0}x faster', (1 / ratio.value).toFixed(2))})` : ''));
+    void vscode.window.showInformationMessage(`${basename(compressed.fsPath)}: ${lines.join(', ')}`);
+  },
+  resume: async (context, subject) => {
+    const run = await runOf(context, subject, ({ record }) => isResumable(record), t('No run can be resumed.'));
+    if (!run) return;
+    context.dashboards.show(run.record.runId);
+    await context.runs.resume(run.record.runId);
+  },
+  stop: async (context, subject) => {
+    const run = await runOf(context, subject, ({ record }) => isActive(record.status), t('No run is going on.'));
+    if (run) await context.runs.stop(run.record.runId);
+  },
+  exportPoint: async (context, subject) => {
+    const run = await runOf(context, subject, hasCandidates, t('No run has candidates to export.'));
+    if (run) await exportCandidate(context, run);
+  },
+  openReport: async (context, subject) => {
+    const run = await runOf(context, subject, isDone, t('No run is finished yet.'));
+    if (run) await openReport(run.record.runDir!, run.record.modelPath);
+  },
+  openDashboard: async (context, subject) => {
+    const run = await runOf(context, subject, () => true, t('No model was compressed here yet.'));
+    if (run) context.dashboards.show(run.record.runId);
+  },
+  openResult: async (context, subject) => {
+    const run = await runOf(context, subject, isDone, t('No run is finished yet.'));
+    if (run) await vscode.commands.executeCommand('vscode.openWith', vscode.Uri.file(run.record.out!), onnxEditorViewType, { preview: false });
+  },
+  deleteRun: async (context, subject) => {
+    const run = await runOf(context, subject, ({ record }) => !isActive(record.status), t('There is no run to delete.'));
+    if (run) await deleteRun(context, run);
+  },
+  refreshRuns: ({ runsView }) => runsView.refresh(),
+  toggleHints: () => toggleAnnotations(),
+};
+
+/** Registers every command; whatever one throws is told in one message. */
+export function registerCommands(context: CommandContext, blocked: string | undefined): vscode.Disposable {
+  return vscode.Disposable.from(...Object.entries(commands).map(([name, command]) => vscode.commands.registerCommand(`autoCompress.${name}`, async (subject?: Subject, selected?: readonly vscode.Uri[]) => {
+    if (blocked) { void vscode.window.showErrorMessage(blocked); return; }
+    try { await command(context, subject, selected); } catch (error) { if (!(error instanceof CancelledError)) void vscode.window.showErrorMessage(messageOf(error)); }
+  })));
+}
+
+/** Starts a run and shows it. */
+export async function startRun({ runs, dashboards, workspaceState }: CommandContext, request: CompressRequest): Promise<Run> {
+  await rememberSettings(workspaceState, request);
+  const run = runs.start(request);
+  if (opensDashboard()) dashboards.show(run.record.runId);
+  return run;
+}
+
+const isDone = ({ record }: Run) => record.status === 'done' && record.out !== undefined && record.runDir !== undefined;
+const hasCandidates = ({ record }: Run) => record.runDir !== undefined && (record.status === 'done' || record.status === 'stopped');
+const isUri = (subject: Subject): subject is vscode.Uri => subject instanceof vscode.Uri;
+
+/** The models that a command is for: those selected, the one in the editor, or one that is asked for. */
+async function modelsOf({ runs }: CommandContext, subject: Subject, selected: readonly vscode.Uri[] = []): Promise<readonly vscode.Uri[]> {
+  if (subject && !isUri(subject)) { const run = runs.get(subject.runId); return run ? [vscode.Uri.file(run.record.modelPath)] : []; }
+  const chosen = selected.filter(({ fsPath }) => fsPath.endsWith('.onnx'));
+  if (chosen.length > 1) return chosen;
+  const model = subject ?? activeModel() ?? await pickModel();
+  return model ? [model] : [];
+}
+
+function activeModel(): vscode.Uri | undefined {
+  const input = vscode.window.tabGroups.activeTabGroup.activeTab?.input;
+  return input instanceof vscode.TabInputCustom && input.viewType === onnxEditorViewType ? input.uri : undefined;
+}
+
+/** Original and compressed model, from either of them or from a run. */
+async function pairOf(context: CommandContext, subject: Subject, alone = false): Promise<readonly [vscode.Uri, vscode.Uri] | undefined> {
+  const finished = context.runs.list().filter(isDone);
+  if (subject && !isUri(subject)) { const run = context.runs.get(subject.runId); return run?.record.out === undefined ? undefined : [vscode.Uri.file(run.record.modelPath), vscode.Uri.file(run.record.out)]; }
+  const path = (subject ?? activeModel() ?? await pickModel())?.fsPath;
+  if (path === undefined) return undefined;
+  const match = finished.find(({ record }) => record.out === path) ?? finished.find(({ record }) => record.modelPath === path);
+  if (match) return [vscode.Uri.file(match.record.modelPath), vscode.Uri.file(match.record.out!)];
+  if (alone) return [vscode.Uri.file(path), vscode.Uri.file(path)];
+  const beside = join(dirname(path), `${basename(path, extname(path))}.compressed.onnx`);
+  if (await stat(beside).catch(() => undefined)) return [vscode.Uri.file(path), vscode.Uri.file(beside)];
+  throw new Error(t('{0} was not compressed here yet: there is nothing to compare it with.', basename(path)));
+}
+
+/** The run that is meant: the one handed over, the only one that fits, or one that is asked for. */
+async function runOf({ runs }: CommandContext, subject: Subject, fits: (run: Run) => boolean, none: string): Promise<Run | undefined> {
+  if (subject && !isUri(subject)) return runs.get(subject.runId);
+  const fitting = runs.list().filter((run) => fits(run) && (!subject || run.record.modelPath === subject.fsPath));
+  if (fitting.length === 0) throw new Error(none);
+  if (fitting.length === 1) return fitting[0];
+  const items = fitting.map((run) => ({
+    label: modelNameOf(run.record), description: targetText(run.record.target), detail: run.record.outcome ? outcomeText(run.record.outcome) : statusText(run.record.status), run,
+  }));
+  return (await vscode.window.showQuickPick(items, { placeHolder: t('Which run?') }))?.run;
+}
+
+/** Writes the model of one candidate; asks which where none is given. */
+export async function exportCandidate(context: CommandContext, { record: { runId, runDir, modelPath } }: Run, episode?: number): Promise<void> {
+  const run = await context.runs.load(runId);
+  const candidates = [...(run?.view.candidates ?? [])].sort((a, b) => b.reward - a.reward);
+  const percent = (fraction: number) => `${(100 * fraction).toFixed(1)}%`;
+  const chosen = episode ?? (await vscode.window.showQuickPick(
+    candidates.map((candidate) => ({ label: t('Episode {0}', candidate.episode), description: t('{0} accuracy with {1} of the MACs', percent(candidate.accuracy), percent(candidate.macs)), episode: candidate.episode })), { placeHolder: t('Which network?'), matchOnDescription: true }))?.episode;
+  if (chosen === undefined || runDir === undefined) return;
+  const name = `${basename(modelPath, extname(modelPath))}.episode${chosen}.onnx`;
+  const target = await vscode.window.showSaveDialog({ defaultUri: vscode.Uri.file(join(dirname(modelPath), name)), filters: { ONNX: ['onnx'] } });
+  if (!target) return;
+  await withProgress(t('Writing {0}', basename(target.fsPath)), (signal) => context.inspections.exportPoint(runDir, chosen, target.fsPath, { signal }));
+  const open = t('Open');
+  if (await vscode.window.showInformationMessage(t('{0} is written.', basename(target.fsPath)), open) === open) await vscode.commands.executeCommand('vscode.openWith', target, onnxEditorViewType);
+}
+
+async function deleteRun({ runs, dashboards }: CommandContext, { record: { runId, runDir, modelPath } }: Run): Promise<void> {
+  const remove = t('Delete');
+  const answer = await vscode.window.showWarningMessage(t('Delete this run of {0}? Its journal, plan and report go; models that were written stay.', basename(modelPath)), { modal: true }, remove);
+  if (answer !== remove) return;
+  dashboards.close(runId);
+  await runs.remove(runId);
+  if (runDir) await rm(runDir, { recursive: true, force: true });
+}
+
+/** Runs something long with a cancellable notification. */
+function withProgress<T>(title: string, work: (signal: AbortSignal) => Promise<T>): Thenable<T> {
+  return vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, title, cancellable: true }, (_progress, token) => {
+    const abort = new AbortController();
+    token.onCancellationRequested(() => abort.abort());
+    return work(abort.signal);
+  });
+}

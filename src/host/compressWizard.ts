@@ -1,0 +1,143 @@
+import { basename } from 'node:path';
+import * as vscode from 'vscode';
+import { messageOf } from '../engine/errors.ts';
+import { type CompressRequest, type DataPreview, type Target, parseCompressOptions, parseTarget } from '../engine/protocol.ts';
+import { type DataSource, browseForData, findDataSources } from './dataSources.ts';
+import type { Inspections } from './inspections.ts';
+import { type Choice, type StepResult, inputStep, pickStep } from './quickInput.ts';
+import { defaultTarget, preprocessing, requestFromSettings } from './settings.ts';
+import { targetText } from './texts.ts';
+
+const totalSteps = 4;
+/** What the last run was set up with, by model; '' holds it for models that had none. */
+export interface LastSettings { readonly val: string; readonly target: Target; readonly episodes?: number; readonly finetune?: number }
+const lastKey = 'autoCompress.lastSettings';
+
+export function lastSettings(memento: vscode.Memento, model: vscode.Uri): LastSettings | undefined {
+  const saved = memento.get<Record<string, LastSettings>>(lastKey, {});
+  return saved[model.fsPath] ?? saved[''];
+}
+
+export async function rememberSettings(memento: vscode.Memento, { model, val, target, episodes, finetune }: CompressRequest): Promise<void> {
+  const last: LastSettings = { val, target, ...(episodes === undefined ? {} : { episodes }), ...(finetune === undefined ? {} : { finetune }) };
+  await memento.update(lastKey, { ...memento.get<Record<string, LastSettings>>(lastKey, {}), [model]: last, '': last });
+}
+
+/** The request of the last run on this model, on top of the settings. */
+export function requestFromLast(model: vscode.Uri, last: LastSettings): CompressRequest {
+  return { ...requestFromSettings(model, last.val), ...last };
+}
+
+/** Asks for a model: the ONNX files of the workspace, or any other. */
+export async function pickModel(): Promise<vscode.Uri | undefined> {
+  const files = await vscode.workspace.findFiles('**/*.onnx', '**/{node_modules,.git,.auto-compress}/**', 500);
+  const items: (vscode.QuickPickItem & { uri?: vscode.Uri })[] = files.sort((a, b) => a.fsPath.localeCompare(b.fsPath)).map((uri) => ({ label: basename(uri.fsPath), description: vscode.workspace.asRelativePath(uri), uri }));
+  const picked = await vscode.window.showQuickPick([...items, { label: vscode.l10n.t('Browse...'), alwaysShow: true }], { title: vscode.l10n.t('Auto-Compress: Choose a Model'), placeHolder: vscode.l10n.t('A trained ONNX model'), matchOnDescription: true, ignoreFocusOut: true });
+  if (!picked || picked.uri) return picked?.uri;
+  return (await vscode.window.showOpenDialog({ filters: { ONNX: ['onnx'] }, canSelectMany: false, openLabel: vscode.l10n.t('Choose') }))?.[0];
+}
+
+/** One run of the wizard: images -> what was found in them -> target -> start, with a way back at every step. */
+export class CompressWizard {
+  private readonly model: vscode.Uri;
+  private readonly inspections: Inspections;
+  private request: CompressRequest;
+  private preview: DataPreview | undefined;
+
+  constructor(model: vscode.Uri, inspections: Inspections, last: LastSettings | undefined) {
+    this.model = model;
+    this.inspections = inspections;
+    this.request = last ? requestFromLast(model, last) : { ...requestFromSettings(model, '') };
+  }
+
+  /** The options of the run; undefined when the user cancels. */
+  async run(): Promise<CompressRequest | undefined> {
+    const steps = [() => this.chooseData(), () => this.checkData(), () => this.chooseTarget(), () => this.confirm()];
+    for (let step = 0; step < steps.length;) {
+      const result = await steps[step]!();
+      if (result === 'cancel') return undefined;
+      step += result === 'back' ? -1 : 1;
+    }
+    return this.request;
+  }
+
+  private frame(step: number) { return { title: vscode.l10n.t('Auto-Compress: {0}', basename(this.model.fsPath)), step, totalSteps }; }
+
+  private async chooseData(): Promise<StepResult<void>> {
+    const toItem = ({ path, description }: DataSource): Choice<string> => ({ label: `$(file-media) ${basename(path)}`, description, detail: vscode.workspace.asRelativePath(path), value: path });
+    const sources = findDataSources(this.model).then((found): readonly Choice<string>[] => {
+      const last = this.request.val;
+      const recent: readonly Choice<string>[] = last ? [{ label: `$(history) ${basename(last)}`, description: vscode.l10n.t('used last'), detail: vscode.workspace.asRelativePath(last), value: last }] : [];
+      return [
+        ...recent, ...found.filter(({ path }) => path !== last).map(toItem),
+        { label: vscode.l10n.t('$(folder) Browse for a folder of images...'), alwaysShow: true, value: 'browse:folder' }, { label: vscode.l10n.t('$(file) Browse for a file (.npz, .npy, .csv, IDX)...'), alwaysShow: true, value: 'browse:file' },
+      ];
+    });
+    const picked = await pickStep(this.frame(1), vscode.l10n.t('Images on which compressed networks are judged'), sources);
+    if (typeof picked === 'string') return picked;
+    const val = picked.value.startsWith('browse:') ? await browseForData(this.model, picked.value === 'browse:folder' ? 'folder' : 'file') : picked.value;
+    if (val === undefined) return this.chooseData();
+    this.request = { ...this.request, val };
+    return { value: undefined };
+  }
+
+  private async checkData(): Promise<StepResult<void>> {
+    const abort = new AbortController();
+    const preview = this.inspections.previewData(this.model.fsPath, this.request.val, preprocessing(this.model), { signal: abort.signal });
+    const items = preview.then((found): readonly Choice<'continue' | 'back'>[] => {
+      this.preview = found;
+      return [{ label: vscode.l10n.t('$(check) Use these images'), description: foundText(found), detail: preprocessingText(found), value: 'continue' }, { label: vscode.l10n.t('$(arrow-left) Choose other images'), value: 'back' }];
+    }, (error: unknown): readonly Choice<'continue' | 'back'>[] => [{ label: vscode.l10n.t("$(error) These images can't be used"), detail: messageOf(error), value: 'back' }]);
+    const picked = await pickStep(this.frame(2), vscode.l10n.t('Are these the images to judge by?'), items, vscode.l10n.t('Reading images and finding the preprocessing...'));
+    abort.abort();
+    if (picked === 'cancel' || picked === 'back') return picked;
+    return picked.value === 'back' ? 'back' : { value: undefined };
+  }
+
+  private async chooseTarget(): Promise<StepResult<void>> {
+    const presets = ['macs=0.5', 'macs=0.33', 'macs=0.25', 'latency=0.5', 'size=0.5', 'accuracy-drop=1'];
+    const current = `${this.request.target.metric}=${this.request.target.value}`;
+    const choices = [...new Set([current, ...presets])].map((text): Choice<string> => ({ label: `$(target) ${targetText(text)}`, description: text, value: text }));
+    const picked = await pickStep(this.frame(3), this.preview ? foundText(this.preview) : vscode.l10n.t('What must be reached'), [...choices, { label: vscode.l10n.t('$(edit) Another target...'), value: '' }]);
+    if (typeof picked === 'string') return picked;
+    const text = picked.value === '' ? await inputStep(this.frame(3), vscode.l10n.t('macs=R, params=R, size=R or latency=R with 0 < R < 1, or accuracy-drop=P in points'), `${defaultTarget(this.model).metric}=${defaultTarget(this.model).value}`, (typed) => this.targetProblem(typed)) : picked;
+    if (text === 'back') return this.chooseTarget();
+    if (text === 'cancel') return 'cancel';
+    this.request = { ...this.request, target: parseTarget(text.value) };
+    return { value: undefined };
+  }
+
+  private targetProblem(text: string): string | undefined {
+    try { parseCompressOptions({ ...this.request, target: parseTarget(text) }); return undefined; } catch (error) { return messageOf(error); }
+  }
+
+  private async confirm(): Promise<StepResult<void>> {
+    const { episodes, finetune = 0, target } = this.request;
+    const picked = await pickStep<'start' | 'episodes' | 'finetune'>(this.frame(4), vscode.l10n.t('Ready to start'), [
+      { label: vscode.l10n.t('$(play) Start'), detail: [targetText(`${target.metric}=${target.value}`), this.preview && foundText(this.preview)].filter(Boolean).join(', '), value: 'start' },
+      { label: vscode.l10n.t('$(settings) Episodes: {0}', episodes ?? vscode.l10n.t('chosen by time')), description: vscode.l10n.t('candidate networks that the agent tries'), value: 'episodes' },
+      { label: vscode.l10n.t('$(settings) Fine-tuning: {0}', finetune === 0 ? vscode.l10n.t('none') : vscode.l10n.t('{0} epochs', finetune)), description: vscode.l10n.t('training after the search'), value: 'finetune' },
+    ]);
+    if (typeof picked === 'string') return picked;
+    if (picked.value === 'start') return { value: undefined };
+    const isEpisodes = picked.value === 'episodes';
+    const typed = await inputStep(this.frame(4), isEpisodes ? vscode.l10n.t('Number of episodes; 0 lets the time decide') : vscode.l10n.t('Epochs of fine-tuning; 0 leaves it out'), String((isEpisodes ? episodes : finetune) ?? 0),
+      (text) => (/^\d+$/.test(text.trim()) && Number(text) <= (isEpisodes ? 100_000 : 1000) ? undefined : vscode.l10n.t('A whole number from 0 to {0}', isEpisodes ? 100_000 : 1000)));
+    if (typed === 'cancel') return 'cancel';
+    if (typed !== 'back') {
+      const number = Number(typed.value);
+      this.request = { ...this.request, ...(isEpisodes ? { episodes: number > 0 ? number : undefined } : { finetune: number }) };
+    }
+    return this.confirm();
+  }
+}
+
+/** `5,000 images, 10 classes, accuracy of the original 92.3%`. */
+function foundText({ images, classes, labelled, accuracy, metric }: DataPreview): string {
+  const percent = accuracy.toLocaleString(vscode.env.language, { style: 'percent', minimumFractionDigits: 1, maximumFractionDigits: 1 });
+  return [
+    vscode.l10n.t('{0} images', images.toLocaleString(vscode.env.language)), labelled ? vscode.l10n.t('{0} classes', classes) : vscode.l10n.t('no labels'),
+    metric === 'agreement' ? vscode.l10n.t('judged by agreement with the original') : vscode.l10n.t('accuracy of the original {0}', percent),
+  ].join(', ');
+}
+const preprocessingText = ({ preprocessing: found }: DataPreview): string => vscode.l10n.t('Preprocessing found: {0}', found);

@@ -1,0 +1,44 @@
+import { readdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import * as vscode from 'vscode';
+
+const imagePattern = '**/*.{png,jpg,jpeg,webp,bmp,gif,tif,tiff,PNG,JPG,JPEG}';
+const filePattern = '**/*.{npz,npy,csv}';
+const idxPattern = '**/*idx3-ubyte*';
+const ignored = '**/{node_modules,.git,.venv,venv,__pycache__,.auto-compress}/**';
+
+/** A place that may hold the images of a run. */
+export interface DataSource { readonly path: string; readonly description: string }
+
+/** Folders and files of the workspace that look like images for a model, the likely ones first. */
+export async function findDataSources(model: vscode.Uri): Promise<readonly DataSource[]> {
+  const [images, files, idx] = await Promise.all([
+    vscode.workspace.findFiles(imagePattern, ignored, 2000), vscode.workspace.findFiles(filePattern, ignored, 100), vscode.workspace.findFiles(idxPattern, ignored, 20),
+  ]);
+  const folders = await imageFolders(images.map(({ fsPath }) => fsPath));
+  const found = [...folders, ...files.map(({ fsPath }) => ({ path: fsPath, description: vscode.l10n.t('data file') })), ...idx.map(({ fsPath }) => ({ path: fsPath, description: vscode.l10n.t('IDX file') }))];
+  const rank = ({ path }: DataSource) => (/val|test|eval/i.test(basename(path)) ? 0 : 2) + (dirname(path) === dirname(model.fsPath) ? 0 : 1);
+  return found.sort((a, b) => rank(a) - rank(b) || a.path.localeCompare(b.path));
+}
+
+/** A folder of class folders is one source, and so is a flat folder of images. */
+async function imageFolders(images: readonly string[]): Promise<DataSource[]> {
+  const leaves = new Set(images.map((path) => dirname(path)));
+  const classesOf = new Map<string, number>();
+  for (const leaf of leaves) classesOf.set(dirname(leaf), (classesOf.get(dirname(leaf)) ?? 0) + 1);
+  const withClasses = [...classesOf].filter(([folder, classes]) => classes >= 2 && !leaves.has(folder)).map(([path, classes]) => ({ path, description: vscode.l10n.t('{0} class folders', classes) }));
+  const covered = new Set(withClasses.map(({ path }) => path));
+  const flat = [...leaves].filter((folder) => !covered.has(dirname(folder)));
+  const counted = await Promise.all(flat.map(async (path) => ({ path, description: vscode.l10n.t('folder with {0} files, no labels', (await readdir(path)).length) })));
+  return [...withClasses, ...counted];
+}
+
+/** Lets the user point at a folder or a file that is not in the workspace. */
+export async function browseForData(model: vscode.Uri, kind: 'folder' | 'file'): Promise<string | undefined> {
+  const picked = await vscode.window.showOpenDialog({
+    title: kind === 'folder' ? vscode.l10n.t('Folder of images') : vscode.l10n.t('File of images'), defaultUri: vscode.Uri.file(join(model.fsPath, '..')),
+    canSelectFolders: kind === 'folder', canSelectFiles: kind === 'file', canSelectMany: false, openLabel: vscode.l10n.t('Use'),
+    ...(kind === 'file' ? { filters: { [vscode.l10n.t('Images of a run')]: ['npz', 'npy', 'csv', 'gz', 'idx3-ubyte'] } } : {}),
+  });
+  return picked?.[0]?.fsPath;
+}

@@ -1,0 +1,45 @@
+import { basename } from 'node:path';
+import * as vscode from 'vscode';
+import { messageOf } from '../engine/errors.ts';
+import type { Inspections } from './inspections.ts';
+import { type OnnxText, onnxText } from './onnxText.ts';
+
+export const onnxScheme = 'onnx';
+export const onnxLanguage = 'onnx-text';
+/** The text view of a model file. */
+export const textUri = (model: vscode.Uri): vscode.Uri => vscode.Uri.from({ scheme: onnxScheme, path: `${model.path}.txt` });
+/** The model file behind a text view. */
+export const modelOfText = (uri: vscode.Uri): vscode.Uri => vscode.Uri.file(uri.path.slice(0, -'.txt'.length));
+
+/** Serves `onnx:` documents: a model's layers as text. */
+export class ModelText implements vscode.TextDocumentContentProvider, vscode.Disposable {
+  private readonly inspections: Inspections;
+  private readonly changes = new vscode.EventEmitter<vscode.Uri>();
+  readonly onDidChange = this.changes.event;
+  private readonly watcher = vscode.workspace.createFileSystemWatcher('**/*.onnx');
+
+  constructor(inspections: Inspections) {
+    this.inspections = inspections;
+    const refresh = (uri: vscode.Uri) => { if (vscode.workspace.textDocuments.some((document) => document.uri.toString() === textUri(uri).toString())) this.changes.fire(textUri(uri)); };
+    this.watcher.onDidChange(refresh);
+    this.watcher.onDidCreate(refresh);
+  }
+
+  async provideTextDocumentContent(uri: vscode.Uri): Promise<string> {
+    try { return (await this.read(uri)).text; } catch (error) { return `# ${messageOf(error)}\n`; }
+  }
+
+  /** The text with the layer of each line. */
+  async read(uri: vscode.Uri): Promise<OnnxText> {
+    const model = modelOfText(uri);
+    return onnxText(await this.inspections.inspect(model.fsPath), basename(model.fsPath));
+  }
+
+  async show(model: vscode.Uri): Promise<void> {
+    const document = await vscode.workspace.openTextDocument(textUri(model));
+    await vscode.languages.setTextDocumentLanguage(document, onnxLanguage);
+    await vscode.window.showTextDocument(document, { preview: false });
+  }
+
+  dispose(): void { this.changes.dispose(); this.watcher.dispose(); }
+}

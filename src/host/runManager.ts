@@ -1,0 +1,214 @@
+/** Every run of this window: one at a time, the others queue; their events are kept, and what was cut short can be resumed. Knows nothing of VS Code. */
+import { randomUUID } from 'node:crypto';
+import { EventEmitter } from 'node:events';
+import { basename } from 'node:path';
+import { UserError, messageOf } from '../engine/errors.ts';
+import type { CompressRequest, Report, RunEvent } from '../engine/protocol.ts';
+import { type RunStatus, type RunView, applyEvent, emptyRunView, outcomeOf } from '../webview/client/state.ts';
+import type { Engine } from './engine.ts';
+import { type RunRecord, type RunStore, readReport } from './runStore.ts';
+
+/** A run: its record and, once it is needed, its view. */
+export interface Run { readonly record: RunRecord; view: RunView }
+
+interface ManagerEvents {
+  /** A run was added, changed its status, or went. */
+  changed: [Run | undefined];
+  /** A run said something; its view already holds it. */
+  event: [Run, RunEvent];
+  /** A run ended in `done`, `stopped`, `failed` or `crashed`. */
+  ended: [Run];
+}
+
+export interface ManagerOptions {
+  readonly store: RunStore;
+  readonly createEngine: () => Engine;
+  readonly now?: () => number;
+}
+
+export const isActive = (status: RunStatus) => status === 'queued' || status === 'running' || status === 'stopping';
+/** Whether the run has something to go on from. */
+export const isResumable = ({ status, runDir }: RunRecord) => runDir !== undefined && (status === 'stopped' || status === 'interrupted' || status === 'crashed' || status === 'failed');
+export const modelNameOf = ({ modelPath }: RunRecord) => basename(modelPath);
+
+export class RunManager extends EventEmitter<ManagerEvents> {
+  private readonly options: ManagerOptions;
+  private readonly runs = new Map<string, Run>();
+  private readonly loaded = new Set<string>();
+  private readonly queue: string[] = [];
+  private active: { readonly run: Run; readonly controller: AbortController; readonly done: Promise<void> } | undefined;
+  private stageStart: { readonly stage: string; readonly ms: number } | undefined;
+
+  constructor(options: ManagerOptions) {
+    super();
+    this.options = options;
+    for (const record of options.store.records()) {
+      if (isActive(record.status)) record.status = 'interrupted'; // its window went while it ran
+      this.runs.set(record.runId, { record, view: emptyRunView });
+    }
+  }
+
+  /** Newest first. */
+  list(): readonly Run[] { return [...this.runs.values()].sort((a, b) => b.record.createdMs - a.record.createdMs); }
+  get(runId: string): Run | undefined { return this.runs.get(runId); }
+  activeRun(): Run | undefined { return this.active?.run; }
+
+  /** The run with its history read. */
+  async load(runId: string): Promise<Run | undefined> {
+    const run = this.runs.get(runId);
+    if (run && !this.loaded.has(runId) && run !== this.active?.run) {
+      this.loaded.add(runId);
+      const view = await this.options.store.loadView(run.record);
+      if (run.view === emptyRunView) run.view = view;
+    }
+    return run;
+  }
+
+  /** Queues a run and starts it as soon as no other is running. */
+  start(request: CompressRequest): Run {
+    const record: RunRecord = {
+      runId: randomUUID(), modelPath: request.model, target: `${request.target.metric}=${request.target.value}`, request, createdMs: this.now(), status: 'queued', seconds: {},
+    };
+    const run = { record, view: emptyRunView };
+    this.runs.set(record.runId, run);
+    this.loaded.add(record.runId);
+    this.enqueue(run);
+    return run;
+  }
+
+  /** Goes on with a run that was stopped or cut short, from its journal. */
+  async resume(runId: string): Promise<void> {
+    const run = await this.load(runId);
+    if (!run || !isResumable(run.record)) return;
+    this.enqueue(run);
+  }
+
+  /** Asks a running run to stop, or takes a waiting one out of the queue. Resolves once it has ended. */
+  async stop(runId: string): Promise<void> {
+    const run = this.runs.get(runId);
+    if (!run) return;
+    const waiting = this.queue.indexOf(runId);
+    if (waiting >= 0) {
+      this.queue.splice(waiting, 1);
+      this.setStatus(run, 'stopped');
+      this.emit('ended', run);
+    } else if (this.active?.run === run) {
+      this.setStatus(run, 'stopping');
+      this.active.controller.abort();
+      await this.active.done;
+    }
+  }
+
+  /** Resolves with the report of a run, or rejects with what went wrong, once it has ended. */
+  finished(runId: string): Promise<Report> {
+    return new Promise((resolve, reject) => {
+      const settle = ({ record, view }: Run) => {
+        if (record.runId !== runId) return;
+        this.off('ended', settle);
+        if (view.report && record.status === 'done') resolve(view.report);
+        else reject(new UserError(record.problem ?? `The run is ${record.status}.`));
+      };
+      this.on('ended', settle);
+    });
+  }
+
+  /** Forgets a run that is not active. Its folder is the caller's. */
+  async remove(runId: string): Promise<void> {
+    const run = this.runs.get(runId);
+    if (!run || isActive(run.record.status)) return;
+    this.runs.delete(runId);
+    await this.options.store.forget(runId);
+    this.save(undefined);
+  }
+
+  /** Takes in finished runs of the command line, by their folders. */
+  async adopt(runDirs: readonly string[]): Promise<void> {
+    const known = new Set([...this.runs.values()].map(({ record }) => record.runDir));
+    for (const runDir of runDirs.filter((folder) => !known.has(folder))) {
+      const report = await readReport(runDir);
+      if (!report) continue;
+      const record: RunRecord = {
+        runId: randomUUID(), modelPath: report.model.path, target: `${report.target.metric}=${report.target.value}`, createdMs: 0, status: 'done', runDir, out: report.out, seconds: { ...report.seconds }, outcome: outcomeOf(report),
+      };
+      this.runs.set(record.runId, { record, view: emptyRunView });
+      this.save(undefined);
+    }
+  }
+
+  /** Stops what runs; for the end of the window. */
+  dispose(): void { this.queue.length = 0; this.active?.controller.abort(); this.removeAllListeners(); }
+
+  private enqueue(run: Run): void {
+    delete run.record.problem;
+    this.queue.push(run.record.runId);
+    this.setStatus(run, 'queued');
+    this.startNext();
+  }
+
+  private startNext(): void {
+    if (this.active) return;
+    const run = this.runs.get(this.queue.shift() ?? '');
+    if (!run) return;
+    const controller = new AbortController();
+    this.active = { run, controller, done: Promise.resolve().then(() => this.execute(run, controller.signal)) };
+  }
+
+  private async execute(run: Run, signal: AbortSignal): Promise<void> {
+    const { record } = run;
+    const engine = this.options.createEngine();
+    const options = { signal, onEvent: (event: RunEvent) => this.receive(run, event) };
+    this.setStatus(run, 'running');
+    let status: RunStatus = 'done';
+    try {
+      const again = record.runDir !== undefined || !record.request;
+      await (again ? engine.resume(record.runDir ?? '', options) : engine.compress(record.request, options));
+    } catch (error) {
+      status = this.statusAfter(error, signal);
+      if (status !== 'stopped') record.problem = messageOf(error);
+    } finally {
+      engine.dispose();
+      this.endStage(record);
+    }
+    this.active = undefined;
+    this.setStatus(run, status);
+    this.emit('ended', run);
+    this.startNext();
+  }
+
+  /** What the engine refuses ends the run; with exit status 1 the engine itself failed or its process died. */
+  private statusAfter(error: unknown, signal: AbortSignal): RunStatus {
+    const exitStatus = error instanceof UserError ? error.exitStatus : 1;
+    if (signal.aborted || exitStatus === 130) return 'stopped';
+    return exitStatus === 1 ? 'crashed' : 'failed';
+  }
+
+  private receive(run: Run, event: RunEvent): void {
+    const { record } = run;
+    run.view = applyEvent(run.view, event);
+    if (event.type === 'stage') this.enterStage(record, event.stage);
+    if (event.type === 'run') { record.runDir = event.runDir; record.out = event.out; this.save(run); }
+    if (event.type === 'result') { record.out = event.out; record.outcome = outcomeOf(event.summary); }
+    void this.options.store.append(record.runId, event);
+    this.emit('event', run, event);
+  }
+
+  private enterStage(record: RunRecord, stage: string): void {
+    if (this.stageStart?.stage === stage) return;
+    this.endStage(record);
+    this.stageStart = { stage, ms: this.now() };
+  }
+
+  private endStage({ seconds }: RunRecord): void {
+    if (this.stageStart) seconds[this.stageStart.stage] = (seconds[this.stageStart.stage] ?? 0) + (this.now() - this.stageStart.ms) / 1000;
+    this.stageStart = undefined;
+  }
+
+  private setStatus(run: Run, status: RunStatus): void { run.record.status = status; this.save(run); }
+
+  private save(run: Run | undefined): void {
+    void this.options.store.saveRecords([...this.runs.values()].map(({ record }) => record));
+    this.emit('changed', run);
+  }
+
+  private now(): number { return (this.options.now ?? Date.now)(); }
+}

@@ -1,0 +1,85 @@
+/** Where runs are remembered between windows: a list of records in the workspace's state, and the events of each run in a file of its own. */
+import { appendFile, mkdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { CompressRequest, Report, RunEvent } from '../engine/protocol.ts';
+import { type RunStatus, type RunView, applyEvent, emptyRunView } from '../webview/client/state.ts';
+
+/** What is known of a run without reading its history. */
+export interface RunRecord {
+  readonly runId: string;
+  readonly modelPath: string;
+  /** As in `macs=0.5`. */
+  readonly target: string;
+  readonly request?: CompressRequest;
+  readonly createdMs: number;
+  status: RunStatus;
+  runDir?: string;
+  out?: string;
+  /** What went wrong, in plain words. */
+  problem?: string;
+  /** Seconds spent in each stage. */
+  seconds: Record<string, number>;
+  /** Figures of a finished run for lists; ratios are before / after. */
+  outcome?: { readonly macsRatio: number; readonly speedRatio: number; readonly pointsLost: number };
+}
+
+/** The part of vscode.Memento that is needed here. */
+export interface Memento { get<T>(key: string, fallback: T): T; update(key: string, value: unknown): PromiseLike<void> }
+
+const key = 'autoCompress.runs';
+
+export class RunStore {
+  private readonly memento: Memento;
+  private readonly folder: string;
+  /** Appends go one after another, so that the history stays in order. */
+  private pending: Promise<void>;
+
+  constructor(memento: Memento, folder: string) {
+    this.memento = memento;
+    this.folder = folder;
+    this.pending = mkdir(folder, { recursive: true }).then(() => undefined);
+  }
+
+  records(): RunRecord[] { return this.memento.get<RunRecord[]>(key, []); }
+  async saveRecords(records: readonly RunRecord[]): Promise<void> { await this.memento.update(key, records); }
+
+  /** Adds an event to the run's history. */
+  append(runId: string, event: RunEvent): Promise<void> {
+    this.pending = this.pending.then(() => appendFile(this.historyPath(runId), `${JSON.stringify(event)}\n`)).catch(() => undefined);
+    return this.pending;
+  }
+
+  /** The run as its history tells it; from its report where there is no history (a run of the command line). A cut last line is left out. */
+  async loadView({ runId, runDir }: RunRecord): Promise<RunView> {
+    await this.pending;
+    const history = await readFile(this.historyPath(runId), 'utf8').catch(() => '');
+    const view = history.split('\n').map(parseLine).filter((event) => event !== undefined).reduce(applyEvent, emptyRunView);
+    if (view !== emptyRunView || runDir === undefined) return view;
+    const report = await readReport(runDir);
+    return report ? viewOfReport(report, runDir) : view;
+  }
+
+  async forget(runId: string): Promise<void> { await this.pending; await rm(this.historyPath(runId), { force: true }); }
+
+  private historyPath(runId: string): string { return join(this.folder, `${runId}.ndjson`); }
+}
+
+function parseLine(line: string): RunEvent | undefined {
+  try { return line === '' ? undefined : JSON.parse(line) as RunEvent; } catch { return undefined; }
+}
+
+/** The report of a finished run; undefined where there is none. */
+export async function readReport(runDir: string): Promise<Report | undefined> {
+  try {
+    const report = JSON.parse(await readFile(join(runDir, 'report.json'), 'utf8')) as Report;
+    return report.format === 'auto-compress/report@1' ? report : undefined;
+  } catch { return undefined; }
+}
+
+export function viewOfReport(report: Report, runDir: string): RunView {
+  const best = [...report.candidates].sort((a, b) => b.reward - a.reward)[0];
+  return {
+    ...emptyRunView, runDir, out: report.out, report, candidates: report.candidates, planPath: join(runDir, 'plan.json'), reportPath: join(runDir, 'report.json'),
+    baselines: report.baselines.map((baseline) => ({ ...baseline, preserve: [] })), episodesPlanned: report.episodes, ...(best ? { bestEpisode: best.episode } : {}),
+  };
+}

@@ -1,0 +1,59 @@
+import { basename, dirname } from 'node:path';
+import * as vscode from 'vscode';
+import type { RunStatus } from '../webview/client/state.ts';
+import { type Run, type RunManager, isActive, isResumable, modelNameOf } from './runManager.ts';
+import { outcomeText, statusText, targetText } from './texts.ts';
+
+interface ModelNode { readonly modelPath: string }
+export interface RunNode { readonly runId: string }
+type TreeNode = ModelNode | RunNode;
+
+const icons: Readonly<Record<RunStatus, string>> = { queued: 'clock', running: 'sync~spin', stopping: 'sync~spin', stopped: 'debug-pause', interrupted: 'debug-pause', crashed: 'error', failed: 'error', done: 'pass' };
+
+/** The tree of runs by model. */
+export class RunsView implements vscode.TreeDataProvider<TreeNode> {
+  private readonly runs: RunManager;
+  private readonly changes = new vscode.EventEmitter<TreeNode | undefined>();
+  readonly onDidChangeTreeData = this.changes.event;
+
+  constructor(runs: RunManager) {
+    this.runs = runs;
+    runs.on('changed', () => this.changes.fire(undefined));
+  }
+
+  /** Shows finished runs of the command line too. */
+  async refresh(): Promise<void> {
+    const reports = await vscode.workspace.findFiles('**/.auto-compress/*/*/report.json', null, 200);
+    await this.runs.adopt(reports.map(({ fsPath }) => dirname(fsPath)));
+    this.changes.fire(undefined);
+  }
+
+  getChildren(node?: TreeNode): TreeNode[] {
+    const runs = this.runs.list();
+    if (!node) return [...new Set(runs.map(({ record }) => record.modelPath))].map((modelPath) => ({ modelPath }));
+    return 'modelPath' in node ? runs.filter(({ record }) => record.modelPath === node.modelPath).map(({ record }) => ({ runId: record.runId })) : [];
+  }
+
+  getTreeItem(node: TreeNode): vscode.TreeItem {
+    if ('modelPath' in node) {
+      const item = new vscode.TreeItem(basename(node.modelPath), vscode.TreeItemCollapsibleState.Expanded);
+      item.description = vscode.workspace.asRelativePath(dirname(node.modelPath));
+      item.iconPath = new vscode.ThemeIcon('symbol-namespace');
+      item.contextValue = 'model';
+      return item;
+    }
+    const run = this.runs.get(node.runId);
+    return run ? runItem(run) : new vscode.TreeItem('');
+  }
+}
+
+function runItem({ record }: Run): vscode.TreeItem {
+  const item = new vscode.TreeItem(targetText(record.target));
+  const detail = record.outcome && record.status === 'done' ? outcomeText(record.outcome) : statusText(record.status);
+  item.description = detail;
+  item.iconPath = new vscode.ThemeIcon(icons[record.status]);
+  item.tooltip = [modelNameOf(record), targetText(record.target), detail, record.problem, record.createdMs > 0 ? new Date(record.createdMs).toLocaleString(vscode.env.language) : undefined].filter(Boolean).join('\n');
+  item.contextValue = `run ${record.status === 'done' ? 'done' : isActive(record.status) ? 'active' : isResumable(record) ? 'resumable' : 'failed'}`;
+  item.command = { command: 'autoCompress.openDashboard', title: vscode.l10n.t('Open Dashboard'), arguments: [{ runId: record.runId }] };
+  return item;
+}

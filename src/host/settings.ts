@@ -1,0 +1,31 @@
+import * as vscode from 'vscode';
+import { type CompressRequest, type Target, parseTarget } from '../engine/protocol.ts';
+
+const section = (scope?: vscode.Uri) => vscode.workspace.getConfiguration('autoCompress', scope);
+
+/** The target of the settings. @throws {InputError} where the setting can't be read */
+export const defaultTarget = (scope?: vscode.Uri): Target => parseTarget(section(scope).get('target', 'macs=0.5'));
+export const annotationsEnabled = () => section().get('annotations.enabled', true);
+export const pythonAnnotationsEnabled = () => annotationsEnabled() && section().get('annotations.python', true);
+export const opensDashboard = () => section().get('openDashboard', true);
+export const preprocessing = (scope?: vscode.Uri): string | undefined => section(scope).get('preprocess', '') || undefined;
+
+export async function toggleAnnotations(): Promise<void> {
+  await section().update('annotations.enabled', !annotationsEnabled(), vscode.ConfigurationTarget.Global);
+}
+
+/** The options of a run from the settings; what a wizard, a task or a tool says goes on top. */
+export function requestFromSettings(model: vscode.Uri, val: string): CompressRequest {
+  const settings = section(model);
+  const text = (name: string) => settings.get<string>(name, '').trim();
+  const metric = settings.get<'auto' | NonNullable<CompressRequest['metric']>>('metric', 'auto');
+  const episodes = settings.get('episodes', 0);
+  return {
+    model: model.fsPath, val, target: defaultTarget(model),
+    method: settings.get<'channels' | 'weights'>('method', 'channels'), agent: settings.get<'warm' | 'paper'>('agent', 'warm'),
+    seed: settings.get('seed', 0), finetune: settings.get('finetune', 0), roundTo: settings.get('roundTo', 1), minPreserve: settings.get('minPreserve', 0.1),
+    threads: settings.get('threads', 0), baseline: settings.get<'random'[]>('baselines', []),
+    ...(metric === 'auto' ? {} : { metric }), ...(episodes > 0 ? { episodes } : {}),
+    ...(text('train') ? { train: text('train') } : {}), ...(text('calibration') ? { calibration: text('calibration') } : {}), ...(text('preprocess') ? { preprocess: text('preprocess') } : {}),
+  };
+}

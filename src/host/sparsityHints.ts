@@ -1,0 +1,86 @@
+import { basename } from 'node:path';
+import * as vscode from 'vscode';
+import { type ModelText, modelOfText, onnxLanguage, onnxScheme } from './modelText.ts';
+import { planGroups } from './planText.ts';
+import { matchLayers } from './python/matchLayers.ts';
+import { annotationsEnabled, pythonAnnotationsEnabled } from './settings.ts';
+import { type LayerChange, bar, changeLabel, changeText, changesTable, changesText } from './sparsity.ts';
+import type { SparsityIndex } from './sparsityIndex.ts';
+
+/** Something to say at the end of a line. */
+interface Annotation { readonly line: number; readonly label: string; readonly hover: vscode.MarkdownString }
+type Annotate = (document: vscode.TextDocument) => Promise<readonly Annotation[]>;
+
+/** Sparsity beside each layer, as inlay hints with hovers, in one kind of document. */
+class SparsityHints implements vscode.InlayHintsProvider, vscode.HoverProvider {
+  readonly onDidChangeInlayHints: vscode.Event<void>;
+  private readonly annotate: Annotate;
+
+  constructor(annotate: Annotate, changed: vscode.Event<void>) {
+    this.annotate = annotate;
+    this.onDidChangeInlayHints = changed;
+  }
+
+  async provideInlayHints(document: vscode.TextDocument, range: vscode.Range): Promise<vscode.InlayHint[]> {
+    return (await this.annotate(document)).filter(({ line }) => line >= range.start.line && line <= range.end.line).map(({ line, label, hover }) => {
+      const hint = new vscode.InlayHint(document.lineAt(line).range.end, label);
+      hint.tooltip = hover;
+      hint.paddingLeft = true;
+      return hint;
+    });
+  }
+
+  async provideHover(document: vscode.TextDocument, position: vscode.Position): Promise<vscode.Hover | undefined> {
+    const annotation = (await this.annotate(document)).find(({ line }) => line === position.line);
+    return annotation && new vscode.Hover(annotation.hover);
+  }
+}
+
+const hoverOf = (changes: readonly LayerChange[], model: string): vscode.MarkdownString => new vscode.MarkdownString(
+  `**${vscode.l10n.t('Compressed by Auto-Compress: {0}', model)}**\n\n${changesTable(changes, { layer: vscode.l10n.t('Layer'), channels: vscode.l10n.t('Channels'), macs: vscode.l10n.t('MACs'), zeros: vscode.l10n.t('Zero weights') })}`);
+
+/** Layers of the `onnx:` text view. */
+const annotateText = (texts: ModelText, index: SparsityIndex): Annotate => async (document) => {
+  const changes = annotationsEnabled() ? await index.of(modelOfText(document.uri).fsPath) : undefined;
+  if (!changes) return [];
+  const { layerAtLine } = await texts.read(document.uri);
+  const byName = new Map(changes.layers.map((layer) => [layer.name, layer]));
+  return [...layerAtLine].flatMap(([line, name]) => {
+    const change = byName.get(name);
+    return change && line < document.lineCount ? [{ line, label: changeLabel(change), hover: hoverOf([change], basename(changes.modelPath)) }] : [];
+  });
+};
+
+/** Definitions in Python sources; the model's name is said where several models fit one source. */
+const annotatePython = (index: SparsityIndex): Annotate => async (document) => {
+  if (!pythonAnnotationsEnabled()) return [];
+  const source = document.getText();
+  if (!/\bself\b/.test(source)) return [];
+  const matched = (await index.all()).map((changes) => ({ changes, definitions: matchLayers(source, changes.layers) })).filter(({ definitions }) => definitions.length > 0);
+  return matched.flatMap(({ changes, definitions }) => definitions.map(({ offset, layers }) => ({
+    line: document.positionAt(offset).line,
+    label: matched.length > 1 ? `${basename(changes.modelPath)}: ${changesText(layers)}` : changesText(layers),
+    hover: hoverOf(layers, basename(changes.modelPath)),
+  })));
+};
+
+/** Groups of a plan.json. */
+const annotatePlan: Annotate = (document) => Promise.resolve(!annotationsEnabled() ? [] : planGroups(document.getText()).map(({ offset, name, channels, kept }) => {
+  const text = changeText({ channelsBefore: channels, channelsAfter: kept, weightSparsity: 0 });
+  return { line: document.positionAt(offset).line, label: `${bar(kept / channels)} ${text}`, hover: new vscode.MarkdownString(`**${name}**: ${text}`) };
+}));
+
+/** Registers the hints; they follow the settings and `runEnded`. */
+export function registerSparsityHints(texts: ModelText, index: SparsityIndex, runEnded: vscode.Event<void>): vscode.Disposable {
+  const changed = new vscode.EventEmitter<void>();
+  const register = (selector: vscode.DocumentSelector, annotate: Annotate) => {
+    const hints = new SparsityHints(annotate, changed.event);
+    return [vscode.languages.registerInlayHintsProvider(selector, hints), vscode.languages.registerHoverProvider(selector, hints)];
+  };
+  return vscode.Disposable.from(
+    changed, runEnded(() => changed.fire()), vscode.workspace.onDidChangeConfiguration((event) => { if (event.affectsConfiguration('autoCompress.annotations')) changed.fire(); }),
+    ...register({ scheme: onnxScheme, language: onnxLanguage }, annotateText(texts, index)),
+    ...register({ language: 'python', scheme: 'file' }, annotatePython(index)),
+    ...register([{ pattern: '**/.auto-compress/**/plan.json' }, { pattern: '**/*.plan.json' }], annotatePlan),
+  );
+}

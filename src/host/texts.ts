@@ -1,0 +1,45 @@
+import * as vscode from 'vscode';
+import type { Report } from '../engine/protocol.ts';
+import { type RunStatus, type RunView, outcomeOf } from '../webview/client/state.ts';
+
+const number = (value: number, digits: number) => value.toLocaleString(vscode.env.language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+
+/** `macs=0.5` for people. */
+export function targetText(target: string): string {
+  const [metric = '', value = ''] = target.split('=');
+  const amount = Number(value);
+  switch (metric) {
+    case 'macs': return vscode.l10n.t('{0}x fewer MACs', number(1 / amount, 1));
+    case 'params': return vscode.l10n.t('{0}x fewer parameters', number(1 / amount, 1));
+    case 'size': return vscode.l10n.t('{0}x smaller file', number(1 / amount, 1));
+    case 'latency': return vscode.l10n.t('{0}x faster', number(1 / amount, 1));
+    case 'accuracy-drop': return vscode.l10n.t('as small as possible, losing at most {0} points of accuracy', value);
+    default: return target;
+  }
+}
+
+export const statusText = (status: RunStatus): string => ({
+  queued: vscode.l10n.t('waiting'), running: vscode.l10n.t('running'), stopping: vscode.l10n.t('stopping'), stopped: vscode.l10n.t('stopped'), interrupted: vscode.l10n.t('interrupted'),
+  crashed: vscode.l10n.t('crashed'), failed: vscode.l10n.t('failed'), done: vscode.l10n.t('done'),
+})[status];
+
+/** `2.0x fewer MACs, 1.7x faster, 0.6 points lost`, for lists. */
+export function outcomeText({ macsRatio, speedRatio, pointsLost }: { readonly macsRatio: number; readonly speedRatio: number; readonly pointsLost: number }): string {
+  const speed = Math.abs(Math.log(speedRatio)) < Math.log(1.05) ? vscode.l10n.t('as fast') : speedRatio > 1 ? vscode.l10n.t('{0}x faster', number(speedRatio, 1)) : vscode.l10n.t('{0}x slower', number(1 / speedRatio, 1));
+  return [vscode.l10n.t('{0}x fewer MACs', number(macsRatio, 1)), speed, vscode.l10n.t('{0} points lost', number(pointsLost, 1))].join(', ');
+}
+
+export const reportText = (report: Report): string => vscode.l10n.t('{0} on {1} images', outcomeText(outcomeOf(report)), report.after.accuracy.images.toLocaleString(vscode.env.language));
+
+/** `episode 12/40, best 91.2%, 2 min left` for the status bar and the notification. */
+export function progressText({ stage, stageMessage, candidates, bestEpisode, episodesPlanned, secondsLeft, training }: RunView): string {
+  const parts: string[] = [];
+  if (stage === 'finetune' && training) parts.push(vscode.l10n.t('fine-tuning, epoch {0}/{1}', training.epoch, training.epochs));
+  else if (candidates.length > 0) {
+    parts.push(vscode.l10n.t('episode {0}/{1}', candidates.at(-1)!.episode, episodesPlanned));
+    const best = candidates.find(({ episode }) => episode === bestEpisode);
+    if (best) parts.push(vscode.l10n.t('best {0}%', number(100 * best.accuracy, 1)));
+  } else parts.push(stageMessage ?? stage ?? vscode.l10n.t('starting'));
+  if (secondsLeft !== undefined && secondsLeft > 0) parts.push(secondsLeft < 90 ? vscode.l10n.t('{0} s left', Math.ceil(secondsLeft)) : vscode.l10n.t('{0} min left', Math.ceil(secondsLeft / 60)));
+  return parts.join(', ');
+}

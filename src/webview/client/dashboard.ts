@@ -1,0 +1,190 @@
+import '@vscode-elements/elements/dist/vscode-badge/index.js';
+import '@vscode-elements/elements/dist/vscode-button/index.js';
+import '@vscode-elements/elements/dist/vscode-collapsible/index.js';
+import '@vscode-elements/elements/dist/vscode-radio-group/index.js';
+import '@vscode-elements/elements/dist/vscode-radio/index.js';
+import type { BenchmarkResult, Latency, Stage } from '../../engine/protocol.ts';
+import type { DashboardMessage, RunInfo } from '../protocol.ts';
+import { EpisodeChart } from './charts/episodeChart.ts';
+import { ScatterChart, kindLabel } from './charts/scatterChart.ts';
+import { onThemeChange } from './charts/theme.ts';
+import { el, fillTable, setText, show, throttleToFrame } from './dom.ts';
+import { formatNumber, formatPercent, formatSeconds, t } from './l10n.ts';
+import { layerTable } from './layerTable.ts';
+import { type CostAxis, type Point, type RunStatus, type RunView, isWrittenPoint, layerRows, shownPoint, tradeOffPoints } from './state.ts';
+import { costSentence, outcomeSentence, progressSentence } from './words.ts';
+
+interface Connection { readonly send: (message: DashboardMessage) => void; readonly remember: (chosen: string | undefined) => void }
+
+const statusText = (status: RunStatus): string => ({
+  queued: t('Waiting'), running: t('Running'), stopping: t('Stopping'), stopped: t('Stopped'), interrupted: t('Interrupted'), crashed: t('Crashed'), failed: t('Failed'), done: t('Done'),
+})[status];
+const stageText = (stage: string): string => (({
+  load: t('Read the model'), analyse: t('Find what can be pruned'), data: t('Read the images'), calibrate: t('Collect features'), search: t('Search'), rebuild: t('Rebuild the best model'),
+  finetune: t('Fine-tune'), report: t('Measure and report'),
+} satisfies Record<Stage, string>) as Record<string, string>)[stage] ?? stage;
+
+/** The dashboard of one run. It holds only what is chosen on screen; the run itself arrives from the host. */
+export class Dashboard {
+  private view: RunView | undefined;
+  private info: RunInfo | undefined;
+  private chosen: string | undefined;
+  private axis: CostAxis = 'macs';
+  private readonly connection: Connection;
+  private readonly draw = throttleToFrame(() => this.render());
+
+  private readonly title = el('h1');
+  private readonly target = el('p', { class: 'muted' });
+  private readonly status = el('vscode-badge', { id: 'status', role: 'status' });
+  private readonly actions = el('div', { class: 'actions' });
+  private readonly summary = el('p', { id: 'summary', class: 'summary', 'aria-live': 'polite' });
+  private readonly problem = el('p', { id: 'problem', class: 'problem', role: 'alert' });
+  private readonly progress = el('progress', { id: 'progress', 'aria-label': t('Progress of the run'), max: 1 });
+  private readonly progressText = el('p', { id: 'progress-text', class: 'muted' });
+  private readonly episodeHost = el('div', { class: 'chart', 'aria-hidden': 'true' });
+  private readonly episodeTable = el('table');
+  private readonly episodeDetails = details(t('Episodes as a table'), this.episodeTable);
+  private readonly scatterHost = el('div', { class: 'chart', 'aria-hidden': 'true' });
+  private readonly pointTable = el('table', { id: 'points' });
+  private readonly layersTitle = el('p', { id: 'layers-of', class: 'muted', 'aria-live': 'polite' });
+  private readonly layers = el('table', { id: 'layers', class: 'layers' });
+  private readonly stages = el('table', { id: 'stages' });
+  private readonly benchmark = el('table', { id: 'benchmark' });
+  private readonly notes = el('ul', { id: 'notes' });
+  private readonly episodeChart: EpisodeChart;
+  private readonly scatterChart: ScatterChart;
+
+  constructor(root: HTMLElement, connection: Connection, chosen: string | undefined) {
+    this.connection = connection;
+    this.chosen = chosen;
+    root.replaceChildren(
+      el('header', {}, el('div', { class: 'heading' }, this.title, this.status), this.target, this.summary, this.problem, this.progress, this.progressText, this.actions),
+      el('div', { class: 'cards' },
+        card('episodes-card', t('Accuracy and reward by episode'), this.episodeHost, this.episodeDetails),
+        card('tradeoff-card', t('Trade-off'), this.axisChooser(), this.scatterHost, details(t('Networks as a table'), this.pointTable, true)),
+        card('figures-card', t('Figures'), this.benchmark, this.stages, this.notes),
+        card('layers-card', t('Layers'), this.layersTitle, scrolling(t('Layers'), this.layers)),
+      ),
+    );
+    this.episodeChart = new EpisodeChart(this.episodeHost);
+    this.scatterChart = new ScatterChart(this.scatterHost, (point) => this.choose(point));
+    this.episodeDetails.addEventListener('toggle', this.draw);
+    onThemeChange(() => { this.episodeChart.rebuild(); this.scatterChart.rebuild(); });
+  }
+
+  static showGone(root: HTMLElement): void {
+    root.replaceChildren(el('h1', {}, t('This run is gone')), el('p', {}, t('Its folder was deleted. Start a new one with "Auto-Compress: Compress Model...".')));
+  }
+
+  update(view: RunView, info: RunInfo | undefined = this.info): void {
+    this.view = view;
+    this.info = info;
+    this.draw();
+  }
+
+  showBenchmark({ batches, threads, provider }: BenchmarkResult): void {
+    const time = (latency: Latency | undefined) => (latency ? t('{0} ms', formatNumber(latency.median, 2)) : '');
+    fillTable(this.benchmark, t('Measured on this machine ({0} threads, {1})', threads, provider), [
+      { title: t('Batch'), numeric: true }, { title: t('Compressed'), numeric: true }, { title: t('Original'), numeric: true }, { title: t('Faster'), numeric: true },
+    ], batches.map(({ batch, model, against, ratio }) => [
+      formatNumber(batch), time(model), time(against), ratio ? t('{0}x ({1} to {2})', formatNumber(1 / ratio.value, 2), formatNumber(1 / ratio.high, 2), formatNumber(1 / ratio.low, 2)) : '',
+    ]));
+  }
+
+  private choose(point: Point): void {
+    this.chosen = point.id;
+    this.connection.remember(point.id);
+    this.draw();
+  }
+
+  private axisChooser(): HTMLElement {
+    const radio = (axis: CostAxis, label: string) => el('vscode-radio', { name: 'axis', value: axis, checked: axis === this.axis, label, onchange: () => { this.axis = axis; this.draw(); } });
+    return el('vscode-radio-group', { class: 'axis', 'aria-label': t('Cost on the horizontal axis') }, radio('macs', t('MACs')), radio('params', t('Parameters')));
+  }
+
+  private render(): void {
+    const { view, info } = this;
+    if (!view || !info) return;
+    const active = info.status === 'running' || info.status === 'stopping' || info.status === 'queued';
+    setText(this.title, info.modelName);
+    setText(this.target, t('Target: {0}', costSentence(info.target)) + (view.data ? ` · ${t('{0} images, original accuracy {1}', formatNumber(view.data.images), formatPercent(view.data.accuracy))}` : ''));
+    setText(this.status, statusText(info.status));
+    this.status.setAttribute('data-status', info.status);
+    setText(this.summary, view.report ? outcomeSentence(view.report) : '');
+    show(this.summary, view.report !== undefined);
+    setText(this.problem, info.problem ?? '');
+    show(this.problem, info.problem !== undefined);
+    this.renderProgress(view, info, active);
+    this.renderActions(info.status);
+    this.renderEpisodes(view);
+    this.renderTradeOff(view);
+    this.renderLayers(view);
+    this.renderFigures(view, info);
+  }
+
+  private renderProgress(view: RunView, info: RunInfo, active: boolean): void {
+    show(this.progress, active);
+    show(this.progressText, active);
+    if (!active) return;
+    const fraction = view.stage === 'search' && view.episodesPlanned > 0 ? view.candidates.length / view.episodesPlanned : view.stageFraction;
+    if (fraction === undefined) this.progress.removeAttribute('value'); else this.progress.value = fraction;
+    setText(this.progressText, info.status === 'queued' ? t('Waits until the run before it is done.') : [view.stage ? stageText(view.stage) : t('Starting'), view.stageMessage, progressSentence(view)].filter(Boolean).join(' · '));
+  }
+
+  private renderActions(status: RunStatus): void {
+    if (this.actions.dataset['status'] === status) return; // keeps the keyboard focus where it is
+    this.actions.dataset['status'] = status;
+    const button = (action: Extract<DashboardMessage, { type: 'action' }>['action'], label: string, secondary = true) =>
+      el('vscode-button', { secondary, 'data-action': action, onclick: () => this.connection.send({ type: 'action', action }) }, label);
+    const resumable = status === 'stopped' || status === 'interrupted' || status === 'crashed' || status === 'failed';
+    this.actions.replaceChildren(
+      ...(status === 'running' || status === 'queued' ? [button('stop', t('Stop'))] : []),
+      ...(resumable ? [button('resume', t('Resume'), false)] : []),
+      ...(status === 'done' ? [button('openResult', t('Open compressed model'), false), button('compare', t('Compare with original')), button('benchmark', t('Benchmark')), button('openReport', t('Open report'))] : []),
+    );
+  }
+
+  private renderEpisodes({ candidates, bestEpisode }: RunView): void {
+    if (candidates.length === 0) return;
+    this.episodeChart.update(candidates);
+    if (!this.episodeDetails.open) return; // thousands of rows are made only when someone looks
+    fillTable(this.episodeTable, t('Every episode'), [{ title: t('Episode'), numeric: true }, { title: t('Accuracy'), numeric: true }, { title: t('MACs'), numeric: true }, { title: t('Reward'), numeric: true }],
+      candidates.map(({ episode, accuracy, macs, reward }) => [episode === bestEpisode ? t('{0} (best)', episode) : String(episode), formatPercent(accuracy, 2), formatPercent(macs), formatNumber(reward, 3)]));
+  }
+
+  private renderTradeOff(view: RunView): void {
+    const points = tradeOffPoints(view, this.axis);
+    const shown = shownPoint(view, this.chosen);
+    this.scatterChart.update(points, shown?.id, this.axis);
+    const listed = points.filter(({ kind, id }) => kind !== 'candidate' || id === shown?.id);
+    const focused = (document.activeElement as HTMLElement | null)?.dataset['key'];
+    fillTable(this.pointTable, t('Pareto front, baselines and original'),
+      [{ title: t('Network') }, { title: this.axis === 'macs' ? t('MACs') : t('Parameters'), numeric: true }, { title: t('Accuracy'), numeric: true }, { title: t('Layers') }, { title: t('Model') }],
+      listed.map((point) => [
+        `${kindLabel(point.kind)} ${point.episode === undefined ? point.label : t('(episode {0})', point.episode)}`.trim(), formatPercent(point.cost), formatPercent(point.accuracy, 2),
+        point.preserve ? el('button', { class: 'link', 'data-key': `show ${point.id}`, 'aria-pressed': point.id === shown?.id ? 'true' : 'false', 'aria-label': t('Show the layers of {0}', point.label), onclick: () => this.choose(point) }, t('Show')) : '',
+        point.episode !== undefined && view.runDir ? el('button', { class: 'link', 'data-key': `write ${point.id}`, 'aria-label': t('Write the model of episode {0}', point.episode), onclick: () => this.connection.send({ type: 'export', episode: point.episode! }) }, t('Write...')) : '',
+      ]));
+    if (focused) this.pointTable.querySelector<HTMLElement>(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+  }
+
+  private renderLayers(view: RunView): void {
+    const shown = shownPoint(view, this.chosen);
+    const written = isWrittenPoint(view, shown);
+    setText(this.layersTitle, written ? t('Channels of the written model') : shown ? t('Channels of {0}', shown.episode === undefined ? shown.label : t('episode {0}', shown.episode)) : t('Channels of the original'));
+    layerTable(this.layers, layerRows(view, shown, written));
+  }
+
+  private renderFigures({ report, data, warnings }: RunView, info: RunInfo): void {
+    const seconds = Object.entries(report?.seconds ?? info.seconds);
+    fillTable(this.stages, t('Time by stage'), [{ title: t('Stage') }, { title: t('Time'), numeric: true }], seconds.map(([stage, value]) => [stage === 'total' ? t('Total') : stageText(stage), formatSeconds(value)]));
+    const preprocessing = data ? [t('Preprocessing found: {0}', data.preprocessing)] : [];
+    const texts = [...preprocessing, ...new Set([...warnings, ...(report?.notes ?? [])])];
+    if (this.notes.children.length !== texts.length) this.notes.replaceChildren(...texts.map((text) => el('li', {}, text)));
+  }
+}
+
+const card = (id: string, title: string, ...children: HTMLElement[]) => el('section', { id, class: 'card', 'aria-labelledby': `${id}-title` }, el('h2', { id: `${id}-title` }, title), ...children);
+const details = (title: string, table: HTMLElement, open = false): HTMLDetailsElement => el('details', { open }, el('summary', {}, title), scrolling(title, table));
+/** A table that scrolls in its own box, reachable by keyboard. */
+const scrolling = (label: string, table: HTMLElement) => el('div', { class: 'scroll', tabindex: 0, role: 'group', 'aria-label': label }, table);

@@ -1,0 +1,69 @@
+/** Entry of the browser half: shows the view that the page was made for and passes messages both ways. */
+import 'uplot/dist/uPlot.min.css';
+import './main.css';
+import type { DashboardMessage, HostToDashboard, HostToModelView, ModelViewMessage } from '../protocol.ts';
+import { Dashboard } from './dashboard.ts';
+import { useTexts } from './l10n.ts';
+import { ModelView } from './modelView.ts';
+import { applyEvent, emptyRunView } from './state.ts';
+
+interface SavedState { readonly runId?: string; readonly chosen?: string }
+interface VsCodeApi { postMessage(message: DashboardMessage | ModelViewMessage): void; getState(): SavedState | undefined; setState(state: SavedState): void }
+declare function acquireVsCodeApi(): VsCodeApi;
+
+const host = acquireVsCodeApi();
+const root = document.getElementById('app')!;
+const language = document.documentElement.lang;
+
+function startDashboard(): (message: HostToDashboard) => void {
+  let view = emptyRunView;
+  let runId: string | undefined;
+  let dashboard: Dashboard | undefined;
+  return (message) => {
+    switch (message.type) {
+      case 'snapshot': {
+        useTexts(message.texts, language);
+        const chosen = host.getState()?.runId === message.runId ? host.getState()?.chosen : undefined;
+        ({ view, runId } = message);
+        const id = message.runId;
+        const remember = (point: string | undefined) => host.setState({ runId: id, ...(point === undefined ? {} : { chosen: point }) });
+        remember(chosen);
+        dashboard = new Dashboard(root, { send: (outgoing) => host.postMessage(outgoing), remember }, chosen);
+        dashboard.update(view, message.info);
+        return;
+      }
+      case 'events':
+        if (message.runId !== runId) return;
+        view = message.events.reduce(applyEvent, view);
+        dashboard?.update(view);
+        return;
+      case 'info': if (message.runId === runId) dashboard?.update(view, message.info); return;
+      case 'benchmark': if (message.runId === runId) dashboard?.showBenchmark(message.result); return;
+      case 'gone':
+        useTexts(message.texts, language);
+        Dashboard.showGone(root);
+        return;
+      default: unknown(message);
+    }
+  };
+}
+
+function startModelView(): (message: HostToModelView) => void {
+  return (message) => {
+    useTexts(message.texts, language);
+    switch (message.type) {
+      case 'inspection': new ModelView(root, message.inspection, (outgoing) => host.postMessage(outgoing)); return;
+      case 'failed': ModelView.showFailure(root, message.message); return;
+      default: unknown(message);
+    }
+  };
+}
+
+function unknown(message: never): void { throw new Error(`Unknown message ${JSON.stringify(message)}`); }
+
+/** The page only ever gets the messages of its own view: the host half of each view sends one type. */
+function listen<Message>(receive: (message: Message) => void): void {
+  window.addEventListener('message', ({ data }: MessageEvent<Message>) => receive(data));
+}
+if (document.body.dataset['view'] === 'model') listen(startModelView()); else listen(startDashboard());
+host.postMessage({ type: 'ready' });

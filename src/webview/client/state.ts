@@ -1,0 +1,181 @@
+/** What a run looks like so far, built from its events: one pure reducer, used by the host (which owns the history) and by the dashboard. */
+import type { Accuracy, Baseline, Candidate, GroupSummary, LayerReport, LayerSummary, Metric, Report, RunEvent, Stage } from '../../engine/protocol.ts';
+
+export type RunStatus = 'queued' | 'running' | 'stopping' | 'stopped' | 'interrupted' | 'crashed' | 'failed' | 'done';
+
+export interface ModelView {
+  readonly path: string; readonly macs: number; readonly params: number; readonly sizeBytes: number;
+  readonly layers: readonly LayerSummary[]; readonly groups: readonly GroupSummary[];
+  readonly frozen: readonly { readonly name: string; readonly reason: string }[];
+}
+export interface DataView { readonly images: number; readonly classes: number; readonly preprocessing: string; readonly metric: Metric; readonly accuracy: number }
+export interface BaselinePoint extends Baseline { readonly preserve: readonly number[] }
+
+/** Everything the screens of a run show. Plain data: it crosses to the webview by message. */
+export interface RunView {
+  readonly runDir?: string;
+  readonly out?: string;
+  readonly stage?: Stage;
+  readonly stageMessage?: string;
+  readonly stageFraction?: number;
+  readonly model?: ModelView;
+  readonly data?: DataView;
+  readonly baselines: readonly BaselinePoint[];
+  /** In the order of their episodes. */
+  readonly candidates: readonly Candidate[];
+  /** Episode of the best candidate so far. */
+  readonly bestEpisode?: number;
+  readonly episodesPlanned: number;
+  readonly secondsLeft?: number;
+  readonly training?: { readonly epoch: number; readonly epochs: number; readonly loss: number; readonly accuracy?: number };
+  readonly warnings: readonly string[];
+  readonly report?: Report;
+  readonly planPath?: string;
+  readonly reportPath?: string;
+  readonly error?: string;
+}
+
+export const emptyRunView: RunView = { baselines: [], candidates: [], episodesPlanned: 0, warnings: [] };
+
+const lastEpisode = (candidates: readonly Candidate[]) => candidates.at(-1)?.episode ?? -1;
+
+/** Adds or replaces by episode: a resumed run may tell again what it told before. */
+function withCandidate(candidates: readonly Candidate[], candidate: Candidate): readonly Candidate[] {
+  if (candidate.episode > lastEpisode(candidates)) return [...candidates, candidate];
+  return [...candidates.filter(({ episode }) => episode !== candidate.episode), candidate].sort((a, b) => a.episode - b.episode);
+}
+
+/** The view after one more event. */
+export function applyEvent(view: RunView, event: RunEvent): RunView {
+  switch (event.type) {
+    case 'run': return { ...without(view, 'error', 'stage', 'stageMessage', 'stageFraction', 'secondsLeft'), runDir: event.runDir, out: event.out };
+    case 'stage': return {
+      ...without(view, 'stageMessage', 'stageFraction'), stage: event.stage,
+      ...(event.message === undefined ? {} : { stageMessage: event.message }), ...(event.fraction === undefined ? {} : { stageFraction: event.fraction }),
+    };
+    case 'model': {
+      const { path, macs, params, sizeBytes, layers, groups, frozen } = event;
+      return { ...view, model: { path, macs, params, sizeBytes, layers, groups, frozen } };
+    }
+    case 'data': {
+      const { images, classes, preprocessing, metric, accuracy } = event;
+      return { ...view, data: { images, classes, preprocessing, metric, accuracy } };
+    }
+    case 'baseline': return { ...view, baselines: [...view.baselines.filter(({ policy }) => policy !== event.baseline.policy), { ...event.baseline, preserve: event.preserve }] };
+    case 'episode': return {
+      ...view, candidates: withCandidate(view.candidates, event.candidate), episodesPlanned: event.episodes, secondsLeft: event.secondsLeft,
+      ...(event.best ? { bestEpisode: event.candidate.episode } : {}),
+    };
+    case 'training': return {
+      ...view, secondsLeft: event.secondsLeft,
+      training: { epoch: event.epoch, epochs: event.epochs, loss: event.loss, ...(event.accuracy === undefined ? {} : { accuracy: event.accuracy }) },
+    };
+    case 'warning': return { ...view, warnings: view.warnings.includes(event.message) ? view.warnings : [...view.warnings, event.message] };
+    case 'result': return {
+      ...without(view, 'error', 'secondsLeft', 'stageMessage', 'stageFraction'), out: event.out, planPath: event.plan, reportPath: event.report, report: event.summary,
+      candidates: view.candidates.length > 0 ? view.candidates : event.summary.candidates,
+    };
+    case 'error': return { ...without(view, 'secondsLeft'), error: event.message };
+    // a newer engine may say more than this version understands: what is unknown changes nothing
+    default: event satisfies never; return view;
+  }
+}
+
+const without = (view: RunView, ...keys: (keyof RunView)[]): RunView =>
+  Object.fromEntries(Object.entries(view).filter(([key]) => !keys.includes(key as keyof RunView))) as unknown as RunView;
+
+// ---------------------------------------------------------------- points of the trade-off
+
+export type PointKind = 'original' | 'baseline' | 'candidate' | 'pareto' | 'best';
+export type CostAxis = 'macs' | 'params';
+
+/** One network on the trade-off: cost as a fraction of the original, accuracy in [0, 1]. */
+export interface Point {
+  /** Stable between updates: 'original', 'baseline:NAME' or 'episode:N'. */
+  readonly id: string;
+  readonly kind: PointKind;
+  readonly label: string;
+  readonly cost: number;
+  readonly accuracy: number;
+  readonly episode?: number;
+  readonly preserve?: readonly number[];
+}
+
+/** Accuracy of the original on the run's images, where it is known. */
+export const originalAccuracy = (view: RunView): number | undefined => view.report?.before.accuracy.value ?? view.data?.accuracy;
+
+/** Candidates that no other candidate beats in both cost and accuracy, by rising cost. */
+export function paretoFront(candidates: readonly Candidate[], axis: CostAxis): readonly Candidate[] {
+  const front: Candidate[] = [];
+  for (const candidate of [...candidates].sort((a, b) => a[axis] - b[axis] || b.accuracy - a.accuracy)) {
+    if (front.length === 0 || candidate.accuracy > front.at(-1)!.accuracy) front.push(candidate);
+  }
+  return front;
+}
+
+/** All networks that the run knows of, by rising cost. */
+export function tradeOffPoints(view: RunView, axis: CostAxis): readonly Point[] {
+  const front = new Set(paretoFront(view.candidates, axis).map(({ episode }) => episode));
+  const points: Point[] = view.candidates.map((candidate) => ({
+    id: `episode:${candidate.episode}`, label: String(candidate.episode), cost: candidate[axis], accuracy: candidate.accuracy, episode: candidate.episode, preserve: candidate.preserve,
+    kind: candidate.episode === view.bestEpisode ? 'best' : front.has(candidate.episode) ? 'pareto' : 'candidate',
+  }));
+  const accuracy = originalAccuracy(view);
+  if (accuracy !== undefined) points.push({ id: 'original', kind: 'original', label: '', cost: 1, accuracy });
+  if (axis === 'macs') {
+    for (const { policy, macs, accuracy: value, preserve } of view.baselines) points.push({ id: `baseline:${policy}`, kind: 'baseline', label: policy, cost: macs, accuracy: value, preserve });
+  }
+  return points.sort((a, b) => a.cost - b.cost);
+}
+
+/** The point whose layers are shown: the chosen one while it exists, otherwise the best. */
+export function shownPoint(view: RunView, chosen: string | undefined): Point | undefined {
+  const points = tradeOffPoints(view, 'macs');
+  return points.find(({ id }) => id === chosen) ?? points.find(({ kind }) => kind === 'best');
+}
+
+// ---------------------------------------------------------------- layers
+
+export interface LayerRow {
+  readonly name: string; readonly opType: string;
+  readonly channelsBefore: number; readonly channelsAfter: number;
+  /** Share of the original model's MACs, in [0, 1]. */
+  readonly macsShare: number;
+  readonly weightSparsity?: number;
+  readonly frozen: boolean;
+}
+
+/** Each layer with the channels that `point` keeps; measured figures where the point is the written model. */
+export function layerRows(view: RunView, point: Point | undefined, isResult: boolean): readonly LayerRow[] {
+  if (view.report && (isResult || !view.model)) return view.report.layers.map(fromReport(view.report.before.macs));
+  const { model } = view;
+  if (!model) return [];
+  return model.layers.map(({ name, opType, macs, outChannels, group }) => {
+    const preserve = point?.preserve?.[group] ?? 1;
+    return { name, opType, channelsBefore: outChannels, channelsAfter: Math.max(1, Math.round(preserve * outChannels)), macsShare: share(macs, model.macs), frozen: group < 0 };
+  });
+}
+
+const fromReport = (macs: number) => ({ name, opType, channelsBefore, channelsAfter, weightSparsity, macsBefore }: LayerReport): LayerRow =>
+  ({ name, opType, channelsBefore, channelsAfter, weightSparsity, macsShare: share(macsBefore, macs), frozen: false });
+
+const share = (part: number, whole: number) => (whole > 0 ? part / whole : 0);
+
+/** Whether the shown point is the network that was written: then the report's own figures hold. */
+export function isWrittenPoint(view: RunView, point: Point | undefined): boolean {
+  if (!view.report) return false;
+  if (!point) return true;
+  return view.report.policy === 'agent' ? point.kind === 'best' : point.id === `baseline:${view.report.policy}`;
+}
+
+// ---------------------------------------------------------------- in words
+
+/** The figures of the summary sentence. Ratios are before / after, lost accuracy in percentage points. */
+export interface Outcome { readonly macsRatio: number; readonly paramsRatio: number; readonly sizeRatio: number; readonly speedRatio: number; readonly pointsLost: number; readonly accuracy: Accuracy }
+
+export function outcomeOf({ before, after }: Report): Outcome {
+  return {
+    macsRatio: before.macs / after.macs, paramsRatio: before.params / after.params, sizeRatio: before.sizeBytes / after.sizeBytes,
+    speedRatio: before.latencyMs.median / after.latencyMs.median, pointsLost: 100 * (before.accuracy.value - after.accuracy.value), accuracy: after.accuracy,
+  };
+}

@@ -1,0 +1,44 @@
+/** Results and progress in words. */
+import type { Report } from '../../engine/protocol.ts';
+import { formatNumber, formatPercent, formatSeconds, t } from './l10n.ts';
+import { type RunView, outcomeOf } from './state.ts';
+
+/** `2.0x fewer MACs, 1.7x faster on this machine, 0.6 points of accuracy lost on 5,000 images`. */
+export function outcomeSentence(report: Report): string {
+  const { macsRatio, speedRatio, sizeRatio, pointsLost, accuracy } = outcomeOf(report);
+  const speed = Math.abs(Math.log(speedRatio)) < Math.log(1.05) ? t('as fast on this machine')
+    : speedRatio > 1 ? t('{0}x faster on this machine', formatNumber(speedRatio, 1)) : t('{0}x slower on this machine', formatNumber(1 / speedRatio, 1));
+  const points = formatNumber(Math.abs(pointsLost), 1);
+  const images = formatNumber(accuracy.images);
+  return [
+    t('{0}x fewer MACs', formatNumber(macsRatio, 1)), speed, t('{0}x smaller file', formatNumber(sizeRatio, 1)),
+    pointsLost >= 0 ? t('{0} points of accuracy lost on {1} images ({2})', points, images, formatPercent(accuracy.value)) : t('{0} points of accuracy won on {1} images ({2})', points, images, formatPercent(accuracy.value)),
+  ].join(', ') + '.';
+}
+
+/** `macs=0.5` in words. */
+export function costSentence(target: string): string {
+  const [metric = '', value = ''] = target.split('=');
+  const percent = formatPercent(Number(value), 0);
+  switch (metric) {
+    case 'macs': return t('at most {0} of the MACs', percent);
+    case 'params': return t('at most {0} of the parameters', percent);
+    case 'size': return t('at most {0} of the file size', percent);
+    case 'latency': return t('at most {0} of the time', percent);
+    case 'accuracy-drop': return t('at most {0} points of accuracy lost', value);
+    default: return target;
+  }
+}
+
+/** `Episode 12 of 40, best 91.2%, 2 min 5 s left`. */
+export function progressSentence({ stage, candidates, bestEpisode, episodesPlanned, secondsLeft, training }: RunView): string {
+  const parts: string[] = [];
+  if (training && stage === 'finetune') parts.push(t('Epoch {0} of {1}', training.epoch, training.epochs), t('loss {0}', formatNumber(training.loss, 3)));
+  else if (candidates.length > 0) {
+    parts.push(t('Episode {0} of {1}', candidates.at(-1)!.episode, episodesPlanned));
+    const best = candidates.find(({ episode }) => episode === bestEpisode);
+    if (best) parts.push(t('best accuracy {0}', formatPercent(best.accuracy)));
+  }
+  if (secondsLeft !== undefined && secondsLeft > 0) parts.push(t('{0} left', formatSeconds(secondsLeft)));
+  return parts.join(', ');
+}

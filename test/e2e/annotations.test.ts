@@ -1,0 +1,96 @@
+/** A model as a document, and what compression did to its layers, where the layers are written. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Inspection, LayerReport, Report } from '../../src/engine/protocol.ts';
+import { seriousViolations } from './support/accessibility.ts';
+import { until } from './support/workbench.ts';
+import { type World, createWorld, whyNot } from './support/world.ts';
+
+/** What the hint of a layer must say. */
+const change = ({ channelsBefore, channelsAfter }: LayerReport) =>
+  channelsAfter < channelsBefore ? `-${Math.round(100 * (1 - channelsAfter / channelsBefore))}% (${channelsBefore} -> ${channelsAfter} channels)` : `all ${channelsBefore} channels`;
+
+describe.skipIf(whyNot)('a model as a document', () => {
+  let world: World;
+  beforeAll(async () => {
+    world = await createWorld({ compressed: true });
+  });
+  afterAll(async () => { await world?.end(); });
+  beforeEach(({ onTestFailed, task }) => { onTestFailed(() => world.explain(task.name)); });
+
+  const report = (): Report => JSON.parse(readFileSync(join(world.runDirs()[0]!, 'report.json'), 'utf8')) as Report;
+  /** What an editor shows, with its no-break spaces as spaces. */
+  const editorText = async () => (await world.workbench.page.locator('.editor-instance .monaco-editor .view-lines').first().innerText()).replaceAll('\u00a0', ' ');
+
+  it('shows its layers in a table that can be searched and sorted, and is accessible', async () => {
+    const { workbench, server } = world;
+    const inspection = JSON.parse(execFileSync(process.execPath, ['dist/cli.js', 'inspect', join(server.workspace, 'resnet20.onnx'), '--json']).toString().trim().split('\n').at(-1)!) as Inspection;
+    await workbench.contextMenu('resnet20.onnx', 'Inspect Layers');
+    const editor = await workbench.webview('#model-layers');
+    const rows = editor.locator('#model-layers tbody tr');
+    expect(await rows.count()).toBe(inspection.layers.length);
+    expect(await rows.first().textContent()).toContain(inspection.layers[0]!.name);
+    await world.screenshot('editor');
+    await editor.getByRole('button', { name: 'Parameters' }).click();
+    const largest = [...inspection.layers].sort((a, b) => b.params - a.params)[0]!;
+    expect(await rows.first().textContent()).toContain(largest.params.toLocaleString('en'));
+    await editor.locator('#search').click();
+    await workbench.page.keyboard.type('gemm');
+    await until('one layer left', async () => await editor.locator('#layer-count').textContent() === `1 of ${inspection.layers.length} layers`);
+    expect(await rows.first().textContent()).toMatch(/no: ./);
+    for (const name of world.themes) {
+      await world.useTheme(name, editor);
+      await world.screenshot(`editor ${name}`);
+      expect(await seriousViolations(editor), name).toEqual([]);
+    }
+    await world.useTheme('light', editor);
+  });
+
+  it('says in its text what was removed from each layer', async () => {
+    await world.workbench.contextMenu('resnet20.onnx', 'Show Model as Text');
+    const pruned = report().layers.filter(({ channelsAfter, channelsBefore }) => channelsAfter < channelsBefore).slice(0, 3);
+    for (const layer of pruned) {
+      const line = await until(`the hint of ${layer.name}`, async () => (await editorText()).split('\n').find((text) => text.includes(`${layer.name} `) && text.includes(change(layer))));
+      expect(line).toContain('\u25B0');
+    }
+    await world.screenshot('annotations text');
+  });
+
+  it('says it in the Python source that defines the model', async () => {
+    await world.workbench.open('resnet.py');
+    const stem = report().layers.find(({ name }) => name.startsWith('/stem'))!;
+    const first = report().layers.filter(({ name }) => name.includes('/conv1/')).map(({ channelsBefore, channelsAfter }) => Math.round(100 * (1 - channelsAfter / channelsBefore))).sort((a, b) => a - b);
+    const range = first[0] === first.at(-1) ? `-${first[0]}%` : `-${first[0]}% to -${first.at(-1)}%`;
+    await until('the hint of the stem', async () => (await editorText()).split('\n').some((text) => text.includes('nn.Conv2d(3, 16, 3') && text.includes(change(stem))));
+    await until('the hint of the blocks', async () => (await editorText()).split('\n').some((text) => text.includes('nn.Conv2d(inp, out, 3, stride') && text.includes(`${range} in 9 layers`)));
+    await world.screenshot('annotations python');
+    await world.workbench.command('Auto-Compress: Toggle Sparsity Annotations');
+    await until('no hints', async () => !(await editorText()).includes('in 9 layers'));
+    await world.workbench.command('Auto-Compress: Toggle Sparsity Annotations');
+    await until('hints again', async () => (await editorText()).includes('in 9 layers'));
+  });
+
+  it('says it beside each group of plan.json', async () => {
+    const plan = JSON.parse(readFileSync(join(world.runDirs()[0]!, 'plan.json'), 'utf8')) as { groups: { name: string; channels: number; kept: number[] }[] };
+    const group = plan.groups[0]!;
+    await world.workbench.open(join(world.runDirs()[0]!, 'plan.json'));
+    const expected = group.kept.length < group.channels ? `(${group.channels} -> ${group.kept.length} channels)` : `all ${group.channels} channels`;
+    await until('the hint of the first group', async () => (await editorText()).includes(expected));
+    await world.screenshot('annotations plan');
+  });
+
+  it('compares original and compressed model side by side', async () => {
+    await world.workbench.contextMenu('resnet20.onnx', 'Compare with Original');
+    await world.workbench.page.locator('.monaco-diff-editor').waitFor();
+    await until('both sides', async () => (await world.workbench.page.locator('.monaco-diff-editor').innerText()).includes('resnet20.compressed.onnx'));
+    await world.screenshot('compare');
+  });
+
+  it('tells a broken model in its editor', async () => {
+    await world.workbench.contextMenu('broken.onnx', 'Inspect Layers');
+    const editor = await world.workbench.webview('.problem');
+    expect(await editor.locator('.problem').textContent()).toContain('broken.onnx is not an ONNX model');
+  });
+});

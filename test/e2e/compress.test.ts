@@ -1,0 +1,192 @@
+/** From a model file to a smaller one, with everything that may come between. Each story goes on from the one before. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Frame } from 'playwright-core';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Report } from '../../src/engine/protocol.ts';
+import { seriousViolations } from './support/accessibility.ts';
+import { until } from './support/workbench.ts';
+import { type World, createWorld, whyNot } from './support/world.ts';
+
+const episodeOf = async (dashboard: Frame) => Number(/Episode (\d+) of/.exec(await dashboard.locator('#progress-text').textContent() ?? '')?.[1] ?? 0);
+const status = (dashboard: Frame, name: string, limit = 400_000) => dashboard.locator(`#status[data-status="${name}"]`).waitFor({ timeout: limit });
+
+describe.skipIf(whyNot)('compressing a model', () => {
+  let world: World;
+  let dashboard: Frame;
+  beforeAll(async () => { world = await createWorld(); });
+  afterAll(async () => { await world?.end(); });
+  beforeEach(({ onTestFailed, task }) => { onTestFailed(() => world.explain(task.name)); });
+
+  /** The report that belongs to what the dashboard says. */
+  const report = (): Report => JSON.parse(readFileSync(join(world.runDirs()[0]!, 'report.json'), 'utf8')) as Report;
+
+  /** Answers the wizard's questions up to the start. */
+  async function answerWizard(episodes: number): Promise<void> {
+    const { workbench } = world;
+    await workbench.pick('images.npz');
+    await workbench.pick('Use these images');
+    await workbench.pick('2.0x fewer MACs');
+    await workbench.pick('Episodes:');
+    await workbench.answer('Number of episodes', String(episodes));
+    await workbench.pick('Start');
+  }
+
+  it('tells a file that is no model in one clear message', async () => {
+    const { workbench } = world;
+    await workbench.contextMenu('broken.onnx', 'Compress Model...');
+    await workbench.toast('broken.onnx is not an ONNX model').waitFor();
+    expect(await workbench.page.locator('.notifications-toasts .notification-toast').count()).toBe(1);
+    await workbench.closeNotifications();
+  });
+
+  it('starts from the menu of the file and shows what it found in the images', async () => {
+    const { workbench } = world;
+    await workbench.contextMenu('resnet20.onnx', 'Compress Model...');
+    await workbench.quickItem('images.npz').waitFor();
+    await world.screenshot('wizard images');
+    await workbench.pick('images.npz');
+    const found = workbench.quickItem('Use these images');
+    await found.waitFor();
+    expect(await found.textContent()).toMatch(/images, 10 classes, accuracy of the original 9\d\.\d%Preprocessing found: ./);
+    await world.screenshot('wizard preview');
+    await workbench.page.keyboard.press('Escape');
+    await workbench.quickInput().waitFor({ state: 'hidden' });
+  });
+
+  it('moves the charts while the agent searches, and writes a model of at most half the MACs', async () => {
+    const { workbench } = world;
+    await workbench.command('Auto-Compress: Compress Model...');
+    await workbench.pick('resnet20.onnx');
+    await answerWizard(world.episodes);
+    dashboard = await workbench.webview('#status');
+    const first = await until('the first episode', async () => await episodeOf(dashboard) || undefined, 120_000);
+    await dashboard.locator('#episodes-card canvas').waitFor();
+    await dashboard.locator('#tradeoff-card canvas').waitFor();
+    await until('a later episode', async () => await episodeOf(dashboard) > first, 120_000);
+    expect(await workbench.statusBar().textContent()).toMatch(/resnet20\.onnx: episode \d+\/\d+, best \d+\.\d%/);
+    await world.screenshot('dashboard running');
+    await status(dashboard, 'done');
+
+    const { out, before, after } = report();
+    expect(out).toBe(join(world.server.workspace, 'resnet20.compressed.onnx'));
+    expect(existsSync(out)).toBe(true);
+    expect(after.macs / before.macs).toBeLessThanOrEqual(0.5);
+    expect(await dashboard.locator('#summary').textContent()).toContain(`${(before.macs / after.macs).toFixed(1)}x fewer MACs`);
+  });
+
+  it('shows the chosen point of the trade-off layer by layer', async () => {
+    const layer = report().layers.find(({ channelsAfter, channelsBefore }) => channelsAfter < channelsBefore)!;
+    expect(await dashboard.locator('#layers-of').textContent()).toBe('Channels of the written model');
+    const row = dashboard.locator('#layers tr', { has: dashboard.getByText(layer.name, { exact: true }) });
+    expect(await row.textContent()).toContain(`${layer.channelsAfter} / ${layer.channelsBefore}`);
+    const other = dashboard.locator('#points button[aria-pressed="false"]').first();
+    const label = (await other.getAttribute('aria-label'))!;
+    await other.focus();
+    await world.workbench.page.keyboard.press('Enter');
+    await dashboard.locator(`#points button[aria-pressed="true"][aria-label="${label}"]`).waitFor();
+    expect(await dashboard.locator('#layers-of').textContent()).toMatch(/^Channels of (episode \d+|\w+)$/);
+  });
+
+  it('brings the dashboard back as it was when it is hidden, closed or reloaded', async () => {
+    const { workbench } = world;
+    const summary = await dashboard.locator('#summary').textContent();
+    const chosen = await dashboard.locator('#layers-of').textContent();
+    await workbench.open('resnet.py');
+    await workbench.page.locator('.monaco-editor', { hasText: 'BasicBlock' }).waitFor();
+    await workbench.tab('Compress resnet20').click();
+    dashboard = await workbench.webview('#status');
+    expect(await dashboard.locator('#summary').textContent()).toBe(summary);
+    await until('the chosen point', async () => await dashboard.locator('#layers-of').textContent() === chosen);
+    await workbench.reload();
+    await workbench.tab('Compress resnet20').click();
+    dashboard = await workbench.webview('#status');
+    await until('the summary after the reload', async () => await dashboard.locator('#summary').textContent() === summary);
+    await workbench.closeTab('Compress resnet20');
+    await workbench.command('Auto-Compress: Open Dashboard');
+    dashboard = await workbench.webview('#status');
+    await until('the summary in a new dashboard', async () => await dashboard.locator('#summary').textContent() === summary);
+  });
+
+  it('is accessible, in light, dark and high contrast', async () => {
+    const { workbench } = world;
+    await workbench.closeNotifications();
+    for (const name of world.themes) {
+      await world.useTheme(name, dashboard);
+      await dashboard.evaluate('window.scrollTo(0, 0)');
+      await world.screenshot(`dashboard ${name}`);
+      expect(await seriousViolations(dashboard), name).toEqual([]);
+      await dashboard.evaluate("document.getElementById('layers-card').scrollIntoView()");
+      await world.screenshot(`layers ${name}`);
+    }
+    await world.useTheme('light', dashboard);
+  });
+
+  it('measures the compressed model against the original', async () => {
+    await dashboard.locator('vscode-button[data-action="benchmark"]').click();
+    await dashboard.locator('#benchmark tbody tr').first().waitFor();
+    expect(await dashboard.locator('#benchmark tbody tr').first().textContent()).toMatch(/\d+\.\d\d ms.*\d+\.\d\d ms.*\d+\.\d\dx/);
+  });
+
+  it('opens the report as text for people', async () => {
+    await dashboard.locator('vscode-button[data-action="openReport"]').click();
+    const preview = await world.workbench.webview('h2:has-text("Baselines")');
+    expect(await preview.locator('body').textContent()).toContain('x fewer MACs');
+    await world.screenshot('report');
+    await world.workbench.closeTab('Preview resnet20');
+  });
+
+  it('stops when asked, and goes on where it stopped', async () => {
+    const { workbench } = world;
+    await workbench.command('Auto-Compress: Compress with Last Settings');
+    await workbench.pick('resnet20.onnx');
+    const started = await workbench.webview('#status[data-status="running"]');
+    await until('two episodes', async () => await episodeOf(started) >= 2, 120_000);
+    await workbench.command('Auto-Compress: Stop Run');
+    await status(started, 'stopped');
+    expect(world.server.workers().length).toBeLessThanOrEqual(1); // only that of short questions may be there
+    await workbench.toast('The compression of resnet20.onnx is stopped.').waitFor();
+    await started.locator('vscode-button[data-action="resume"]').click();
+    await status(started, 'done');
+    expect(await started.locator('#summary').textContent()).toMatch(/x fewer MACs, /);
+    await workbench.closeNotifications();
+  });
+
+  it('tells when the engine was killed, and resumes to the same result as an undisturbed run', async () => {
+    const { workbench } = world;
+    const undisturbed = report();
+    const before = new Set(world.server.workers());
+    await workbench.command('Auto-Compress: Compress with Last Settings');
+    await workbench.pick('resnet20.onnx');
+    const started = await workbench.webview('#status[data-status="running"]');
+    await until('two episodes', async () => await episodeOf(started) >= 2, 120_000);
+    const worker = world.server.workers().find((pid) => !before.has(pid))!;
+    process.kill(worker, 'SIGKILL');
+    await workbench.toast('was killed').waitFor();
+    await status(started, 'crashed');
+    expect(await started.locator('#problem').textContent()).toContain('can be resumed');
+    await world.screenshot('engine killed');
+    await workbench.toast('was killed').getByText('Resume', { exact: true }).click();
+    await status(started, 'done');
+    const resumed = report();
+    expect(resumed.after.macs).toBe(undisturbed.after.macs);
+    expect(resumed.after.accuracy.value).toBe(undisturbed.after.accuracy.value);
+    await workbench.closeNotifications();
+  });
+
+  it('lists the runs by model with what came out', async () => {
+    const { workbench } = world;
+    await workbench.page.locator('.pane-header', { hasText: 'Compression Runs' }).click();
+    const rows = workbench.page.locator('.tree-explorer-viewlet-tree-view .monaco-list-row, [id*="autoCompress.runs"] .monaco-list-row');
+    await until('three runs', async () => (await rows.allTextContents()).filter((text) => /x fewer MACs.*points lost/.test(text)).length === 3);
+    await world.screenshot('runs view');
+  });
+
+  it('runs a task of tasks.json', async () => {
+    const { workbench } = world;
+    await workbench.command('Tasks: Run Task');
+    await workbench.pick('compress resnet20');
+    await until('the result of the task', () => Promise.resolve(existsSync(join(world.server.workspace, 'task.onnx'))), 400_000);
+    await workbench.page.locator('.terminal-wrapper, .xterm').first().waitFor();
+  });
+});

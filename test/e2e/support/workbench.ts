@@ -1,0 +1,127 @@
+/** What a person does in the workbench, and where they look. Every wait ends on something visible. */
+import { type Browser, type BrowserContext, type Frame, type Locator, type Page, chromium } from 'playwright-core';
+import type { Programs, Server } from './server.ts';
+
+const timeout = 30_000;
+export const launchBrowser = ({ chromium: executablePath }: Programs): Promise<Browser> => chromium.launch({
+  executablePath, headless: true, handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false, args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
+});
+
+/** Asks again until `question` gives a value (auto-waiting for what playwright's locators can't express). */
+export async function until<T>(what: string, question: () => Promise<T | undefined | false>, limit = timeout): Promise<T> {
+  for (const end = Date.now() + limit; ;) {
+    const answer = await question().catch(() => undefined);
+    if (answer !== undefined && answer !== false) return answer;
+    if (Date.now() > end) throw new Error(`Waited ${limit / 1000} s in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+export class Workbench {
+  readonly page: Page;
+  private readonly context: BrowserContext;
+
+  private constructor(page: Page, context: BrowserContext) {
+    this.page = page;
+    this.context = context;
+    page.setDefaultTimeout(timeout);
+  }
+
+  static async open(browser: Browser, server: Server): Promise<Workbench> {
+    const context = await browser.newContext({ viewport: { width: 1400, height: 900 } });
+    // code-server's own service worker would delay the first webview
+    await context.addInitScript(`{ const workers = navigator.serviceWorker; if (workers) { const register = workers.register.bind(workers);
+      workers.register = (url, options) => String(url).includes('_static/out/browser/serviceWorker.js') ? Promise.reject(new Error('blocked by the test')) : register(url, options); } }`);
+    const workbench = new Workbench(await context.newPage(), context);
+    await workbench.page.goto(`${server.url}/?folder=${encodeURIComponent(server.workspace)}`, { waitUntil: 'commit' });
+    await workbench.explorerReady();
+    return workbench;
+  }
+
+  async reload(): Promise<void> {
+    await this.page.reload({ waitUntil: 'commit' });
+    await this.explorerReady();
+  }
+
+  close(): Promise<void> { return this.context.close(); }
+
+  file(name: string): Locator { return this.page.locator('.explorer-folders-view .monaco-list-row', { has: this.page.getByText(name, { exact: true }) }); }
+  tab(name: string): Locator { return this.page.locator('.tabs-container .tab', { hasText: name }); }
+  async closeTab(name: string): Promise<void> {
+    await this.tab(name).hover();
+    await this.tab(name).locator('.tab-actions .action-label').first().click();
+    await this.tab(name).waitFor({ state: 'detached' });
+  }
+
+  statusBar(): Locator { return this.page.locator('.statusbar-item', { hasText: '.onnx:' }); }
+  toast(text: string): Locator { return this.page.locator('.notifications-toasts .notification-toast', { hasText: text }); }
+  quickInput(): Locator { return this.page.locator('.quick-input-widget:not([inert])'); }
+  quickItem(text: string): Locator { return this.quickInput().locator('.monaco-list-row', { hasText: text }).first(); }
+
+  private exactItem(text: string): Locator { return this.quickInput().locator('.monaco-list-row', { has: this.page.locator('.label-name').getByText(text, { exact: true }) }).first(); }
+
+  /** Right-click on a file, then on an item of the menu. Contributed items appear once the extension host is up, and an open menu never refreshes. */
+  async contextMenu(file: string, label: string): Promise<void> {
+    const item = this.page.locator('.monaco-menu .action-item', { hasText: label }).first();
+    await until(`"${label}" in the menu of ${file}`, async () => {
+      await this.file(file).click({ button: 'right' });
+      await this.page.locator('.monaco-menu .action-item').first().waitFor();
+      if (await item.isVisible()) return true;
+      await this.page.keyboard.press('Escape');
+      await this.page.locator('.monaco-menu').first().waitFor({ state: 'detached' });
+      return false;
+    });
+    // a menu ignores the mouse for a moment after it opened
+    await until(`the menu of ${file} to close`, async () => { await item.click({ timeout: 1000 }).catch(() => undefined); return await this.page.locator('.monaco-menu').count() === 0; });
+  }
+
+  /** Runs a command from the palette by its full title. A palette that is closing does not listen: it is opened again. */
+  async command(title: string): Promise<void> {
+    await until(`"${title}" in the palette`, async () => {
+      await this.page.keyboard.press('F1');
+      await this.quickInput().locator('input.input').first().fill(`>${title}`, { timeout: 2000 });
+      await this.exactItem(title).click({ timeout: 3000 });
+      return true;
+    });
+  }
+
+  /** Chooses the first item that shows `text`; a list that fades or fills while it is clicked is clicked again. */
+  async pick(text: string): Promise<void> {
+    await until(`"${text}" in a list`, async () => { await this.quickItem(text).click({ timeout: 2000 }); return true; });
+  }
+
+  /** Answers the input box that asks `prompt`. */
+  async answer(prompt: string, text: string): Promise<void> {
+    await this.quickInput().filter({ hasText: prompt }).locator('input.input').first().fill(text);
+    await this.page.keyboard.press('Enter');
+  }
+
+  /** Opens a file by its path. */
+  async open(path: string): Promise<void> {
+    await until(`${path} in an editor`, async () => {
+      await this.page.keyboard.press('Control+p');
+      await this.quickInput().locator('input.input').first().fill(path, { timeout: 2000 });
+      await this.quickItem(path.split('/').at(-1)!).waitFor({ timeout: 3000 });
+      return true;
+    });
+    await this.page.keyboard.press('Enter');
+  }
+
+  /** The webview whose page shows `selector`. */
+  webview(selector: string): Promise<Frame> {
+    return until(`a webview with ${selector}`, async () => {
+      for (const frame of this.page.frames()) if (frame.url().includes('/fake.html') && await frame.locator(selector).first().isVisible().catch(() => false)) return frame;
+      return undefined;
+    });
+  }
+
+  async closeNotifications(): Promise<void> { await this.command('Notifications: Clear All Notifications'); }
+
+  async useTheme(title: string): Promise<void> {
+    await this.command('Preferences: Color Theme');
+    await this.quickInput().getByPlaceholder('Theme').fill(title);
+    await this.exactItem(title).click();
+  }
+
+  private async explorerReady(): Promise<void> { await this.page.waitForSelector('.explorer-folders-view .monaco-list-row', { timeout: 60_000 }); }
+}

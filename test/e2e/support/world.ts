@@ -1,0 +1,84 @@
+/** The workspace of the stories, and the packaged extension in a workbench around it; or the reason why there is none here. */
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, Frame } from 'playwright-core';
+import { ensureWorkbench } from '../../../scripts/tools.mjs';
+import { copyFirstImages } from './images.ts';
+import { type Programs, Server } from './server.ts';
+import { Workbench, launchBrowser, until } from './workbench.ts';
+
+/** Screenshots; kept outside the sources. */
+export const artifacts = process.env['AUTO_COMPRESS_E2E_ARTIFACTS'] ?? 'dist/e2e';
+const version = (JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version;
+const firstOf = (...paths: string[]) => paths.find((path) => existsSync(path));
+const model = firstOf('examples/resnet20.onnx', '../shared/models/cifar10/resnet20.onnx', '../../shared/models/cifar10/resnet20.onnx');
+const images = firstOf('examples/cifar10.npz', '../shared/data/cifar10/val5k.npz', '../../shared/data/cifar10/val5k.npz');
+
+const themes = {
+  light: { title: 'Light Modern', bodyClass: 'vscode-light' }, dark: { title: 'Dark Modern', bodyClass: 'vscode-dark' }, 'high contrast': { title: 'Dark High Contrast', bodyClass: 'vscode-high-contrast' },
+} as const;
+type ThemeName = keyof typeof themes;
+
+export interface World {
+  /** Episodes of a run: enough to see something move. */
+  readonly episodes: number;
+  /** Themes that pictures are made in. */
+  readonly themes: readonly ThemeName[];
+  /** Switches the workbench to a theme; resolves once the webview's colours followed. */
+  useTheme(name: ThemeName, webview: Frame): Promise<void>;
+  /** Run folders of resnet20.onnx, newest first. */
+  runDirs(): readonly string[];
+  readonly server: Server; readonly workbench: Workbench;
+  /** Keeps a picture of the whole window in the folder of artifacts. */ screenshot(name: string): Promise<void>;
+  /** A picture and the extension host's log. */ explain(name: string): Promise<void>;
+  end(): Promise<void>;
+}
+
+function prepare(): Programs | string {
+  if (!model || !images) return 'neither examples/ nor ../shared holds resnet20.onnx and images';
+  try { return ensureWorkbench() as Programs; } catch (error) { return (error as Error).message; }
+}
+const prepared = prepare();
+/** Why the end-to-end tests can't run on this machine; undefined where they can. */
+export const whyNot = typeof prepared === 'string' ? prepared : undefined;
+if (whyNot) console.warn(`\nEnd-to-end tests are SKIPPED: ${whyNot}.\n`);
+
+/** A workspace with a trained model, its images, its Python source and a file that is no model. */
+function fillWorkspace(folder: string): void {
+  copyFileSync(model!, join(folder, 'resnet20.onnx'));
+  copyFirstImages(images!, join(folder, 'images.npz'), 200);
+  copyFileSync('test/e2e/fixtures/resnet.py', join(folder, 'resnet.py'));
+  writeFileSync(join(folder, 'broken.onnx'), 'this is not a model');
+  mkdirSync(join(folder, '.vscode'));
+  writeFileSync(join(folder, '.vscode/tasks.json'), JSON.stringify({ version: '2.0.0', tasks: [{ type: 'auto-compress', label: 'compress resnet20', model: 'resnet20.onnx', val: 'images.npz', target: 'macs=0.6', episodes: 1, out: 'task.onnx' }] }));
+}
+
+/** @param options.compressed whether resnet20.onnx was already compressed, by the command line */
+export async function createWorld({ compressed = false } = {}): Promise<World> {
+  const programs = prepared as Programs;
+  execFileSync(process.execPath, ['scripts/package.mjs'], { stdio: ['ignore', 'ignore', 'inherit'] });
+  const server = await Server.start(programs, join(process.cwd(), `dist/auto-compress-${process.platform}-${process.arch}-${version}.vsix`), (folder) => {
+    fillWorkspace(folder);
+    if (compressed) execFileSync(process.execPath, ['dist/cli.js', 'compress', join(folder, 'resnet20.onnx'), '--val', join(folder, 'images.npz'), '--episodes', '2'], { stdio: ['ignore', 'ignore', 'inherit'] });
+  });
+  let browser: Browser | undefined;
+  try {
+    browser = await launchBrowser(programs);
+    const workbench = await Workbench.open(browser, server);
+    const opened = browser;
+    const screenshot = async (name: string) => { await workbench.page.screenshot({ path: join(artifacts, `${name.replace(/[^\w]+/g, '-').slice(0, 80)}.png`) }); };
+    const explain = async (name: string) => { await screenshot(`failed ${name}`); console.error(server.extensionHostLog().split('\n').slice(-60).join('\n')); };
+    const runs = join(server.workspace, '.auto-compress/resnet20');
+    const runDirs = () => readdirSync(runs).map((name) => join(runs, name)).filter((path) => statSync(path).isDirectory()).sort((a, b) => statSync(b).birthtimeMs - statSync(a).birthtimeMs);
+    const useTheme = async (name: ThemeName, webview: Frame) => {
+      await workbench.useTheme(themes[name].title);
+      await until(`${name} colours`, async () => (await webview.locator('body').getAttribute('class'))?.split(' ').includes(themes[name].bodyClass));
+    };
+    return { episodes: 6, themes: Object.keys(themes) as ThemeName[], useTheme, runDirs, server, workbench, screenshot, explain, end: async () => { await opened.close(); await server.stop(); } };
+  } catch (error) {
+    await browser?.close();
+    await server.stop();
+    throw error;
+  }
+}

@@ -1,0 +1,165 @@
+import { spawn } from 'node:child_process';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { makeNode } from '../../../src/engine/onnx/attributes.ts';
+import { buildModel, valueInfo } from '../../../src/engine/onnx/buildModel.ts';
+import { encodeModel, saveModel } from '../../../src/engine/onnx/modelFile.ts';
+import { bundle } from '../../support/bundle.ts';
+import { hasShared, shared, temporaryFolder, writeTree } from '../../support/files.ts';
+import { npy, npz } from '../../support/npy.ts';
+
+const folder = await temporaryFolder();
+let program: string, remove: () => Promise<void>;
+beforeAll(async () => { ({ program, remove } = await bundle('src/engine/cli.ts')); });
+afterAll(() => remove());
+
+interface Finished { readonly status: number | null; readonly stdout: string; readonly stderr: string }
+/** Runs the command line in `folder` as a user does; `interruptAfter` sends SIGINT when a line of standard output or error matches. */
+function run(args: readonly string[], interruptAfter?: RegExp): Promise<Finished & { readonly secondsAfterInterrupt: number }> {
+  return new Promise((done) => {
+    const child = spawn(process.execPath, [program, ...args], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
+    let stdout = '', stderr = '', interrupted = 0;
+    const look = (): void => { if (interruptAfter && !interrupted && interruptAfter.test(stdout + stderr)) { interrupted = performance.now(); child.kill('SIGINT'); } };
+    child.stdout.on('data', (chunk: Buffer) => { stdout += chunk.toString(); look(); });
+    child.stderr.on('data', (chunk: Buffer) => { stderr += chunk.toString(); look(); });
+    child.on('close', (status) => { done({ status, stdout, stderr, secondsAfterInterrupt: (performance.now() - interrupted) / 1000 }); });
+  });
+}
+
+/** The last object of a --json answer. */
+const lastOf = ({ stdout }: Finished): unknown => JSON.parse(stdout.trim().split('\n').at(-1)!);
+
+/** A model whose output is its input: images of one pixel, a class a channel. */
+const channelsAsClasses = buildModel({ nodes: [makeNode('GlobalAveragePool', ['images'], ['pooled']), makeNode('Flatten', ['pooled'], ['scores'])], inputs: [valueInfo('images', ['n', 3, 1, 1], 1)], outputs: [valueInfo('scores', ['n', 3], 1)] });
+const pixels = Uint8Array.from([200, 1, 2, 3, 210, 4, 5, 6, 220, 230, 7, 8]);
+const images = npy('|u1', [4, 3, 1, 1], pixels);
+beforeAll(async () => {
+  await saveModel(channelsAsClasses, join(folder, 'model.onnx'));
+  await saveModel(buildModel({ nodes: [makeNode('Neg', ['images'], ['negative']), makeNode('GlobalAveragePool', ['negative'], ['pooled']), makeNode('Flatten', ['pooled'], ['scores'])], inputs: [valueInfo('images', ['n', 3, 1, 1], 1)], outputs: [valueInfo('scores', ['n', 3], 1)] }), join(folder, 'negative.onnx'));
+  await writeTree(folder, {
+    'text.onnx': 'hello', 'cut.onnx': Buffer.concat(encodeModel(channelsAsClasses)).subarray(0, 40), 'empty/.keep': '',
+    'val.npz': npz({ images, labels: npy('<i8', [4], BigInt64Array.of(0n, 1n, 2n, 2n)) }), 'unlabelled.npz': npz({ images }), 'outside.npz': npz({ images, labels: npy('<i8', [4], BigInt64Array.of(0n, 1n, 2n, 3n)) }),
+  });
+});
+
+describe('wrong use ends with one clear line on standard error and its exit status, and leaves nothing behind:', () => {
+  const compress = ['compress', 'model.onnx', '--val', 'val.npz'];
+  it.each<[string, string[], number, RegExp]>([
+    ['no such command', ['shrink'], 2, /There is no command "shrink"\. Commands: compress, resume, inspect/],
+    ['an unknown option', [...compress, '--colour', 'red'], 2, /Unknown option --colour\. See: auto-compress compress --help/],
+    ['an option without its value', [...compress, '--seed'], 2, /Option '--seed <value>' argument missing\. See/],
+    ['a number that is none', [...compress, '--seed', 'x'], 2, /Option --seed: expected a number, got "x"/],
+    ['a number out of range', [...compress, '--episodes', '0'], 2, /Option "episodes": Too small/],
+    ['no model', ['compress', '--val', 'val.npz'], 2, /MODEL is missing: auto-compress compress MODEL/],
+    ['two models', ['inspect', 'model.onnx', 'model.onnx'], 2, /"model\.onnx" is one argument too many/],
+    ['no data', ['compress', 'model.onnx'], 2, /Option --val DATA is missing/],
+    ['a target of 0', [...compress, '--target', 'macs=0'], 2, /Target macs=0: expected a fraction between 0 and 1, such as 0\.5/],
+    ['a target of 2', [...compress, '--target', 'macs=2'], 2, /Target macs=2: expected a fraction/],
+    ['a target of another form', [...compress, '--target', 'speed=2'], 2, /Target "speed=2": expected macs=R/],
+    ['an unknown metric', ['evaluate', 'model.onnx', '--data', 'val.npz', '--metric', 'f1'], 2, /Option --metric: expected top1, top5, agreement, got "f1"/],
+    ['a text to compress', ['compress', 'text.onnx', '--val', 'val.npz'], 2, /text\.onnx is not an ONNX model/],
+    ['a model without channels to remove', compress, 2, /model\.onnx has no channels that can be removed/],
+    ['no data to compress with', ['compress', 'model.onnx', '--val', 'nothing.npz'], 2, /Can't read .*nothing\.npz/],
+    ['no such model', ['inspect', 'nothing.onnx'], 2, /Can't read the model .*nothing\.onnx: there is no such file/],
+    ['a text named .onnx', ['inspect', 'text.onnx'], 2, /text\.onnx is not an ONNX model/],
+    ['a model that is cut short', ['inspect', 'cut.onnx'], 2, /cut\.onnx is not an ONNX model/],
+    ['no such data', ['evaluate', 'model.onnx', '--data', 'nothing.npz'], 2, /Can't read the data .*nothing\.npz/],
+    ['an empty folder of images', ['evaluate', 'model.onnx', '--data', 'empty'], 2, /holds no images/],
+    ['labels that are missing', ['evaluate', 'model.onnx', '--data', 'unlabelled.npz', '--metric', 'top1'], 2, /unlabelled\.npz has no labels/],
+    ['a label outside the classes', ['evaluate', 'model.onnx', '--data', 'outside.npz'], 2, /label 3 of image 3 is outside the model's 3 classes/],
+    ['agreement with nothing', ['evaluate', 'model.onnx', '--data', 'unlabelled.npz'], 2, /needs the model to agree with: give --against MODEL/],
+    ['preprocessing that is no JSON', ['evaluate', 'model.onnx', '--data', 'val.npz', '--preprocess', '{x'], 2, /Preprocessing is not valid JSON/],
+    ['neither a ratio nor a plan', ['prune', 'model.onnx', '--out', 'out.onnx'], 2, /Give either --preserve R or --plan FILE/],
+    ['a run folder that is none', ['resume', 'empty/nothing'], 2, /./],
+  ])('%s', async (_title, args, status, message) => {
+    const before = await readdir(folder, { recursive: true });
+    const finished = await run(args);
+    expect(finished).toMatchObject({ status });
+    expect(finished.stderr).toMatch(/^auto-compress: [^\n]*\n$/);
+    expect(finished.stderr).toMatch(message);
+    expect(await readdir(folder, { recursive: true })).toEqual(before);
+  });
+
+  it('with --json the error is also an object on standard output', async () => {
+    const { stdout, status } = await run(['inspect', 'text.onnx', '--json']);
+    expect(status).toBe(2);
+    expect(JSON.parse(stdout)).toMatchObject({ type: 'error', exitStatus: 2 });
+  });
+
+  it('--debug shows where it came from', async () => {
+    expect((await run(['inspect', 'text.onnx', '--debug'])).stderr).toMatch(/\n\s+at /);
+  });
+});
+
+describe('help', () => {
+  it('lists every command, with status 2 when nothing was asked', async () => {
+    const [asked, nothing] = [await run(['--help']), await run([])];
+    expect(asked.status).toBe(0);
+    expect(nothing).toMatchObject({ status: 2, stdout: asked.stdout });
+    for (const name of ['compress', 'resume', 'inspect', 'prune', 'evaluate', 'benchmark']) expect(asked.stdout).toContain(`auto-compress ${name}`);
+  });
+  it.each(['compress', 'prune', 'evaluate', 'benchmark'])('of %s describes every option', async (name) => {
+    const { stdout, status } = await run([name, '--help']);
+    expect(status).toBe(0);
+    const lines = stdout.split('\n').filter((line) => line.startsWith('  --'));
+    expect(lines.length).toBeGreaterThan(3);
+    for (const line of lines) expect(line).toMatch(/^ {2}--[a-z-]+( [^ ]+)?( {2,})\S.*\.$/);
+  });
+  it('gives the version of the package', async () => {
+    const { stdout } = await run(['--version']);
+    expect(stdout.trim()).toBe((JSON.parse(await readFile('package.json', 'utf8')) as { version: string }).version);
+  });
+});
+
+describe('evaluate', () => {
+  it('gives accuracy as text and as JSON', async () => {
+    const textual = await run(['evaluate', 'model.onnx', '--data', 'val.npz']);
+    expect(textual).toMatchObject({ status: 0 });
+    expect(textual.stdout).toMatch(/(^|\n)top1 +75\.00%\nimages +4\n/);
+    expect(lastOf(await run(['evaluate', 'model.onnx', '--data', 'val.npz', '--json']))).toMatchObject({ type: 'result', metric: 'top1', value: 0.75, images: 4, classes: 3, labelled: true });
+  });
+  it('gives agreement with another model', async () => {
+    const agreement = async (other: string): Promise<number> => (lastOf(await run(['evaluate', 'model.onnx', '--data', 'unlabelled.npz', '--against', other, '--json'])) as { value: number }).value;
+    expect(await agreement('model.onnx')).toBe(1);
+    expect(await agreement('negative.onnx')).toBe(0);
+  });
+  it('takes the recipe it is given', async () => {
+    expect(lastOf(await run(['evaluate', 'model.onnx', '--data', 'val.npz', '--json', '--preprocess', '{"channelOrder":"bgr"}']))).toMatchObject({ value: 0.25 });
+  });
+});
+
+it('benchmark compares two models', async () => {
+  const { stdout, status } = await run(['benchmark', 'model.onnx', '--against', 'negative.onnx', '--seconds', '0.1', '--json']);
+  expect(status).toBe(0);
+  const { batches } = JSON.parse(stdout) as { batches: { batch: number; model: { median: number; p10: number; p90: number }; ratio: { value: number; low: number; high: number } }[] };
+  expect(batches.map(({ batch }) => batch)).toEqual([1, 8]);
+  for (const { model, ratio } of batches) {
+    expect(model.p10).toBeLessThanOrEqual(model.median);
+    expect(model.median).toBeLessThanOrEqual(model.p90);
+    expect(ratio.low).toBeLessThanOrEqual(ratio.high);
+  }
+});
+
+it('Ctrl-C stops within two seconds, with status 130, and leaves nothing half-written', async () => {
+  const before = await readdir(folder, { recursive: true });
+  const count = 200_000;
+  await writeFile(join(folder, 'many.npz'), npz({ images: npy('|u1', [count, 3, 1, 1], new Uint8Array(count * 3)), labels: npy('|u1', [count], new Uint8Array(count)) }, 0));
+  const finished = await run(['evaluate', 'model.onnx', '--data', 'many.npz', '--json'], /"stage"/);
+  expect(finished.status).toBe(130);
+  expect(finished.stdout.trim().split('\n').at(-1)).toBe('{"type":"error","message":"Cancelled.","exitStatus":130}');
+  expect(finished.stderr).toMatch(/auto-compress: Cancelled\.\n$/);
+  expect(finished.secondsAfterInterrupt).toBeLessThan(5);
+  expect((await readdir(folder, { recursive: true })).filter((name) => !name.startsWith('many'))).toEqual(before);
+});
+
+it.skipIf(!hasShared)('prune with calibration writes a model that evaluate measures', async () => {
+  const model = resolve(shared('models/cifar10/resnet20.onnx')), data = resolve(shared('data/cifar10/val5k.npz'));
+  const recipe = '{"mean":[0.4914,0.4822,0.4465],"std":[0.247,0.2435,0.2616]}';
+  const accuracyOf = async (...args: string[]): Promise<number> => {
+    expect(await run(['prune', model, '--preserve', '0.8', '--out', 'small.onnx', ...args])).toMatchObject({ status: 0 });
+    return (lastOf(await run(['evaluate', 'small.onnx', '--data', data, '--limit', '500', '--preprocess', recipe, '--json'])) as { value: number }).value;
+  };
+  const without = await accuracyOf('--no-reconstruct'), repaired = await accuracyOf('--calibration', data, '--preprocess', recipe);
+  expect(repaired).toBeGreaterThan(without + 0.1);
+});

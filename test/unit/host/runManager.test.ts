@@ -1,0 +1,140 @@
+import { mkdtemp, rm, writeFile, mkdir, appendFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { CancelledError, InputError, UserError } from '../../../src/engine/errors.ts';
+import type { CompressRequest, Report, RunEvent } from '../../../src/engine/protocol.ts';
+import type { CallOptions, Engine } from '../../../src/host/engine.ts';
+import { RunManager } from '../../../src/host/runManager.ts';
+import { type Memento, RunStore } from '../../../src/host/runStore.ts';
+import { candidate, sampleReport } from '../../support/sampleReport.ts';
+
+/** One call of a run, to be answered by the test. */
+interface Call { readonly kind: 'compress' | 'resume'; readonly argument: unknown; say(event: RunEvent): void; done(): void; fail(error: Error): void }
+
+/** An engine that does what the test says: what is under test is how its answers are handled. */
+class ScriptedEngine {
+  readonly calls: Call[] = [];
+  private call(kind: Call['kind'], argument: unknown, { onEvent, signal }: CallOptions = {}): Promise<Report> {
+    return new Promise((resolve, reject) => {
+      signal?.addEventListener('abort', () => reject(new CancelledError()));
+      this.calls.push({ kind, argument, say: (event) => onEvent?.(event), done: () => resolve(sampleReport), fail: reject });
+    });
+  }
+  create = (): Engine => ({
+    compress: (request, options) => this.call('compress', request, options), resume: (runDir, options) => this.call('resume', runDir, options),
+    inspect: () => Promise.reject(new Error()), previewData: () => Promise.reject(new Error()), exportPoint: () => Promise.reject(new Error()), benchmark: () => Promise.reject(new Error()), dispose: () => undefined,
+  });
+}
+
+class MemoryMemento implements Memento {
+  private text = '{}';
+  get<T>(key: string, fallback: T): T { return (JSON.parse(this.text) as Record<string, T>)[key] ?? fallback; }
+  update(key: string, value: unknown): Promise<void> { this.text = JSON.stringify({ ...JSON.parse(this.text) as object, [key]: value }); return Promise.resolve(); }
+}
+
+const request = (model: string): CompressRequest => ({ model, val: '/images', target: { metric: 'macs', value: 0.5 } });
+const started: RunEvent = { type: 'run', runDir: '/run', out: '/out.onnx', resumed: false };
+const episode = (number: number): RunEvent => ({ type: 'episode', candidate: candidate(number, 0.5, 0.9), best: true, bestAccuracy: 0.9, episodes: 10, seconds: 1, secondsLeft: 9, images: 500 });
+const result: RunEvent = { type: 'result', out: '/out.onnx', plan: '/run/plan.json', report: '/run/report.json', summary: sampleReport };
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+describe('RunManager', () => {
+  let folder: string, memento: MemoryMemento, engine: ScriptedEngine, manager: RunManager;
+  const createManager = () => new RunManager({ store: new RunStore(memento, join(folder, 'runs')), createEngine: engine.create });
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'auto-compress-runs-'));
+    memento = new MemoryMemento();
+    engine = new ScriptedEngine();
+    manager = createManager();
+  });
+  afterEach(async () => { manager.dispose(); await turn(); await rm(folder, { recursive: true, force: true, maxRetries: 3 }); });
+
+  it('runs one model at a time, in order', async () => {
+    const [first, second] = [manager.start(request('/a.onnx')), manager.start(request('/b.onnx'))];
+    await turn();
+    expect([first.record.status, second.record.status, engine.calls.length]).toEqual(['running', 'queued', 1]);
+    engine.calls[0]!.say(started);
+    engine.calls[0]!.say(result);
+    engine.calls[0]!.done();
+    await turn();
+    expect([first.record.status, second.record.status, engine.calls.length]).toEqual(['done', 'running', 2]);
+    expect(first.record.outcome?.macsRatio).toBe(2);
+  });
+
+  it('stops a running and a waiting run, and resumes from the run folder', async () => {
+    const [first, second] = [manager.start(request('/a.onnx')), manager.start(request('/b.onnx'))];
+    await turn();
+    engine.calls[0]!.say(started);
+    await manager.stop(second.record.runId);
+    await manager.stop(first.record.runId);
+    expect([first.record.status, second.record.status]).toEqual(['stopped', 'stopped']);
+    await manager.resume(first.record.runId);
+    await turn();
+    expect(engine.calls[1]).toMatchObject({ kind: 'resume', argument: '/run' });
+    await manager.resume(second.record.runId); // it never began: there is nothing to resume
+    expect(second.record.status).toBe('stopped');
+  });
+
+  it.each<[string, Error, string]>([
+    ['refused by the engine', new InputError('Option "episodes": too many.'), 'failed'],
+    ['whose process died', new UserError("The engine's process was killed.", { exitStatus: 1 }), 'crashed'],
+    ['that failed in a way nobody foresaw', new TypeError('x is not a function'), 'crashed'],
+  ])('says what happened to a run %s, and goes on with the next', async (_title, error, status) => {
+    const [run, next] = [manager.start(request('/a.onnx')), manager.start(request('/b.onnx'))];
+    await turn();
+    engine.calls[0]!.fail(error);
+    await turn();
+    expect(run.record).toMatchObject({ status, problem: error.message });
+    expect(next.record.status).toBe('running');
+  });
+
+  it('tells who waits for a run how it ended', async () => {
+    const finished = manager.finished(manager.start(request('/a.onnx')).record.runId);
+    await turn();
+    engine.calls[0]!.say(result);
+    engine.calls[0]!.done();
+    await expect(finished).resolves.toBe(sampleReport);
+    const failed = manager.finished(manager.start(request('/b.onnx')).record.runId);
+    await turn();
+    engine.calls[1]!.fail(new InputError('No such file.'));
+    await expect(failed).rejects.toThrow('No such file.');
+  });
+
+  it('knows a run that its window left behind, with its history', async () => {
+    const { record: { runId } } = manager.start(request('/a.onnx'));
+    await turn();
+    for (const event of [started, episode(1), episode(2)]) engine.calls[0]!.say(event);
+    await turn();
+    const store = new RunStore(memento, join(folder, 'runs'));
+    await manager.load(runId);
+    const again = new RunManager({ store, createEngine: engine.create });
+    expect(again.get(runId)?.record).toMatchObject({ status: 'interrupted', runDir: '/run' });
+    await expect.poll(async () => (await store.loadView(again.get(runId)!.record)).candidates.length).toBe(2);
+    await appendFile(join(folder, 'runs', `${runId}.ndjson`), '{"type":"episo'); // cut by a crash
+    expect((await again.load(runId))?.view.candidates.map((found) => found.episode)).toEqual([1, 2]);
+  });
+
+  it('takes in finished runs of the command line, once', async () => {
+    const runDir = join(folder, 'model', 'run');
+    await mkdir(runDir, { recursive: true });
+    await writeFile(join(runDir, 'report.json'), JSON.stringify(sampleReport));
+    await manager.adopt([runDir, join(folder, 'empty')]);
+    await manager.adopt([runDir]);
+    const [run, ...more] = manager.list();
+    expect(more).toEqual([]);
+    expect((await manager.load(run!.record.runId))?.view).toMatchObject({ report: sampleReport, bestEpisode: 2, baselines: [{ policy: 'uniform' }] });
+  });
+
+  it('adds up the seconds of each stage', async () => {
+    let ms = 0;
+    manager = new RunManager({ store: new RunStore(memento, join(folder, 'runs')), createEngine: engine.create, now: () => ms });
+    const { record } = manager.start(request('/a.onnx'));
+    await turn();
+    for (const [stage, at] of [['load', 0], ['search', 2000], ['search', 3000], ['report', 7000]] as const) { ms = at; engine.calls[0]!.say({ type: 'stage', stage }); }
+    ms = 8000;
+    engine.calls[0]!.done();
+    await turn();
+    expect(record.seconds).toEqual({ load: 2, search: 5, report: 1 });
+  });
+});

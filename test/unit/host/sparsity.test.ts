@@ -1,0 +1,60 @@
+import { describe, expect, it } from 'vitest';
+import type { Inspection } from '../../../src/engine/protocol.ts';
+import { onnxText } from '../../../src/host/onnxText.ts';
+import { planGroups } from '../../../src/host/planText.ts';
+import { reportMarkdown } from '../../../src/host/reportText.ts';
+import { type LayerChange, bar, changeLabel, changeText, changesTable, changesText } from '../../../src/host/sparsity.ts';
+import { sampleReport } from '../../support/sampleReport.ts';
+
+const change = (channelsBefore: number, channelsAfter: number, weightSparsity = 0): LayerChange =>
+  ({ name: '/a|b/Conv', opType: 'Conv', weight: 'w', weightShape: [], channelsBefore, channelsAfter, weightSparsity, macsBefore: 2000, macsAfter: 1000 });
+
+describe('what is said of a layer', () => {
+  it.each([[change(64, 36), '-44% (64 -> 36 channels)'], [change(64, 64), 'all 64 channels'], [change(64, 64, 0.5), '-50% weights']])('%#: %s', (layer, text) => { expect(changeText(layer)).toBe(text); });
+  it('draws what is kept', () => {
+    expect([bar(1), bar(0.5), bar(0.01)].map((cells) => cells.split('\u25B0').length - 1)).toEqual([8, 4, 0]);
+    expect(changeLabel(change(64, 16))).toBe('\u25B0\u25B0\u25B1\u25B1\u25B1\u25B1\u25B1\u25B1 -75% (64 -> 16 channels)');
+  });
+  it('says one thing of a definition that makes several layers', () => {
+    expect(changesText([change(16, 12)])).toBe('-25% (16 -> 12 channels)');
+    expect(changesText([change(16, 12), change(32, 16), change(8, 8)])).toBe('-0% to -50% in 3 layers');
+    expect(changesText([change(16, 8), change(32, 16)])).toBe('-50% in 2 layers');
+  });
+  it('keeps a layer name from breaking the table of a hover', () => {
+    expect(changesTable([change(16, 8)], { layer: 'Layer', channels: 'Channels', macs: 'MACs', zeros: 'Zeros' }).split('\n')[2]).toBe('| `/a\\|b/Conv` | 16 -> 8 | 2,000 -> 1,000 | 0% |');
+  });
+});
+
+describe('planGroups', () => {
+  it('finds the groups of a plan where they stand', () => {
+    const text = '{ "groups": [\n { "id": "g", "name": "conv1", "channels": 4, "kept": [0, 2], "producers": [{ "initializer": "w", "axis": 0, "kept": [0, 2] }] },\n { "id": "h", "channels": 2, "kept": [0, 1] } ] }';
+    const groups = planGroups(text);
+    expect(groups.map(({ name, channels, kept }) => [name, channels, kept])).toEqual([['conv1', 4, 2], ['h', 2, 2]]);
+    expect(text.slice(groups[0]!.offset, groups[0]!.end)).toBe('"conv1"');
+  });
+  it.each(['', '{', '[]', '{"groups": 1}', '{"groups": [{"name": "x", "channels": 0, "kept": []}]}', '{"groups": [{"name": "x", "channels": 4'])('shows nothing in %j', (text) => { expect(planGroups(text)).toEqual([]); });
+});
+
+describe('onnxText', () => {
+  const inspection: Inspection = {
+    path: '/m.onnx', sizeBytes: 1, opset: 17, producer: 'pytorch', inputs: [{ name: 'x', shape: ['N', 3], elementType: 'float32' }], outputs: [{ name: 'y', shape: ['N', 2], elementType: 'float32' }], macs: 1234, params: 10, nodes: 2,
+    layers: ['/a/Conv', '/longer/Gemm'].map((name) => ({ name, opType: name.split('/').at(-1)!, macs: 1, params: 1, inChannels: 1, outChannels: 1, group: 0, weightShape: [1, 1], weight: 'w', weightSparsity: 0, prunable: true })),
+    groups: [], frozen: [{ name: 'fc', reason: 'it makes the outputs' }],
+  };
+  it('knows the layer of each line', () => {
+    const { text, layerAtLine } = onnxText(inspection, 'm.onnx');
+    const lines = text.split('\n');
+    expect([...layerAtLine].map(([line, name]) => [lines[line]!.startsWith(`layer  ${name}`), name])).toEqual([[true, '/a/Conv'], [true, '/longer/Gemm']]);
+    expect(text).toContain('frozen fc: it makes the outputs');
+    expect(text).toContain('input  x: float32[N, 3]');
+  });
+});
+
+describe('reportMarkdown', () => {
+  it('says first what was won and lost', () => {
+    const text = reportMarkdown(sampleReport);
+    expect(text.split('\n')[2]).toBe('**2.0x fewer MACs, 2.00x faster on this machine, 0.6 points of accuracy lost on 5,000 images.**');
+    expect(text).toContain('| /conv1/Conv | Conv | 64 -> 36 | 30,000,000 -> 16,000,000 | 0.0% |');
+    expect(text).toContain('| uniform | 50.0% | 88.00% |');
+  });
+});

@@ -1,0 +1,100 @@
+/** Small networks for tests, written node by node with random weights. */
+import { create } from '@bufbuild/protobuf';
+import { type GraphProto, type ModelProto, type NodeProto, OperatorSetIdProtoSchema, type TensorProto, type ValueInfoProto } from 'onnx-buf';
+import { expect } from 'vitest';
+import { type AttributeValue, makeNode } from '../../../src/engine/onnx/attributes.ts';
+import { buildModel, valueInfo } from '../../../src/engine/onnx/buildModel.ts';
+import { DataType, dimsOf, floatTensor, int64Tensor } from '../../../src/engine/onnx/tensor.ts';
+import { analyse } from '../../../src/engine/pruning/analysis.ts';
+import { costs } from '../../../src/engine/pruning/costs.ts';
+import { planFrom } from '../../../src/engine/pruning/plan.ts';
+import { applyPlan } from '../../../src/engine/pruning/surgery.ts';
+import type { Analysis, KeptUnits } from '../../../src/engine/pruning/types.ts';
+import { syntheticInput } from '../../../src/engine/runtime/shapes.ts';
+import { maskedModel, relativeDifference } from './maskedEquivalence.ts';
+
+export type Model = ModelProto & { graph: GraphProto };
+
+/** Uniform draws in [0, 1), the same for the same seed. */
+export function randomNumbers(seed: number): () => number {
+  let state = (seed ^ 0x9e3779b9) >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+export class Network {
+  readonly nodes: NodeProto[] = [];
+  readonly initializers: TensorProto[] = [];
+  readonly inputs: ValueInfoProto[] = [];
+  readonly outputs: ValueInfoProto[] = [];
+  private readonly next: () => number;
+  private names = 0;
+
+  constructor(seed = 1) { this.next = randomNumbers(seed); }
+
+  input(name: string, dims: readonly (number | string)[], elemType: number = DataType.FLOAT): string { this.inputs.push(valueInfo(name, dims, elemType)); return name; }
+  output(...names: readonly string[]): this { for (const name of names) this.outputs.push(valueInfo(name)); return this; }
+  /** A float constant with random values in [-scale, scale], around `mean`. */
+  weight(dims: readonly number[], { scale = 0.5, mean = 0, name = `w${this.names++}` } = {}): string {
+    const count = dims.reduce((a, b) => a * b, 1);
+    this.initializers.push(floatTensor(name, dims, Float32Array.from({ length: count }, () => mean + scale * (2 * this.next() - 1))));
+    return name;
+  }
+  ints(values: readonly number[], dims: readonly number[] = [values.length]): string {
+    const name = `i${this.names++}`;
+    this.initializers.push(int64Tensor(name, dims, values));
+    return name;
+  }
+  op(opType: string, inputs: readonly string[], attributes: Readonly<Record<string, AttributeValue>> = {}): string { return this.ops(opType, inputs, 1, attributes)[0]!; }
+  ops(opType: string, inputs: readonly string[], count: number, attributes: Readonly<Record<string, AttributeValue>> = {}): string[] {
+    const id = this.names++, outputs = Array.from({ length: count }, (_, i) => `v${id}${i > 0 ? `_${i}` : ''}`);
+    this.nodes.push(makeNode(opType, inputs, outputs, attributes, `${opType}_${id}`));
+    return outputs;
+  }
+  conv(x: string, inChannels: number, outChannels: number, kernel: readonly number[] = [1, 1], { groups = 1, bias = true } = {}): string {
+    const inputs = [x, this.weight([outChannels, inChannels / groups, ...kernel]), ...(bias ? [this.weight([outChannels])] : [])];
+    return this.op('Conv', inputs, { group: groups, pads: [...kernel, ...kernel].map((size) => (size - 1) / 2) });
+  }
+  linear(x: string, inFeatures: number, outFeatures: number): string { return this.op('Add', [this.op('MatMul', [x, this.weight([inFeatures, outFeatures])]), this.weight([outFeatures])]); }
+  layerNorm(x: string, features: number): string { return this.op('LayerNormalization', [x, this.weight([features], { mean: 1 }), this.weight([features])], { axis: -1 }); }
+  model(opset = 17): Model {
+    return buildModel({ nodes: this.nodes, inputs: this.inputs, outputs: this.outputs, initializers: this.initializers, opsetImport: [create(OperatorSetIdProtoSchema, { domain: '', version: BigInt(opset) })] });
+  }
+}
+
+/** Random non-empty subsets of the units of every group. */
+export function randomKept({ groups }: Analysis, seed: number, share = 0.6): KeptUnits {
+  const next = randomNumbers(seed);
+  return new Map(groups.map(({ id, channels }) => {
+    const kept = Array.from({ length: channels }, (_, unit) => unit).filter(() => next() < share);
+    return [id, kept.length > 0 ? kept : [Math.floor(next() * channels)]];
+  }));
+}
+
+/**
+ * Prunes to random kept sets and compares with the masked original, outputs and costs.
+ * @param dims input shapes for the run, by input name; those that the model declares by default
+ * @returns the analysis and the last pruned model
+ */
+export async function expectExactPruning(model: Model, dims: Readonly<Record<string, readonly number[]>>, seeds: readonly number[] = [1, 2]): Promise<{ analysis: Analysis; pruned: Model }> {
+  const analysis = await analyse(model);
+  const feeds = Object.fromEntries(model.graph.input.filter(({ name }) => name in dims).map((input) => [input.name, syntheticInput(input, dims[input.name]!)]));
+  let pruned = model;
+  for (const seed of seeds) {
+    const kept = randomKept(analysis, seed);
+    pruned = applyPlan(model, analysis, kept);
+    const difference = await relativeDifference(maskedModel(model, planFrom(analysis, kept, { path: '', sha256: '' })), pruned, feeds);
+    expect(difference, `masked equivalence, seed ${seed}`).toBeLessThan(1e-3);
+    const again = await analyse(pruned);
+    expect(costs(analysis, kept)).toEqual({ macs: again.macs, params: again.params });
+  }
+  return { analysis, pruned };
+}
+
+/** Names of all constants whose axis is made of a group's units. */
+export const producersOf = ({ groups }: Analysis): string[] => [...new Set(groups.flatMap(({ producers }) => producers.map(({ initializer }) => initializer)))];
+export const dimsByName = (model: Model): Map<string, number[]> => new Map(model.graph.initializer.map((tensor) => [tensor.name, dimsOf(tensor)]));

@@ -1,0 +1,120 @@
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { InputError, UnsupportedModelError } from '../../../src/engine/errors.ts';
+import { loadModel, saveModel } from '../../../src/engine/onnx/modelFile.ts';
+import { analyse } from '../../../src/engine/pruning/analysis.ts';
+import { inspectCommand, inspectionTable } from '../../../src/engine/pruning/inspect.ts';
+import { pruneCommand } from '../../../src/engine/pruning/prune.ts';
+import { keptCount, uniformKept } from '../../../src/engine/pruning/uniform.ts';
+import { Network, type Model, dimsByName } from './network.ts';
+
+function smallNetwork(): Model {
+  const net = new Network(), x = net.input('x', ['batch', 3, 8, 8]);
+  const y = net.op('Relu', [net.conv(net.op('Relu', [net.conv(x, 3, 16, [3, 3])]), 16, 20, [3, 3])]);
+  net.output(net.op('Gemm', [net.op('Flatten', [net.op('GlobalAveragePool', [y])]), net.weight([20, 5]), net.weight([5])]));
+  return net.model();
+}
+
+describe('prune', () => {
+  let folder = '', path = '';
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'prune-'));
+    path = join(folder, 'model.onnx');
+    await saveModel(smallNetwork(), path);
+  });
+  afterEach(async () => { await rm(folder, { recursive: true, force: true }); });
+  const options = (more: object) => ({ model: path, out: join(folder, 'small.onnx'), ...more });
+
+  it('halves every group, and its plan repeats the same file', async () => {
+    const lines: string[] = [], plan = join(folder, 'plan.json');
+    const result = await pruneCommand(options({ preserve: 0.5, planOut: plan, json: true }), (line) => { lines.push(line); });
+    expect(JSON.parse(lines.at(-1)!)).toEqual(result);
+    expect(result.after.macs / result.before.macs).toBeCloseTo(0.26, 1);
+    expect(result.after.macs).toBe((await analyse((await loadModel(result.out)).proto)).macs);
+    const content = JSON.parse(await readFile(plan, 'utf8')) as { format: string; model: { sha256: string }; groups: { channels: number; kept: number[]; producers: { kept: number[] }[] }[] };
+    expect(content.format).toBe('auto-compress/plan@1');
+    expect(content.model.sha256).toMatch(/^[0-9a-f]{64}$/);
+    expect(content.groups.map(({ channels, kept }) => [channels, kept.length])).toEqual([[16, 8], [20, 10]]);
+    await pruneCommand({ model: path, out: join(folder, 'again.onnx'), plan }, () => undefined);
+    expect(await readFile(join(folder, 'again.onnx'))).toEqual(await readFile(result.out));
+  });
+
+  it('rounds kept counts where asked', async () => {
+    const result = await pruneCommand(options({ preserve: 0.6, roundTo: 8 }), () => undefined);
+    const dims = dimsByName((await loadModel(result.out)).proto);
+    expect([...dims.values()].filter((own) => own.length === 4).map((own) => own[0])).toEqual([8, 16]);
+  });
+
+  it('keeps external weights outside', async () => {
+    await saveModel(smallNetwork(), path, { externalData: true });
+    await pruneCommand(options({ preserve: 0.5 }), () => undefined);
+    expect((await readdir(folder)).sort()).toEqual(['model.onnx', 'model.onnx.data', 'small.onnx', 'small.onnx.data']);
+  });
+
+  it.each([
+    ['neither ratio nor plan', {}, 'Give either --preserve R or --plan FILE.'],
+    ['a ratio of 0', { preserve: 0 }, 'is not a ratio between 0 and 1'],
+    ['a rounding of 0', { preserve: 0.5, roundTo: 0 }, 'is not a whole number from 1 to 64'],
+    ['a plan that does not exist', { plan: '/no/plan.json' }, 'there is no such file'],
+  ])('refuses %s and writes nothing', async (_, more, message) => {
+    await expect(pruneCommand(options(more), () => undefined)).rejects.toThrow(message);
+    expect(await readdir(folder)).toEqual(['model.onnx']);
+  });
+
+  it.each([
+    ['{', 'it is not JSON'],
+    ['{"format":"other"}', '"format"'],
+    [JSON.stringify({ format: 'auto-compress/plan@1', model: { path: 'm', sha256: '00' }, groups: [], frozen: [] }), 'it was made for another model'],
+  ])('refuses the plan %s', async (text, message) => {
+    const plan = join(folder, 'plan.json');
+    await writeFile(plan, text);
+    const failure = pruneCommand(options({ plan }), () => undefined);
+    await expect(failure).rejects.toThrow(InputError);
+    await expect(failure).rejects.toThrow(message);
+  });
+
+  it('refuses a plan with unknown groups or channels', async () => {
+    const plan = join(folder, 'plan.json');
+    await pruneCommand(options({ preserve: 0.5, planOut: plan }), () => undefined);
+    const content = JSON.parse(await readFile(plan, 'utf8')) as { groups: { id: string; kept: number[] }[] };
+    for (const [change, message] of [[{ id: 'nothing' }, 'no pruning group "nothing"'], [{ kept: [99] }, 'no channel 99'], [{ kept: [] }, 'kept']] as const) {
+      await writeFile(plan, JSON.stringify({ ...content, groups: [{ ...content.groups[0], ...change }] }));
+      await expect(pruneCommand({ model: path, out: join(folder, 'x.onnx'), plan }, () => undefined)).rejects.toThrow(message);
+    }
+  });
+
+  it('refuses quantised models and says what to do', async () => {
+    const net = new Network(), x = net.input('x', [1, 4]);
+    net.output(net.op('DequantizeLinear', [net.op('QuantizeLinear', [x, net.weight([], { mean: 1 })]), net.weight([], { mean: 1 })]));
+    await expect(analyse(net.model())).rejects.toThrow(UnsupportedModelError);
+    await expect(analyse(net.model())).rejects.toThrow('Compress the float model first and quantise the result afterwards');
+  });
+
+  it('inspects a model: groups, coupled layers, frozen layers with reasons', async () => {
+    const inspection = await inspectCommand({ model: path, json: true }, () => undefined);
+    expect(inspection.groups.map(({ channels }) => channels)).toEqual([16, 20]);
+    expect(inspection.layers.map(({ group, outChannels, inChannels }) => [group, inChannels, outChannels])).toEqual([[0, 3, 16], [1, 16, 20], [-1, 20, 5]]);
+    expect(inspection.inputs).toEqual([{ name: 'x', shape: ['batch', 3, 8, 8], elementType: 'float32' }]);
+    // the first convolution, and the second one's share of its inputs: all of both
+    expect(inspection.groups[0]!.macs).toBe(64 * 9 * (3 * 16 + 16 * 20));
+    const table = inspectionTable(inspection).join('\n');
+    expect(table).toContain('output of the graph: 1');
+    expect(table).toMatch(/Conv_\d+ +16 /);
+  });
+});
+
+describe('uniform pruning', () => {
+  it.each([
+    [64, 0.5, {}, 32], [3, 0.1, {}, 1], [10, 1, {}, 10], [64, 0.3, { roundTo: 8 }, 16], [6, 0.5, { roundTo: 8 }, 6], [64, 0.01, { minChannels: 4 }, 4], [20, 0.9, { roundTo: 8 }, 16], [64, 0.1, { roundTo: 8, minChannels: 9 }, 16],
+  ])('keeps of %i channels at ratio %f with %o: %i', (channels, preserve, more, expected) => { expect(keptCount(channels, preserve, more)).toBe(expected); });
+
+  it('prunes one factor of an axis that is a product, the one with most units', async () => {
+    const net = new Network(), x = net.input('x', ['batch', 3, 8, 8]);
+    net.output(net.conv(net.op('Relu', [net.conv(net.conv(x, 3, 32), 32, 32, [3, 3], { groups: 4 })]), 32, 5));
+    const analysis = await analyse(net.model()), kept = uniformKept(analysis, 0.5);
+    expect(analysis.groups.map(({ channels }) => channels).sort((a, b) => a - b)).toEqual([4, 8, 8]);
+    expect([...kept.values()].map(({ length }) => length)).toEqual([4, 4]);
+  });
+});

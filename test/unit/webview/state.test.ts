@@ -1,0 +1,93 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { RunEvent } from '../../../src/engine/protocol.ts';
+import { applyEvent, emptyRunView, isWrittenPoint, layerRows, outcomeOf, paretoFront, shownPoint, tradeOffPoints } from '../../../src/webview/client/state.ts';
+import { candidate, sampleReport } from '../../support/sampleReport.ts';
+
+const model: RunEvent = {
+  type: 'model', path: '/m.onnx', macs: 100, params: 10, sizeBytes: 1000, frozen: [], groups: [{ id: 'a', name: 'a', channels: 8 }, { id: 'b', name: 'b', channels: 4 }],
+  layers: [
+    { name: 'conv', opType: 'Conv', macs: 75, params: 5, inChannels: 3, outChannels: 8, group: 0 },
+    { name: 'fc', opType: 'Gemm', macs: 25, params: 5, inChannels: 8, outChannels: 10, group: -1 },
+  ],
+};
+const data: RunEvent = { type: 'data', images: 5000, classes: 10, preprocessing: 'RGB / 255', metric: 'top1', accuracy: 0.92 };
+const episode = (number: number, macs: number, accuracy: number, best: boolean): RunEvent => ({ type: 'episode', candidate: candidate(number, macs, accuracy), best, bestAccuracy: accuracy, episodes: 10, seconds: 1, secondsLeft: 5, images: 500 });
+const viewOf = (...events: RunEvent[]) => events.reduce(applyEvent, emptyRunView);
+
+describe('applyEvent', () => {
+  it('keeps candidates in the order of their episodes, once each, when a resumed run repeats itself', () => {
+    const view = viewOf(episode(1, 0.5, 0.8, true), episode(2, 0.5, 0.85, true), episode(3, 0.5, 0.7, false), { type: 'run', runDir: '/r', out: '/o', resumed: true }, episode(2, 0.5, 0.85, true), episode(3, 0.5, 0.7, false), episode(4, 0.5, 0.9, true));
+    expect(view.candidates.map((found) => found.episode)).toEqual([1, 2, 3, 4]);
+    expect(view.bestEpisode).toBe(4);
+  });
+
+  it('forgets an error and the stage when the run goes on', () => {
+    const view = viewOf({ type: 'stage', stage: 'search', fraction: 0.4, message: 'x' }, { type: 'error', message: 'killed', exitStatus: 1 });
+    expect(view.error).toBe('killed');
+    expect(applyEvent(view, { type: 'run', runDir: '/r', out: '/o', resumed: true })).toEqual({ ...emptyRunView, runDir: '/r', out: '/o' });
+  });
+
+  it('replaces a baseline of the same name and tells each warning once', () => {
+    const baseline = (accuracy: number): RunEvent => ({ type: 'baseline', baseline: { policy: 'uniform', macs: 0.5, accuracy }, preserve: [0.7, 0.7] });
+    const view = viewOf(baseline(0.8), baseline(0.82), { type: 'warning', message: 'w' }, { type: 'warning', message: 'w' });
+    expect(view.baselines).toMatchObject([{ policy: 'uniform', accuracy: 0.82 }]);
+    expect(view.warnings).toEqual(['w']);
+  });
+
+  it('ignores events that this version does not know', () => {
+    const view = viewOf(data);
+    expect(applyEvent(view, { type: 'fromTheFuture' } as unknown as RunEvent)).toBe(view);
+  });
+});
+
+describe('paretoFront', () => {
+  it('is exactly the candidates that no other beats in both cost and accuracy', () => {
+    const point = fc.record({ macs: fc.integer({ min: 1, max: 20 }), accuracy: fc.integer({ min: 0, max: 20 }) });
+    fc.assert(fc.property(fc.array(point, { maxLength: 30 }), (points) => {
+      const candidates = points.map(({ macs, accuracy }, index) => candidate(index + 1, macs / 20, accuracy / 20));
+      const beaten = (a: typeof candidates[number]) => candidates.some((b) => (b.macs <= a.macs && b.accuracy > a.accuracy) || (b.macs < a.macs && b.accuracy >= a.accuracy));
+      const key = (a: typeof candidates[number]) => `${a.macs} ${a.accuracy}`;
+      const expected = new Set(candidates.filter((a) => !beaten(a)).map(key));
+      expect(new Set(paretoFront(candidates, 'macs').map(key))).toEqual(expected);
+    }));
+  });
+});
+
+describe('tradeOffPoints', () => {
+  it('holds original, baselines and candidates by rising cost, each with its kind', () => {
+    const view = viewOf(model, data, { type: 'baseline', baseline: { policy: 'uniform', macs: 0.55, accuracy: 0.8 }, preserve: [0.7, 0.7] }, episode(1, 0.5, 0.8, true), episode(2, 0.45, 0.9, true), episode(3, 0.48, 0.7, false), episode(4, 0.3, 0.6, false));
+    expect(tradeOffPoints(view, 'macs').map(({ id, kind }) => `${id} ${kind}`)).toEqual(['episode:4 pareto', 'episode:2 best', 'episode:3 candidate', 'episode:1 candidate', 'baseline:uniform baseline', 'original original']);
+    expect(tradeOffPoints(view, 'params').map(({ id }) => id)).not.toContain('baseline:uniform'); // its parameters are not known
+  });
+
+  it('shows the chosen point while it exists, otherwise the best', () => {
+    const view = viewOf(model, episode(1, 0.5, 0.8, true), episode(2, 0.45, 0.7, false));
+    expect(shownPoint(view, 'episode:2')?.episode).toBe(2);
+    expect(shownPoint(view, 'episode:9')?.episode).toBe(1);
+  });
+});
+
+describe('layerRows', () => {
+  it('scales the channels of prunable layers by the ratio of their group', () => {
+    const view = viewOf(model, episode(1, 0.5, 0.8, true));
+    expect(layerRows(view, shownPoint(view, undefined), false)).toMatchObject([{ channelsBefore: 8, channelsAfter: 4, macsShare: 0.75, frozen: false }, { channelsBefore: 10, channelsAfter: 10, macsShare: 0.25, frozen: true }]);
+  });
+
+  it('takes the figures of the written model from its report', () => {
+    const view = viewOf(model, episode(2, 0.49, 0.921, true), { type: 'result', out: '/o', plan: '/p', report: '/r', summary: sampleReport });
+    const best = shownPoint(view, undefined);
+    expect(isWrittenPoint(view, best)).toBe(true);
+    expect(layerRows(view, best, true)[0]).toMatchObject({ channelsBefore: 64, channelsAfter: 36, macsShare: 0.75 });
+    expect(isWrittenPoint({ ...view, report: { ...sampleReport, policy: 'uniform' } }, best)).toBe(false);
+  });
+});
+
+describe('outcomeOf', () => {
+  it('gives ratios before / after and lost points', () => {
+    const outcome = outcomeOf(sampleReport);
+    expect(outcome.macsRatio).toBe(2);
+    expect(outcome.speedRatio).toBe(2);
+    expect(outcome.pointsLost).toBeCloseTo(0.6, 9);
+  });
+});

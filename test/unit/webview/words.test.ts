@@ -1,0 +1,35 @@
+import { describe, expect, it } from 'vitest';
+import { formatBytes, formatCount, formatSeconds, t, useTexts } from '../../../src/webview/client/l10n.ts';
+import { emptyRunView } from '../../../src/webview/client/state.ts';
+import { costSentence, outcomeSentence, progressSentence } from '../../../src/webview/client/words.ts';
+import { candidate, sampleReport } from '../../support/sampleReport.ts';
+
+describe('words', () => {
+  it('sums up a run', () => {
+    expect(outcomeSentence(sampleReport)).toBe('2.0x fewer MACs, 2.0x faster on this machine, 2.0x smaller file, 0.6 points of accuracy lost on 5,000 images (92.1%).');
+  });
+
+  it('says so when the result is slower or more accurate', () => {
+    const { before, after } = sampleReport;
+    const text = outcomeSentence({ ...sampleReport, after: { ...after, latencyMs: { ...after.latencyMs, median: 2 * before.latencyMs.median }, accuracy: { ...after.accuracy, value: 0.94 } } });
+    expect(text).toContain('2.0x slower on this machine');
+    expect(text).toContain('1.3 points of accuracy won');
+    expect(outcomeSentence({ ...sampleReport, after: { ...after, latencyMs: before.latencyMs } })).toContain(' as fast on this machine,');
+  });
+
+  it.each([['macs=0.5', 'at most 50% of the MACs'], ['latency=0.6', 'at most 60% of the time'], ['accuracy-drop=1', 'at most 1 points of accuracy lost'], ['odd', 'odd']])('reads the target %s', (target, text) => { expect(costSentence(target)).toBe(text); });
+
+  it('tells how far the search is', () => {
+    const view = { ...emptyRunView, stage: 'search' as const, candidates: [candidate(11, 0.5, 0.9), candidate(12, 0.5, 0.8)], bestEpisode: 11, episodesPlanned: 40, secondsLeft: 125 };
+    expect(progressSentence(view)).toBe('Episode 12 of 40, best accuracy 90.0%, 2 min 5 s left');
+  });
+
+  it.each([[999, '999'], [40_813_184, '40.8 M'], [1_500, '1.5 k'], [271_690, '272 k'], [3.2e9, '3.2 G']])('writes %d as %s', (value, text) => { expect(formatCount(value)).toBe(text); });
+  it.each([[0.2, 'less than 1 s'], [5.24, '5.2 s'], [65, '1 min 5 s'], [7260, '2 h 1 min']])('writes %d seconds as %s', (value, text) => { expect(formatSeconds(value)).toBe(text); });
+  it('writes sizes in units of 1000', () => { expect([formatBytes(1_097_110), formatBytes(900)]).toEqual(['1.1 MB', '0.9 kB']); });
+
+  it('uses the translations and number format that the host sends', () => {
+    useTexts({ '{0} layers': '{0} Schichten' }, 'de');
+    try { expect(t('{0} layers', formatCount(1_500))).toBe('1,5 k Schichten'); } finally { useTexts({}, 'en'); }
+  });
+});
