@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { measureLatency } from '../evaluation/latency.ts';
 import { loadModel } from '../onnx/modelFile.ts';
@@ -75,7 +75,11 @@ export async function makeReport({ network, task, out, winner, accuracies, agent
 
 const percent = (fraction: number): string => `${(100 * fraction).toFixed(2)}%`;
 
+/** The project's own package.json: beside the bundle's folder, or further up when run from the sources. */
 function versions(): Record<string, string> {
-  const own = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
-  return { 'auto-compress': own.version, node: process.versions.node };
+  for (let folder = new URL('.', import.meta.url); ; folder = new URL('..', folder)) {
+    const file = new URL('package.json', folder);
+    if (existsSync(file)) return { 'auto-compress': (JSON.parse(readFileSync(file, 'utf8')) as { version?: string }).version ?? 'unknown', node: process.versions.node };
+    if (folder.pathname === '/' || new URL('..', folder).href === folder.href) return { node: process.versions.node };
+  }
 }
