@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { version } from '../../../package.json';
 import { measureLatency } from '../evaluation/latency.ts';
 import { loadModel } from '../onnx/modelFile.ts';
 import { floatsOf, isFloatTensor } from '../onnx/tensor.ts';
@@ -74,6 +74,5 @@ export async function makeReport({ network, task, out, winner, accuracies, agent
 const percent = (fraction: number): string => `${(100 * fraction).toFixed(2)}%`;
 
 function versions(): Record<string, string> {
-  const own = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
-  return { 'auto-compress': own.version, node: process.versions.node };
+  return { 'auto-compress': version, node: process.versions.node };
 }
