@@ -4,5 +4,7 @@ import { existsSync, statSync } from 'node:fs';
 const stamp = 'node_modules/.package-lock.json';
 if (!existsSync(stamp) || statSync(stamp).mtimeMs < statSync('package-lock.json').mtimeMs - 1000) {
   console.log('Installing dependencies (npm ci, install scripts off) ...');
-  execSync('npm ci --ignore-scripts --no-audit --no-fund', { stdio: 'inherit' });
+  const flags = '--ignore-scripts --no-audit --no-fund';
+  // some npm versions leave other platforms' optional packages out of the lock file and then refuse it in `npm ci`: `npm install` takes the same locked versions
+  try { execSync(`npm ci ${flags}`, { stdio: 'pipe' }); } catch { execSync(`npm install ${flags}`, { stdio: 'inherit' }); }
 }

@@ -56,6 +56,9 @@ function stageFor(target) {
     for (const name of libraries.filter((file) => file.endsWith('.dylib') && !binding.includes(`/${file}\0`))) rmSync(join(bin, platform, arch, name));
   }
 
+  // loaded by onnxruntime.dll only when a GPU provider is asked for (DirectML is a delayed import, the compilers belong to WebGPU): the engine runs on the CPU
+  if (platform === 'win32') for (const name of ['DirectML.dll', 'dxcompiler.dll', 'dxil.dll']) rmSync(join(bin, platform, arch, name), { force: true });
+
   const sharp = readJson(modules('sharp', 'package.json'));
   for (const name of Object.keys(sharp.dependencies)) stageModule(stage, name);
   const natives = Object.entries(sharp.optionalDependencies).filter(([name]) => name === `@img/sharp-${target}` || name === `@img/sharp-libvips-${target}`);

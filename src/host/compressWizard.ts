@@ -32,7 +32,7 @@ export function requestFromLast(model: vscode.Uri, last: LastSettings): Compress
 export async function pickModel(): Promise<vscode.Uri | undefined> {
   const files = await vscode.workspace.findFiles('**/*.onnx', '**/{node_modules,.git,.auto-compress}/**', 500);
   const items: (vscode.QuickPickItem & { uri?: vscode.Uri })[] = files.sort((a, b) => a.fsPath.localeCompare(b.fsPath)).map((uri) => ({ label: basename(uri.fsPath), description: vscode.workspace.asRelativePath(uri), uri }));
-  const picked = await vscode.window.showQuickPick([...items, { label: vscode.l10n.t('Browse...'), alwaysShow: true }], { title: vscode.l10n.t('Auto-Compress: Choose a Model'), placeHolder: vscode.l10n.t('A trained ONNX model'), matchOnDescription: true });
+  const picked = await vscode.window.showQuickPick([...items, { label: vscode.l10n.t('Browse...'), alwaysShow: true }], { title: vscode.l10n.t('Auto-Compress: Choose a Model'), placeHolder: vscode.l10n.t('A trained ONNX model'), matchOnDescription: true, ignoreFocusOut: true });
   if (!picked || picked.uri) return picked?.uri;
   return (await vscode.window.showOpenDialog({ filters: { ONNX: ['onnx'] }, canSelectMany: false, openLabel: vscode.l10n.t('Choose') }))?.[0];
 }

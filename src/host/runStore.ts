@@ -24,7 +24,7 @@ export interface RunRecord {
 }
 
 /** The part of vscode.Memento that is needed here. */
-export interface Memento { get<T>(key: string, fallback: T): T; update(key: string, value: unknown): Thenable<void> }
+export interface Memento { get<T>(key: string, fallback: T): T; update(key: string, value: unknown): PromiseLike<void> }
 
 const key = 'autoCompress.runs';
 

@@ -25,7 +25,8 @@ export const statusText = (status: RunStatus): string => ({
 
 /** `2.0x fewer MACs, 1.7x faster, 0.6 points lost`, for lists. */
 export function outcomeText({ macsRatio, speedRatio, pointsLost }: { readonly macsRatio: number; readonly speedRatio: number; readonly pointsLost: number }): string {
-  return [vscode.l10n.t('{0}x fewer MACs', number(macsRatio, 1)), vscode.l10n.t('{0}x faster', number(speedRatio, 1)), vscode.l10n.t('{0} points lost', number(pointsLost, 1))].join(', ');
+  const speed = Math.abs(Math.log(speedRatio)) < Math.log(1.05) ? vscode.l10n.t('as fast') : speedRatio > 1 ? vscode.l10n.t('{0}x faster', number(speedRatio, 1)) : vscode.l10n.t('{0}x slower', number(1 / speedRatio, 1));
+  return [vscode.l10n.t('{0}x fewer MACs', number(macsRatio, 1)), speed, vscode.l10n.t('{0} points lost', number(pointsLost, 1))].join(', ');
 }
 
 export const reportText = (report: Report): string => vscode.l10n.t('{0} on {1} images', outcomeText(outcomeOf(report)), report.after.accuracy.images.toLocaleString(vscode.env.language));

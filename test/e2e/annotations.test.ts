@@ -59,7 +59,7 @@ describe.skipIf(whyNot)('a model as a document', () => {
   });
 
   it('says it in the Python source that defines the model', async () => {
-    await world.workbench.file('resnet.py').dblclick();
+    await world.workbench.open('resnet.py');
     const stem = report().layers.find(({ name }) => name.startsWith('/stem'))!;
     const first = report().layers.filter(({ name }) => name.includes('/conv1/')).map(({ channelsBefore, channelsAfter }) => Math.round(100 * (1 - channelsAfter / channelsBefore))).sort((a, b) => a - b);
     const range = first[0] === first.at(-1) ? `-${first[0]}%` : `-${first[0]}% to -${first.at(-1)}%`;

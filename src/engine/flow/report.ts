@@ -54,12 +54,14 @@ export interface Findings {
   readonly accuracies: ReadonlyMap<string, number>;
   readonly agent: readonly Judged[];
   readonly baselines: readonly Judged[];
+  readonly steps: Report['steps'];
+  readonly notes: readonly string[];
 }
 
 /** report.json: everything measured from the written file. */
-export async function makeReport({ network, task, out, winner, accuracies, agent, baselines }: Findings, options: CompressOptions, seconds: () => Record<string, number>): Promise<Report> {
+export async function makeReport({ network, task, out, winner, accuracies, agent, baselines, steps, notes: stepNotes }: Findings, options: CompressOptions, seconds: () => Record<string, number>): Promise<Report> {
   const { before, after, pruned } = await measureFiles(network, out, task, options);
-  const notes = [...task.notes];
+  const notes = [...task.notes, ...stepNotes];
   if (winner.policy !== 'agent') notes.push(`The ${winner.policy} baseline was better than the agent (${percent(winner.accuracy)} against ${percent(accuracies.get('agent') ?? 0)}), so its model was written.`);
   if (after.latencyMs.median > before.latencyMs.median * 0.95) notes.push('On this machine the smaller model is not clearly faster at batch 1: its layers are too small for the arithmetic to dominate.');
   const candidates = agent.map(({ candidate }) => candidate);
@@ -67,7 +69,7 @@ export async function makeReport({ network, task, out, winner, accuracies, agent
     format: 'auto-compress/report@1', model: { path: network.path, sha256: network.sha256 }, out, target: options.target, policy: winner.policy, before, after,
     layers: layerReports(network, pruned), pareto: paretoFront([...candidates, ...baselines.map(({ candidate }) => candidate)]), candidates,
     baselines: [...baselines].map((judged) => ({ ...baselineOf(judged), accuracy: accuracies.get(judged.policy) ?? judged.candidate.accuracy })),
-    episodes: agent.length, seconds: seconds(), seed: options.seed, versions: versions(), notes,
+    episodes: agent.length, steps, seconds: seconds(), seed: options.seed, versions: versions(), notes,
   };
 }
 

@@ -18,8 +18,6 @@ export interface JournalEntry { readonly policy: string; readonly episode: numbe
 
 /** Images on which a candidate is scored. */
 const scoredImages = 1000;
-/** Seconds of search to aim for on a machine of about 20 GFLOP/s a core; decides the number of episodes by the model's size alone, so that it is the same on every machine. */
-const aimSeconds = 240;
 
 export class Search {
   private readonly calibration: Calibration;
@@ -29,6 +27,8 @@ export class Search {
   private readonly run: RunFolder;
   private readonly context: { emit(event: RunEvent): void; signal: AbortSignal };
   private readonly known: ReadonlyMap<string, JournalEntry>;
+  /** Accuracies of the choices judged so far: policies may hit on the same one. */
+  private readonly scored = new Map<string, number>();
   readonly episodes: number;
 
   constructor(calibration: Calibration, task: Task, judge: CandidateJudge, options: CompressOptions, run: RunFolder, context: Search['context']) {
@@ -48,8 +48,9 @@ export class Search {
   /** Accuracy of a choice: from the journal where an interrupted run has already found it, otherwise made, judged and written there. */
   private async evaluate(policy: string, counts: Counts, episode: number): Promise<number> {
     const before = this.known.get(`${policy} ${episode}`);
-    if (before && before.counts.join() === counts.join()) return before.accuracy;
-    const accuracy = await this.judge.score(counts, this.calibration.quick, this.images);
+    if (before && before.counts.join() === counts.join()) { this.scored.set(counts.join(), before.accuracy); return before.accuracy; }
+    const accuracy = this.scored.get(counts.join()) ?? await this.judge.score(counts, this.calibration.quick, this.images);
+    this.scored.set(counts.join(), accuracy);
     await this.run.append({ policy, episode, counts, accuracy } satisfies JournalEntry);
     return accuracy;
   }
@@ -84,8 +85,10 @@ export class Search {
       const counts = fillBudget(space, allocated, budget, exponent);
       guesses.set(counts.join(), counts);
     }
-    const uniform = handMade(space, 'uniform', budget);
-    if (uniform) guesses.set(uniform.join(), uniform);
+    for (const policy of Object.keys(handMadePolicies) as HandMadePolicy[]) {
+      const counts = handMade(space, policy, budget);
+      if (counts) guesses.set(counts.join(), counts);
+    }
     return this.follow(warmSearch(space, features, [...guesses.values()], searchOptions));
   }
 
@@ -120,13 +123,17 @@ export class Search {
 
 export const baselineOf = ({ policy, candidate: { macs, accuracy } }: Judged): Baseline => ({ policy, macs, accuracy });
 
-/** Episodes that fit the aim, estimated from the model's arithmetic: forward passes of the pruned network and the refit's products. */
+/**
+ * Episodes that take a reasonable time, estimated from the model's arithmetic alone, so that their number is the same on every machine: forward
+ * passes of the pruned network and the refit's products, in units of 2e10 multiply-accumulates (about a second of a laptop).
+ */
 function defaultEpisodes({ space: { analysis }, budget }: Calibration, task: Task): number {
   const { axes } = analysis.structure.facts;
   const forward = analysis.macs * budget * (Math.min(scoredImages, task.judge.images.count) + 1200);
   const refit = analysis.layers.reduce((sum, layer) => {
-    const columns = (axes.shapeOf(layer.weight) ?? []).reduce((a, b) => a * b, 1) / Math.max(1, axes.shapeOf(layer.weight)?.[layer.outAxis] ?? 1);
-    return sum + 4096 * (columns * budget) ** 2 + (columns * budget) ** 3 / 3 + 4e8;
+    const shape = axes.shapeOf(layer.weight) ?? [1], columns = (shape.reduce((a, b) => a * b, 1) / Math.max(1, shape[layer.outAxis] ?? 1)) * budget;
+    return sum + 4096 * columns ** 2 + columns ** 3 / 3 + 4e8;
   }, 0);
-  return Math.round(Math.min(300, Math.max(40, aimSeconds / ((forward + refit) / 2e10))));
+  const each = (forward + refit) / 2e10, aim = Math.min(1200, 480 + 90 * each);
+  return Math.round(Math.min(300, Math.max(40, aim / each)));
 }

@@ -47,6 +47,12 @@ export class Workbench {
 
   file(name: string): Locator { return this.page.locator('.explorer-folders-view .monaco-list-row', { has: this.page.getByText(name, { exact: true }) }); }
   tab(name: string): Locator { return this.page.locator('.tabs-container .tab', { hasText: name }); }
+  async closeTab(name: string): Promise<void> {
+    await this.tab(name).hover();
+    await this.tab(name).locator('.tab-actions .action-label').first().click();
+    await this.tab(name).waitFor({ state: 'detached' });
+  }
+
   statusBar(): Locator { return this.page.locator('.statusbar-item', { hasText: '.onnx:' }); }
   toast(text: string): Locator { return this.page.locator('.notifications-toasts .notification-toast', { hasText: text }); }
   quickInput(): Locator { return this.page.locator('.quick-input-widget:not([inert])'); }

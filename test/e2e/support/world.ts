@@ -4,6 +4,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, statSyn
 import { join } from 'node:path';
 import type { Browser, Frame } from 'playwright-core';
 import { ensureWorkbench } from '../../../scripts/tools.mjs';
+import { copyFirstImages } from './images.ts';
 import { type Programs, Server } from './server.ts';
 import { Workbench, launchBrowser, until } from './workbench.ts';
 
@@ -46,11 +47,11 @@ if (whyNot) console.warn(`\nEnd-to-end tests are SKIPPED: ${whyNot}.\n`);
 /** A workspace with a trained model, its images, its Python source and a file that is no model. */
 function fillWorkspace(folder: string): void {
   copyFileSync(model!, join(folder, 'resnet20.onnx'));
-  copyFileSync(images!, join(folder, 'images.npz'));
+  copyFirstImages(images!, join(folder, 'images.npz'), 200);
   copyFileSync('test/e2e/fixtures/resnet.py', join(folder, 'resnet.py'));
   writeFileSync(join(folder, 'broken.onnx'), 'this is not a model');
   mkdirSync(join(folder, '.vscode'));
-  writeFileSync(join(folder, '.vscode/tasks.json'), JSON.stringify({ version: '2.0.0', tasks: [{ type: 'auto-compress', label: 'compress resnet20', model: 'resnet20.onnx', val: 'images.npz', target: 'macs=0.6', episodes: 3, out: 'task.onnx' }] }));
+  writeFileSync(join(folder, '.vscode/tasks.json'), JSON.stringify({ version: '2.0.0', tasks: [{ type: 'auto-compress', label: 'compress resnet20', model: 'resnet20.onnx', val: 'images.npz', target: 'macs=0.6', episodes: 1, out: 'task.onnx' }] }));
 }
 
 /** @param options.compressed whether resnet20.onnx was already compressed, by the command line */
@@ -74,7 +75,7 @@ export async function createWorld({ compressed = false } = {}): Promise<World> {
       await workbench.useTheme(themes[name].title);
       await until(`${name} colours`, async () => (await webview.locator('body').getAttribute('class'))?.split(' ').includes(themes[name].bodyClass));
     };
-    return { episodes: 12, themes: Object.keys(themes) as ThemeName[], useTheme, runDirs, server, workbench, screenshot, explain, end: async () => { await opened.close(); await server.stop(); } };
+    return { episodes: 6, themes: Object.keys(themes) as ThemeName[], useTheme, runDirs, server, workbench, screenshot, explain, end: async () => { await opened.close(); await server.stop(); } };
   } catch (error) {
     await browser?.close();
     await server.stop();
