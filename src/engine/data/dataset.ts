@@ -12,6 +12,7 @@ export interface RawImage {
   readonly width: number;
   readonly layout: 'chw' | 'hwc';
 }
+export interface ImageSize { readonly height: number; readonly width: number }
 /** Several samples of one model input; dims[0] is the number of samples. */
 export interface RawTensor { readonly type: ElementType; readonly dims: readonly number[]; readonly data: ElementArray }
 
@@ -30,8 +31,11 @@ interface DatasetCommon {
 /** Images that preprocessing turns into the model's single input. Nothing is held in memory that `read` did not ask for, except inflated archive members. */
 export interface ImageDataset extends DatasetCommon {
   readonly kind: 'images';
-  /** @throws {InputError} names the image that can't be read */
-  read(indices: readonly number[]): Promise<readonly RawImage[]>;
+  /**
+   * @param covering what the images are wanted for: much larger ones may be given reduced, to no less than twice this size
+   * @throws {InputError} names the image that can't be read
+   */
+  read(indices: readonly number[], covering?: ImageSize): Promise<readonly RawImage[]>;
 }
 /** Ready-made tensors, one a model input, which are fed as they are. A single unnamed array has the name ''. */
 export interface TensorDataset extends DatasetCommon {

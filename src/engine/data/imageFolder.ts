@@ -47,9 +47,9 @@ export function imageFiles(path: string, files: readonly string[], labels: Int32
     kind: 'images', path, count: files.length, ...(labels ? { labels } : {}), ...(classNames ? { classNames } : {}),
     description: describe(path, files.length, 'image files', labels, classNames),
     close: () => Promise.resolve(),
-    read: (indices) => {
+    read: (indices, covering) => {
       checkIndices(indices, files.length);
-      return readImageFiles(indices.map((i) => files[i]!));
+      return readImageFiles(indices.map((i) => files[i]!), covering);
     },
   };
 }

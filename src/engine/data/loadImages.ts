@@ -1,10 +1,11 @@
 import { CancelledError, InputError } from '../errors.ts';
 import { formatCount, type ImageDataset } from './dataset.ts';
-import { inputSizeOf, preprocessImage, type Preprocessing } from './preprocessing.ts';
+import { coveringSize, inputSizeOf, preprocessImage, type Preprocessing } from './preprocessing.ts';
 
 export interface LoadOptions { readonly signal?: AbortSignal; /** Called with the fraction done. */ readonly progress?: (fraction: number) => void }
 
-const chunkImages = 16, chunksAtOnce = 3;
+/** Photographs are decoded whole, up to 40 MB each: few at a time. */
+const chunkImages = 8, chunksAtOnce = 2;
 
 /**
  * Reads and prepares images, a few chunks at a time.
@@ -27,7 +28,7 @@ export async function loadImages(dataset: ImageDataset, recipe: Preprocessing, i
       if (signal?.aborted) throw new CancelledError();
       const start = next;
       next += chunkImages;
-      const images = await dataset.read(indices.slice(start, start + chunkImages));
+      const images = await dataset.read(indices.slice(start, start + chunkImages), coveringSize(recipe, { height, width }));
       images.forEach((image, i) => { preprocessImage(image, recipe, inputShape, out, (start + i) * size); });
       done += images.length;
       progress?.(done / indices.length);

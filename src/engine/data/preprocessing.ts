@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { InputError, messageOf } from '../errors.ts';
-import type { RawImage } from './dataset.ts';
+import type { ImageSize, RawImage } from './dataset.ts';
 import { centreCrop, resizeImage } from './resize.ts';
 
 const channelValues = z.array(z.number()).min(1).max(1024);
@@ -49,6 +49,11 @@ export function inputSizeOf(inputShape: readonly number[], layout: Preprocessing
   if (inputShape.length !== 4) throw new InputError(`The model's input has the shape [${inputShape.join(', ')}], but images need four dimensions. Give ready-made tensors as an .npz with the input's name.`);
   const [, a, b, c] = inputShape as [number, number, number, number];
   return layout === 'nchw' ? { channels: a, height: b, width: c } : { channels: c, height: a, width: b };
+}
+
+/** The size that images must cover to be brought to the input's by a recipe. */
+export function coveringSize({ cropRatio }: Pick<Preprocessing, 'cropRatio'>, { height, width }: ImageSize): ImageSize {
+  return { height: Math.ceil(height / cropRatio), width: Math.ceil(width / cropRatio) };
 }
 
 /** Which dimension of an image input holds the channels: the one of 1, 3 or 4, or the smaller one. */

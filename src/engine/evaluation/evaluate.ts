@@ -1,6 +1,6 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { classCountOf, requireLabels, type Dataset, type RawTensor } from '../data/dataset.ts';
-import { applyPreprocessing } from '../data/preprocessing.ts';
+import { loadImages } from '../data/loadImages.ts';
 import { openDataset } from '../data/openDataset.ts';
 import { evenSubset, stratifiedSubset } from '../data/subset.ts';
 import { CancelledError, InputError } from '../errors.ts';
@@ -58,7 +58,7 @@ function scoresOf(output: Tensor, name: string): { data: Float32Array; classes: 
 
 /** The model's feeds for some samples of a data set. */
 async function feedsFor(dataset: Dataset, session: Session, { recipe, inputDims }: Preparation, indices: readonly number[]): Promise<Record<string, Tensor>> {
-  if (dataset.kind === 'images') return { [session.inputNames[0]!]: floats(applyPreprocessing(await dataset.read(indices), recipe!, inputDims), [indices.length, ...inputDims.slice(1)]) };
+  if (dataset.kind === 'images') return { [session.inputNames[0]!]: floats(await loadImages(dataset, recipe!, inputDims, indices), [indices.length, ...inputDims.slice(1)]) };
   const tensors = await dataset.read(indices);
   const byInput = Object.entries<RawTensor>(tensors).map(([name, tensor]) => [name === '' ? session.inputNames[0]! : name, tensor] as const);
   const missing = session.inputNames.find((name) => !byInput.some(([given]) => given === name));

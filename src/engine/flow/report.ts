@@ -1,5 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { version } from '../../../package.json';
 import { measureLatency } from '../evaluation/latency.ts';
 import { loadModel } from '../onnx/modelFile.ts';
 import { floatsOf, isFloatTensor } from '../onnx/tensor.ts';
@@ -77,9 +77,5 @@ const percent = (fraction: number): string => `${(100 * fraction).toFixed(2)}%`;
 
 /** The project's own package.json: beside the bundle's folder, or further up when run from the sources. */
 function versions(): Record<string, string> {
-  for (let folder = new URL('.', import.meta.url); ; folder = new URL('..', folder)) {
-    const file = new URL('package.json', folder);
-    if (existsSync(file)) return { 'auto-compress': (JSON.parse(readFileSync(file, 'utf8')) as { version?: string }).version ?? 'unknown', node: process.versions.node };
-    if (folder.pathname === '/' || new URL('..', folder).href === folder.href) return { node: process.versions.node };
-  }
+  return { 'auto-compress': version, node: process.versions.node };
 }

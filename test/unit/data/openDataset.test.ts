@@ -193,6 +193,15 @@ it('reads a stored member from the file without holding the array', async () => 
   expect(read[0]!.data.buffer.byteLength).toBe(4 * 3072);
 });
 
+it('gives photographs reduced to twice the size they are wanted for, smaller ones as they are', async () => {
+  const dataset = await opened({ 'large.png': await colour(10, 20, 30, 400, 200), 'small.png': await colour(1, 2, 3, 30, 20) });
+  if (dataset.kind !== 'images') throw new Error('not images');
+  const [large, small] = await dataset.read([0, 1], { height: 16, width: 16 });
+  expect(large).toMatchObject({ width: 64, height: 32 });
+  expect([...large!.data.subarray(0, 3)]).toEqual([10, 20, 30]);
+  expect(small).toMatchObject({ width: 30, height: 20, data: new Uint8Array(Array.from({ length: 600 }, () => [1, 2, 3]).flat()) });
+});
+
 it('opens an empty class folder as no class', async () => {
   const path = await writeTree(join(folder, 'with-empty'), { 'b/x.png': red });
   await mkdir(join(path, 'a'));
