@@ -94,12 +94,16 @@ const epochs = Number(args.epochs ?? Math.max(1, Math.floor(Number(args.minutes)
 console.log(`original ${(await accuracy(teacher, val)).toFixed(2)}%, before fine-tuning ${(await accuracy(model, val)).toFixed(2)}% on ${val.count} validation images; ${epochs} epochs of ${count} images`);
 const start = performance.now();
 const result = await finetune({
-  model, teacher, images: { ...train, count }, evaluate: (candidate) => accuracy(candidate, val, 1000),
+  model, teacher, images: { ...train, count }, evaluate: async (candidate, epoch) => {
+    const score = await accuracy(candidate, val, Math.min(1000, val.count));
+    console.log(`epoch ${epoch}: first images of validation ${score.toFixed(1)}% after ${((performance.now() - start) / 1000).toFixed(0)} s`);
+    return score;
+  },
   options: {
     epochs, batchSize, optimizer, threads, relativeSteps: !args.absolute, learningRate: Number(args.lr), distillation: Number(args.distillation), temperature: Number(args.temperature), weightDecay: Number(args.decay),
     ...(args['no-augment'] ? { augmentation: undefined } : {}),
   },
 });
-for (const { epoch, loss, trainAccuracy, score } of result.history) console.log(`epoch ${epoch}: loss ${loss.toFixed(4)}, train ${(100 * trainAccuracy).toFixed(1)}%, first 1000 validation images ${score?.toFixed(1)}%`);
+for (const { epoch, loss, trainAccuracy } of result.history) console.log(`epoch ${epoch}: loss ${loss.toFixed(4)}, train ${(100 * trainAccuracy).toFixed(1)}%`);
 console.log(`after ${((performance.now() - start) / 1000).toFixed(0)} s: ${(await accuracy(result.model, val)).toFixed(2)}% (epoch ${result.bestEpoch})`);
 if (args.out) await saveModel(result.model, args.out);
