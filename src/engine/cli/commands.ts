@@ -58,6 +58,7 @@ export const commands: Readonly<Record<string, Command>> = {
       metric: metricOption,
       out: described('out', { value: 'FILE' }),
       'run-dir': described('runDir', { value: 'DIR' }),
+      refine: described('refine', { value: 'EPOCHS', number: true }, ' Default 0.'),
       finetune: described('finetune', { value: 'EPOCHS', number: true }, ' Default 0.'),
       train: described('train', { value: 'DATA' }),
       preprocess: preprocessOption,
@@ -71,7 +72,7 @@ export const commands: Readonly<Record<string, Command>> = {
       const options = given({
         model: resolve(model!), val: path(text(values, 'val')), calibration: path(text(values, 'calibration')), train: path(text(values, 'train')), out: path(text(values, 'out')), runDir: path(text(values, 'run-dir')),
         target: parseTarget(text(values, 'target') ?? 'macs=0.5'), method: text(values, 'method'), metric: metricOf(values), episodes: number(values, 'episodes'), seed: number(values, 'seed'),
-        finetune: number(values, 'finetune'), preprocess: recipe(text(values, 'preprocess')), baseline: values['baseline'], agent: text(values, 'agent'),
+        refine: number(values, 'refine'), finetune: number(values, 'finetune'), preprocess: recipe(text(values, 'preprocess')), baseline: values['baseline'], agent: text(values, 'agent'),
         roundTo: number(values, 'round-to'), minPreserve: number(values, 'min-preserve'), threads: number(values, 'threads'),
       });
       return toReport(terminal, values, (context) => operations.compress(options, context));
