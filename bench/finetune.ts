@@ -15,7 +15,7 @@ import { Trainer } from '../src/engine/training/trainer.ts';
 type Model = ModelProto & { graph: GraphProto };
 const { values: args, positionals } = parseArgs({ allowPositionals: true, options: {
   train: { type: 'string', default: '../shared/data/cifar10/train10k.npz' }, val: { type: 'string', default: '../shared/data/cifar10/val5k.npz' }, teacher: { type: 'string' },
-  preserve: { type: 'string', default: '1' }, epochs: { type: 'string' }, minutes: { type: 'string', default: '3' }, optimizer: { type: 'string', default: 'adamw' }, lr: { type: 'string', default: '0.001' },
+  preserve: { type: 'string', default: '1' }, epochs: { type: 'string' }, minutes: { type: 'string', default: '3' }, optimizer: { type: 'string', default: 'adamw' }, lr: { type: 'string', default: String(finetuneDefaults.learningRate) },
   decay: { type: 'string', default: String(finetuneDefaults.weightDecay) }, distillation: { type: 'string', default: '0.7' }, temperature: { type: 'string', default: '4' }, absolute: { type: 'boolean', default: false }, 'no-augment': { type: 'boolean', default: false },
   limit: { type: 'string' }, 'time-only': { type: 'boolean', default: false }, out: { type: 'string' }, threads: { type: 'string', default: '0' }, 'val-limit': { type: 'string' }, batch: { type: 'string', default: '64' },
 } });
@@ -94,12 +94,16 @@ const epochs = Number(args.epochs ?? Math.max(1, Math.floor(Number(args.minutes)
 console.log(`original ${(await accuracy(teacher, val)).toFixed(2)}%, before fine-tuning ${(await accuracy(model, val)).toFixed(2)}% on ${val.count} validation images; ${epochs} epochs of ${count} images`);
 const start = performance.now();
 const result = await finetune({
-  model, teacher, images: { ...train, count }, evaluate: (candidate) => accuracy(candidate, val, 1000),
+  model, teacher, images: { ...train, count }, evaluate: async (candidate, epoch) => {
+    const score = await accuracy(candidate, val, Math.min(1000, val.count));
+    console.log(`epoch ${epoch}: first images of validation ${score.toFixed(1)}% after ${((performance.now() - start) / 1000).toFixed(0)} s`);
+    return score;
+  },
   options: {
     epochs, batchSize, optimizer, threads, relativeSteps: !args.absolute, learningRate: Number(args.lr), distillation: Number(args.distillation), temperature: Number(args.temperature), weightDecay: Number(args.decay),
     ...(args['no-augment'] ? { augmentation: undefined } : {}),
   },
 });
-for (const { epoch, loss, trainAccuracy, score } of result.history) console.log(`epoch ${epoch}: loss ${loss.toFixed(4)}, train ${(100 * trainAccuracy).toFixed(1)}%, first 1000 validation images ${score?.toFixed(1)}%`);
+for (const { epoch, loss, trainAccuracy } of result.history) console.log(`epoch ${epoch}: loss ${loss.toFixed(4)}, train ${(100 * trainAccuracy).toFixed(1)}%`);
 console.log(`after ${((performance.now() - start) / 1000).toFixed(0)} s: ${(await accuracy(result.model, val)).toFixed(2)}% (epoch ${result.bestEpoch})`);
 if (args.out) await saveModel(result.model, args.out);
