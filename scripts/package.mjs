@@ -76,7 +76,7 @@ let tooLarge = false;
 for (const target of chosen) {
   const stage = stageFor(target);
   const out = join(process.cwd(), 'dist', `${project.name}-${target}-${project.version}.vsix`);
-  execFileSync(node, [vsce, 'package', '--target', target, '--out', out, '--allow-missing-repository', '--skip-license'], { cwd: stage, stdio: ['ignore', 'ignore', 'inherit'] });
+  execFileSync(node, [vsce, 'package', '--target', target, '--out', out, '--allow-missing-repository', '--no-rewrite-relative-links', '--skip-license'], { cwd: stage, stdio: ['ignore', 'ignore', 'inherit'] });
   const { size } = statSync(out);
   tooLarge ||= size > limitBytes;
   console.log(`${join('dist', basename(out))}  ${(size / 1e6).toFixed(1)} MB${size > limitBytes ? '  (over 35 MB)' : ''}`);
