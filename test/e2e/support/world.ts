@@ -54,11 +54,19 @@ function fillWorkspace(folder: string): void {
   writeFileSync(join(folder, '.vscode/tasks.json'), JSON.stringify({ version: '2.0.0', tasks: [{ type: 'auto-compress', label: 'compress resnet20', model: 'resnet20.onnx', val: 'images', target: 'macs=0.6', episodes: 1, out: 'task.onnx', problemMatcher: [] }] }));
 }
 
+/** The .vsix of what is built, made where it is older. */
+function packaged(): string {
+  const vsix = join(process.cwd(), `dist/auto-compress-${process.platform}-${process.arch}-${version}.vsix`);
+  const changedMs = (path: string) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const sources = ['package.json', 'package.nls.json', 'scripts/package.mjs', ...readdirSync('dist').filter((name) => /\.(c?js|css)$/.test(name)).map((name) => join('dist', name))];
+  if (sources.some((path) => changedMs(path) > changedMs(vsix))) execFileSync(process.execPath, ['scripts/package.mjs'], { stdio: ['ignore', 'ignore', 'inherit'] });
+  return vsix;
+}
+
 /** @param options.compressed whether resnet20.onnx was already compressed, by the command line */
 export async function createWorld({ compressed = false } = {}): Promise<World> {
   const programs = prepared as Programs;
-  execFileSync(process.execPath, ['scripts/package.mjs'], { stdio: ['ignore', 'ignore', 'inherit'] });
-  const server = await Server.start(programs, join(process.cwd(), `dist/auto-compress-${process.platform}-${process.arch}-${version}.vsix`), (folder) => {
+  const server = await Server.start(programs, packaged(), (folder) => {
     fillWorkspace(folder);
     if (compressed) execFileSync(process.execPath, ['dist/cli.js', 'compress', join(folder, 'resnet20.onnx'), '--val', join(folder, 'images'), '--episodes', '2'], { stdio: ['ignore', 'ignore', 'inherit'] });
   });
