@@ -1,6 +1,6 @@
 // Fine-tunes a pruned CIFAR-10 model and times a training step against the forward pass of the same model and batch.
 // node scripts/run.mjs bench/finetune.ts MODEL.onnx --train train10k.npz --val val5k.npz [--teacher MODEL] [--preserve 0.7] [--epochs N]
-//   [--minutes M] [--optimizer adamw|sgd] [--lr X] [--distillation D] [--temperature T] [--no-augment] [--limit N] [--time-only] [--out FILE]
+//   [--minutes M] [--optimizer adamw|sgd] [--lr X] [--distillation D] [--temperature T] [--no-augment] [--absolute] [--limit N] [--val-limit N] [--time-only] [--out FILE]
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { unzipSync } from 'fflate';
@@ -16,8 +16,8 @@ type Model = ModelProto & { graph: GraphProto };
 const { values: args, positionals } = parseArgs({ allowPositionals: true, options: {
   train: { type: 'string', default: '../shared/data/cifar10/train10k.npz' }, val: { type: 'string', default: '../shared/data/cifar10/val5k.npz' }, teacher: { type: 'string' },
   preserve: { type: 'string', default: '1' }, epochs: { type: 'string' }, minutes: { type: 'string', default: '3' }, optimizer: { type: 'string', default: 'adamw' }, lr: { type: 'string', default: '0.001' },
-  decay: { type: 'string', default: String(finetuneDefaults.weightDecay) }, distillation: { type: 'string', default: '0.7' }, temperature: { type: 'string', default: '4' }, 'no-augment': { type: 'boolean', default: false },
-  limit: { type: 'string' }, 'time-only': { type: 'boolean', default: false }, out: { type: 'string' }, threads: { type: 'string', default: '0' }, batch: { type: 'string', default: '64' },
+  decay: { type: 'string', default: String(finetuneDefaults.weightDecay) }, distillation: { type: 'string', default: '0.7' }, temperature: { type: 'string', default: '4' }, absolute: { type: 'boolean', default: false }, 'no-augment': { type: 'boolean', default: false },
+  limit: { type: 'string' }, 'time-only': { type: 'boolean', default: false }, out: { type: 'string' }, threads: { type: 'string', default: '0' }, 'val-limit': { type: 'string' }, batch: { type: 'string', default: '64' },
 } });
 const path = positionals[0] ?? '../shared/models/cifar10/plain20.onnx', threads = Number(args.threads), batchSize = Number(args.batch);
 
@@ -76,7 +76,7 @@ async function medianMs(run: () => Promise<unknown>, times: number): Promise<num
 
 const teacher = (await loadModel(args.teacher ?? path)).proto, original = (await loadModel(path)).proto, preserve = Number(args.preserve);
 const model = preserve < 1 ? pruneChain(original, preserve) : original;
-const train = await cifar(args.train), val = await cifar(args.val);
+const train = await cifar(args.train), all = await cifar(args.val), val = { ...all, count: Math.min(all.count, Number(args['val-limit'] ?? all.count)) };
 
 // one step against one forward pass, the same batch
 const first = await train.batch(Array.from({ length: batchSize }, (_, i) => i)), shape = [batchSize, 3, 32, 32], input = floats(first.images, shape);
@@ -96,7 +96,7 @@ const start = performance.now();
 const result = await finetune({
   model, teacher, images: { ...train, count }, evaluate: (candidate) => accuracy(candidate, val, 1000),
   options: {
-    epochs, batchSize, optimizer, threads, learningRate: Number(args.lr), distillation: Number(args.distillation), temperature: Number(args.temperature), weightDecay: Number(args.decay),
+    epochs, batchSize, optimizer, threads, relativeSteps: !args.absolute, learningRate: Number(args.lr), distillation: Number(args.distillation), temperature: Number(args.temperature), weightDecay: Number(args.decay),
     ...(args['no-augment'] ? { augmentation: undefined } : {}),
   },
 });

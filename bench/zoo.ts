@@ -115,7 +115,7 @@ function checkInChild(name: string, preserve: number): Promise<Row> {
     const child = spawn(process.execPath, ['--enable-source-maps', process.argv[1]!, '--one', name, '--preserve', String(preserve), ...(deep ? ['--deep'] : [])], { stdio: ['ignore', 'pipe', 'inherit'] });
     let text = '';
     child.stdout.on('data', (chunk: Buffer) => { text += chunk.toString(); });
-    const timer = setTimeout(() => child.kill('SIGKILL'), 300_000);
+    const timer = setTimeout(() => child.kill('SIGKILL'), 900_000);
     child.on('close', (status, signal) => {
       clearTimeout(timer);
       try { done(JSON.parse(text.trim().split('\n').at(-1)!, (_, value: unknown) => (value === null ? NaN : value)) as Row); } catch {

@@ -3,7 +3,6 @@ import { version } from '../../package.json';
 import { commands } from './cli/commands.ts';
 import { commandHelp, generalHelp, parseCommandLine } from './cli/parseCommandLine.ts';
 import { ProgressLine } from './cli/progress.ts';
-import { bar, percent } from './cli/format.ts';
 import { CancelledError, InputError, messageOf, UserError } from './errors.ts';
 import type { RunEvent } from './protocol.ts';
 
@@ -12,7 +11,7 @@ const graceMs = 1700;
 
 const args = process.argv.slice(2);
 const json = args.includes('--json'), debug = args.includes('--debug');
-const progress = new ProgressLine(process.stderr);
+const progress = new ProgressLine(process.stdout); // standard error is for what went wrong
 const print = (line: string): void => { progress.clear(); process.stdout.write(`${line}\n`); };
 let runDir: string | undefined;
 
@@ -63,7 +62,6 @@ async function main(): Promise<void> {
   if (values['help'] === true) { for (const line of commandHelp(name, command)) print(line); return; }
   await command.run(operands, values, {
     emit, print, signal: cancelOnSignals(), columns: process.stdout.columns || 100,
-    progress: (what, fraction) => { if (!json) progress.show(`${what} ${bar(fraction, 20)} ${percent(fraction, 0)}`); },
   });
   progress.clear();
 }

@@ -6,6 +6,7 @@ import { rebuild } from './flow/rebuild.ts';
 import { makeReport } from './flow/report.ts';
 import { type JournalEntry, Search } from './flow/search.ts';
 import { openTask } from './flow/task.ts';
+import { trainSteps } from './flow/train.ts';
 import { saveModel } from './onnx/modelFile.ts';
 import type { CompressOptions, Report, RunEvent } from './protocol.ts';
 import { planFrom } from './pruning/plan.ts';
@@ -52,6 +53,7 @@ async function carryOut(run: RunFolder, context: RunContext): Promise<Report> {
   try {
     return await runStages(run, context);
   } catch (error) {
+    if (error instanceof UserError && error.exitStatus !== 130) await run.abandon(); // wrong input leaves nothing behind
     if (context.signal.aborted && !(error instanceof UserError)) throw new CancelledError(`Stopped. To go on: auto-compress resume ${run.path}`, { cause: error });
     throw error;
   } finally {
@@ -84,12 +86,13 @@ async function runStages(run: RunFolder, context: RunContext): Promise<Report> {
 
   clock.start('rebuild');
   const { winner, accuracies } = await rebuild(agent, baselines, judge, task.judge, await calibration.thorough(), (fraction) => { clock.progress(fraction); });
-  const plan = planFrom(network.analysis, calibration.space.keptFor(winner.counts), network);
-  await saveModel(winner.proto, out);
-  await run.writePlan(plan);
+  await run.writePlan(planFrom(network.analysis, calibration.space.keptFor(winner.counts), network));
+
+  const { proto, steps, notes } = await trainSteps(network, task, winner, options, run, clock, context);
+  await saveModel(proto, out);
 
   clock.start('report');
-  const report = await makeReport({ network, task, out, winner, accuracies, agent, baselines }, options, () => clock.seconds());
+  const report = await makeReport({ network, task, out, winner, accuracies, agent, baselines, steps, notes }, options, () => clock.seconds());
   await run.writeReport(report);
   emit({ type: 'result', out, plan: run.file('plan.json'), report: run.file('report.json'), summary: report });
   return report;

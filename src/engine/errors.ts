@@ -1,11 +1,18 @@
 /** Exit statuses of the command line (DESIGN: fixed interface). */
 export type ExitStatus = 0 | 1 | 2 | 3 | 130;
 
+/** Names and text out of models and files may hold line breaks, terminal escapes or megabytes: none of that reaches the user. */
+const longestMessage = 900;
+const oneLine = (message: string): string => {
+  const line = message.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ');
+  return line.length <= longestMessage ? line : `${line.slice(0, longestMessage)} ...`;
+};
+
 /** An error whose message is meant for the user: one line that names the file, node, operator or option and says what to do. */
 export class UserError extends Error {
   readonly exitStatus: ExitStatus;
   constructor(message: string, options?: ErrorOptions & { exitStatus?: ExitStatus }) {
-    super(message, options);
+    super(oneLine(message), options);
     this.name = new.target.name;
     this.exitStatus = options?.exitStatus ?? 2;
   }

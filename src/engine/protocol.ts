@@ -29,6 +29,7 @@ export const compressOptionsSchema = z.strictObject({
   out: z.string().min(1).optional().describe('The compressed model. Default: NAME.compressed.onnx beside the model.'),
   runDir: z.string().min(1).optional().describe('Folder of the run: journal, checkpoint, plan, report. Default: .auto-compress/MODEL/RUN beside the model.'),
   finetune: z.number().min(0).max(1000).default(0).describe('Epochs of fine-tuning after the search.'),
+  refine: z.number().min(0).max(1000).default(0).describe('Epochs of label-free refinement after the search: the compressed model learns to answer like the original on the calibration images.'),
   preprocess: z.string().min(1).optional().describe('Preprocessing as JSON or a JSON file. Default: found by itself.'),
   baseline: z.array(z.enum(['random'])).default([]).describe('Further baselines, each with as many evaluations as the agent.'),
   agent: z.enum(['warm', 'paper']).default('warm').describe("'warm' starts from the allocation found by least squares; 'paper' is the cold-start agent of arXiv 1802.03494."),
@@ -121,6 +122,8 @@ export interface Report {
   readonly candidates: readonly Candidate[];
   readonly baselines: readonly Baseline[];
   readonly episodes: number;
+  /** Accuracy on the validation images after each step that changes weights: reconstruction by least squares, and, where asked for, label-free refinement and fine-tuning. */
+  readonly steps: readonly { readonly step: 'reconstruct' | 'refine' | 'finetune'; readonly accuracy: number; readonly epochs?: number }[];
   /** Seconds by stage; 'total' is their sum. */
   readonly seconds: Readonly<Record<string, number>>;
   readonly seed: number;
@@ -131,7 +134,7 @@ export interface Report {
 
 // ---------------------------------------------------------------- events
 
-export const stages = ['load', 'analyse', 'data', 'calibrate', 'search', 'rebuild', 'finetune', 'report'] as const;
+export const stages = ['load', 'analyse', 'data', 'calibrate', 'search', 'rebuild', 'refine', 'finetune', 'report'] as const;
 export type Stage = (typeof stages)[number];
 
 export interface LayerSummary {

@@ -6,16 +6,17 @@ import { matmulRules } from './rules/matmul.ts';
 import { normalizationRules } from './rules/normalization.ts';
 import { poolingRules } from './rules/pooling.ts';
 import { reductionRules } from './rules/reduction.ts';
+import { resizeRules } from './rules/resize.ts';
 import type { Rule, Rules } from './rule.ts';
 
 /** Operators whose outputs are piecewise constant or not real numbers: no gradient flows through them. */
 const constantOperators = new Set([
   'Shape', 'Size', 'Constant', 'ConstantOfShape', 'Range', 'NonZero', 'ArgMax', 'ArgMin', 'OneHot', 'EyeLike', 'IsNaN', 'IsInf',
-  'Equal', 'Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual', 'Not', 'And', 'Or', 'Xor', 'Floor', 'Ceil', 'Round', 'Sign',
+  'Equal', 'Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual', 'Not', 'And', 'Or', 'Xor', 'Floor', 'Ceil', 'Round', 'Sign', 'Mod',
   'RandomNormalLike', 'RandomUniformLike', 'Bernoulli',
 ]);
 
-const rules: Rules = { ...elementwiseRules, ...matmulRules, ...convolutionRules, ...poolingRules, ...normalizationRules, ...reductionRules, ...dataMovementRules };
+const rules: Rules = { ...elementwiseRules, ...matmulRules, ...convolutionRules, ...poolingRules, ...normalizationRules, ...reductionRules, ...dataMovementRules, ...resizeRules };
 
 /** The gradient rule of a node's operator; 'constant' when no gradient flows through it; undefined when there is none. */
 export function ruleFor(node: NodeProto): Rule | 'constant' | undefined {

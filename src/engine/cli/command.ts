@@ -17,8 +17,6 @@ export interface Terminal extends RunContext {
   print(line: string): void;
   /** Columns of the terminal. */
   readonly columns: number;
-  /** Where a fraction done is shown, if anywhere. */
-  readonly progress: (what: string, fraction: number) => void;
 }
 
 export interface Command {

@@ -28,6 +28,16 @@ const printResult = (terminal: Terminal, values: Values, result: object, lines: 
   else for (const line of lines()) terminal.print(line);
 };
 
+/** Passes on at most one value a second. */
+function throttled(report: (fraction: number) => void): (fraction: number) => void {
+  let last = -Infinity;
+  return (fraction) => {
+    if (performance.now() - last < 1000) return;
+    last = performance.now();
+    report(fraction);
+  };
+}
+
 /** Runs what ends in a report. With --json the events have said everything, the result last. */
 async function toReport(terminal: Terminal, values: Values, run: (context: { emit(event: RunEvent): void; signal: AbortSignal }) => Promise<Report>): Promise<void> {
   const report = await run(terminal);
@@ -48,6 +58,7 @@ export const commands: Readonly<Record<string, Command>> = {
       metric: metricOption,
       out: described('out', { value: 'FILE' }),
       'run-dir': described('runDir', { value: 'DIR' }),
+      refine: described('refine', { value: 'EPOCHS', number: true }, ' Default 0.'),
       finetune: described('finetune', { value: 'EPOCHS', number: true }, ' Default 0.'),
       train: described('train', { value: 'DATA' }),
       preprocess: preprocessOption,
@@ -61,7 +72,7 @@ export const commands: Readonly<Record<string, Command>> = {
       const options = given({
         model: resolve(model!), val: path(text(values, 'val')), calibration: path(text(values, 'calibration')), train: path(text(values, 'train')), out: path(text(values, 'out')), runDir: path(text(values, 'run-dir')),
         target: parseTarget(text(values, 'target') ?? 'macs=0.5'), method: text(values, 'method'), metric: metricOf(values), episodes: number(values, 'episodes'), seed: number(values, 'seed'),
-        finetune: number(values, 'finetune'), preprocess: recipe(text(values, 'preprocess')), baseline: values['baseline'], agent: text(values, 'agent'),
+        refine: number(values, 'refine'), finetune: number(values, 'finetune'), preprocess: recipe(text(values, 'preprocess')), baseline: values['baseline'], agent: text(values, 'agent'),
         roundTo: number(values, 'round-to'), minPreserve: number(values, 'min-preserve'), threads: number(values, 'threads'),
       });
       return toReport(terminal, values, (context) => operations.compress(options, context));
@@ -120,7 +131,7 @@ export const commands: Readonly<Record<string, Command>> = {
       if (limit !== undefined && !(Number.isInteger(limit) && limit > 0)) throw new InputError(`Option --limit: expected a whole number above 0, got ${limit}.`);
       const result = await operations.evaluate(resolve(model!), resolve(text(values, 'data')!), given({
         metric: metricOf(values), against: path(text(values, 'against')), limit, preprocess: recipe(text(values, 'preprocess')), threads: number(values, 'threads'),
-        signal: terminal.signal, progress: (fraction: number) => { terminal.progress('Evaluating', fraction); },
+        signal: terminal.signal, progress: throttled((fraction) => { terminal.emit({ type: 'stage', stage: 'report', fraction }); }),
       }));
       printResult(terminal, values, result, () => columns([[result.metric, percent(result.value, 2)], ['images', String(result.images)], ['preprocessing', result.preprocessing]]));
     },

@@ -1,7 +1,7 @@
 import type { RunEvent, Stage } from '../protocol.ts';
 import { bar, duration, percent } from './format.ts';
 
-const stageNames: Readonly<Record<Stage, string>> = { load: 'Reading the model', analyse: 'Analysing', data: 'Reading data', calibrate: 'Calibrating', search: 'Searching', rebuild: 'Rebuilding', finetune: 'Fine-tuning', report: 'Measuring' };
+const stageNames: Readonly<Record<Stage, string>> = { load: 'Reading the model', analyse: 'Analysing', data: 'Reading data', calibrate: 'Calibrating', search: 'Searching', rebuild: 'Rebuilding', refine: 'Refining', finetune: 'Fine-tuning', report: 'Measuring' };
 
 /** A stream that progress is written to. */
 export interface ProgressStream { readonly isTTY?: boolean; readonly columns?: number; write(text: string): unknown }

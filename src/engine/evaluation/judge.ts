@@ -87,28 +87,56 @@ export class Judge {
     }
   }
 
+  /** The model's accuracy as a fraction, on the first `count` images. */
+  async accuracy(model: Model, count = this.images.count, signal?: AbortSignal): Promise<number> {
+    return (await this.assess(model, count, signal)).accuracy;
+  }
+
   /**
-   * The model's accuracy as a fraction.
+   * Accuracy, and the mean probability that the model gives to the right answers: the same thing measured more finely, so that candidates can be told
+   * apart on fewer images.
    * @param count only the first images; all by default
    */
-  async accuracy(model: Model, count = this.images.count, signal?: AbortSignal): Promise<number> {
+  async assess(model: Model, count = this.images.count, signal?: AbortSignal): Promise<Assessment> {
     const session = await Session.create(model, this.options);
     try {
-      let right = 0, total = 0;
+      let right = 0, probability = 0, total = 0;
       const output = session.outputNames[0]!, perImage = this.truth.length / this.images.count;
       for (let from = 0; from < count; from += batchSize) {
         signal?.throwIfAborted();
-        const size = Math.min(batchSize, count - from);
+        const size = Math.min(batchSize, count - from), truth = this.truth.subarray(from * perImage, (from + size) * perImage);
         const scores = (await session.run({ [this.input]: batchOf(this.images, from, size) }, [output]))[output]!;
-        if (this.metric === 'top5') for (let i = 0; i < size; i++) right += Number(inTopFive(scores, i, this.truth[from + i]!));
-        else argmax(scores).forEach((answer, i) => { right += Number(answer === this.truth[from * perImage + i]); });
-        total += this.metric === 'top5' ? size : size * perImage;
+        if (this.metric === 'top5') for (let i = 0; i < size; i++) right += Number(inTopFive(scores, i, truth[i]!));
+        else argmax(scores).forEach((answer, i) => { right += Number(answer === truth[i]); });
+        probability += truthProbability(scores, truth);
+        total += truth.length;
       }
-      return right / total;
+      return { accuracy: right / total, probability: probability / total };
     } finally {
       await session.release();
     }
   }
+}
+
+export interface Assessment { readonly accuracy: number; /** Mean softmax probability of the right answers. */ readonly probability: number }
+
+/** Summed probabilities of the right answers; scores that are probabilities already (in [0, 1], summing to 1) are taken as they are. */
+function truthProbability(output: Tensor, truth: Int32Array): number {
+  const [batch = 1, classes = 1] = output.dims, data = output.data as Float32Array, positions = data.length / (batch * classes);
+  let sum = 0;
+  for (let image = 0; image < batch; image++) {
+    for (let p = 0; p < positions; p++) {
+      const at = (c: number): number => data[(image * classes + c) * positions + p]!;
+      let top = -Infinity, plain = 0, least = Infinity;
+      for (let c = 0; c < classes; c++) { const value = at(c); plain += value; if (value > top) top = value; if (value < least) least = value; }
+      const right = at(truth[image * positions + p]!);
+      if (least >= 0 && Math.abs(plain - 1) < 1e-3) { sum += right; continue; }
+      let exponentials = 0;
+      for (let c = 0; c < classes; c++) exponentials += Math.exp(at(c) - top);
+      sum += Math.exp(right - top) / exponentials;
+    }
+  }
+  return sum;
 }
 
 export function batchOf(images: JudgeImages, from: number, count: number): Tensor<Float32Array> {

@@ -16,7 +16,7 @@ const leaders = 4;
  * @returns the winner, and each policy's best accuracy on all images
  */
 export async function rebuild(agent: readonly Judged[], baselines: readonly Judged[], judge: CandidateJudge, judgeAll: Judge, craft: Craft, progress: (fraction: number) => void): Promise<{ winner: Winner; accuracies: ReadonlyMap<string, number> }> {
-  const best = [...agent].sort((a, b) => b.candidate.accuracy - a.candidate.accuracy || a.candidate.episode - b.candidate.episode);
+  const best = [...agent].sort((a, b) => b.candidate.reward - a.candidate.reward || a.candidate.episode - b.candidate.episode);
   const chosen = [...new Map([...best.slice(0, leaders), ...baselines].map((each) => [`${each.policy} ${each.counts.join()}`, each])).values()];
   const accuracies = new Map<string, number>(), made = new Map<string, { accuracy: number; proto: Network['proto'] }>();
   let winner: Winner | undefined;

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { measureLatency } from '../evaluation/latency.ts';
 import { loadModel } from '../onnx/modelFile.ts';
@@ -54,12 +54,14 @@ export interface Findings {
   readonly accuracies: ReadonlyMap<string, number>;
   readonly agent: readonly Judged[];
   readonly baselines: readonly Judged[];
+  readonly steps: Report['steps'];
+  readonly notes: readonly string[];
 }
 
 /** report.json: everything measured from the written file. */
-export async function makeReport({ network, task, out, winner, accuracies, agent, baselines }: Findings, options: CompressOptions, seconds: () => Record<string, number>): Promise<Report> {
+export async function makeReport({ network, task, out, winner, accuracies, agent, baselines, steps, notes: stepNotes }: Findings, options: CompressOptions, seconds: () => Record<string, number>): Promise<Report> {
   const { before, after, pruned } = await measureFiles(network, out, task, options);
-  const notes = [...task.notes];
+  const notes = [...task.notes, ...stepNotes];
   if (winner.policy !== 'agent') notes.push(`The ${winner.policy} baseline was better than the agent (${percent(winner.accuracy)} against ${percent(accuracies.get('agent') ?? 0)}), so its model was written.`);
   if (after.latencyMs.median > before.latencyMs.median * 0.95) notes.push('On this machine the smaller model is not clearly faster at batch 1: its layers are too small for the arithmetic to dominate.');
   const candidates = agent.map(({ candidate }) => candidate);
@@ -67,13 +69,17 @@ export async function makeReport({ network, task, out, winner, accuracies, agent
     format: 'auto-compress/report@1', model: { path: network.path, sha256: network.sha256 }, out, target: options.target, policy: winner.policy, before, after,
     layers: layerReports(network, pruned), pareto: paretoFront([...candidates, ...baselines.map(({ candidate }) => candidate)]), candidates,
     baselines: [...baselines].map((judged) => ({ ...baselineOf(judged), accuracy: accuracies.get(judged.policy) ?? judged.candidate.accuracy })),
-    episodes: agent.length, seconds: seconds(), seed: options.seed, versions: versions(), notes,
+    episodes: agent.length, steps, seconds: seconds(), seed: options.seed, versions: versions(), notes,
   };
 }
 
 const percent = (fraction: number): string => `${(100 * fraction).toFixed(2)}%`;
 
+/** The project's own package.json: beside the bundle's folder, or further up when run from the sources. */
 function versions(): Record<string, string> {
-  const own = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
-  return { 'auto-compress': own.version, node: process.versions.node };
+  for (let folder = new URL('.', import.meta.url); ; folder = new URL('..', folder)) {
+    const file = new URL('package.json', folder);
+    if (existsSync(file)) return { 'auto-compress': (JSON.parse(readFileSync(file, 'utf8')) as { version?: string }).version ?? 'unknown', node: process.versions.node };
+    if (folder.pathname === '/' || new URL('..', folder).href === folder.href) return { node: process.versions.node };
+  }
 }

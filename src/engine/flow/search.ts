@@ -1,7 +1,7 @@
 import { UnreachableTargetError } from '../errors.ts';
 import type { Baseline, Candidate, CompressOptions, RunEvent } from '../protocol.ts';
 import { allocate, fillBudget } from '../rl/allocation.ts';
-import type { CandidateJudge } from '../rl/candidateJudge.ts';
+import type { CandidateJudge, Score } from '../rl/candidateJudge.ts';
 import { groupFeatures } from '../rl/features.ts';
 import { handMade, handMadePolicies, type HandMadePolicy } from '../rl/policies.ts';
 import { type Episode, allocationExponents, paperSearch, randomSearch, warmSearch } from '../rl/search.ts';
@@ -14,12 +14,10 @@ import type { Task } from './task.ts';
 export interface Judged { readonly policy: string; readonly counts: Counts; readonly candidate: Candidate }
 
 /** One line of the journal. */
-export interface JournalEntry { readonly policy: string; readonly episode: number; readonly counts: Counts; readonly accuracy: number }
+export interface JournalEntry { readonly policy: string; readonly episode: number; readonly counts: Counts; readonly accuracy: number; readonly reward: number }
 
 /** Images on which a candidate is scored. */
-const scoredImages = 1000;
-/** Seconds of search to aim for on a machine of about 20 GFLOP/s a core; decides the number of episodes by the model's size alone, so that it is the same on every machine. */
-const aimSeconds = 240;
+const scoredImages = 2000;
 
 export class Search {
   private readonly calibration: Calibration;
@@ -29,6 +27,8 @@ export class Search {
   private readonly run: RunFolder;
   private readonly context: { emit(event: RunEvent): void; signal: AbortSignal };
   private readonly known: ReadonlyMap<string, JournalEntry>;
+  /** Accuracies of the choices judged so far: policies may hit on the same one. */
+  private readonly scored = new Map<string, Score>();
   readonly episodes: number;
 
   constructor(calibration: Calibration, task: Task, judge: CandidateJudge, options: CompressOptions, run: RunFolder, context: Search['context']) {
@@ -45,18 +45,19 @@ export class Search {
   /** Images that each candidate is scored on. */
   get images(): number { return Math.min(scoredImages, this.task.judge.images.count); }
 
-  /** Accuracy of a choice: from the journal where an interrupted run has already found it, otherwise made, judged and written there. */
-  private async evaluate(policy: string, counts: Counts, episode: number): Promise<number> {
-    const before = this.known.get(`${policy} ${episode}`);
-    if (before && before.counts.join() === counts.join()) return before.accuracy;
-    const accuracy = await this.judge.score(counts, this.calibration.quick, this.images);
-    await this.run.append({ policy, episode, counts, accuracy } satisfies JournalEntry);
-    return accuracy;
+  /** Score of a choice: from the journal where an interrupted run has already found it, otherwise made, judged and written there. */
+  private async evaluate(policy: string, counts: Counts, episode: number): Promise<Score> {
+    const key = counts.join(), before = this.known.get(`${policy} ${episode}`);
+    if (before && before.counts.join() === key) this.scored.set(key, before);
+    const score = this.scored.get(key) ?? await this.judge.score(counts, this.calibration.quick, this.images);
+    this.scored.set(key, score);
+    if (!before) await this.run.append({ policy, episode, counts, accuracy: score.accuracy, reward: score.reward } satisfies JournalEntry);
+    return score;
   }
 
-  private judged(policy: string, counts: Counts, accuracy: number, episode: number): Judged {
+  private judged(policy: string, counts: Counts, { accuracy, reward }: Score, episode: number): Judged {
     const { space } = this.calibration, { macs, params } = space.costOf(counts);
-    return { policy, counts, candidate: { episode, macs, params, accuracy, reward: accuracy, preserve: space.ratiosOf(counts) } };
+    return { policy, counts, candidate: { episode, macs, params, accuracy, reward, preserve: space.ratiosOf(counts) } };
   }
 
   /** The hand-made policies at the same budget, one evaluation each. */
@@ -84,8 +85,10 @@ export class Search {
       const counts = fillBudget(space, allocated, budget, exponent);
       guesses.set(counts.join(), counts);
     }
-    const uniform = handMade(space, 'uniform', budget);
-    if (uniform) guesses.set(uniform.join(), uniform);
+    for (const policy of Object.keys(handMadePolicies) as HandMadePolicy[]) {
+      const counts = handMade(space, policy, budget);
+      if (counts) guesses.set(counts.join(), counts);
+    }
     return this.follow(warmSearch(space, features, [...guesses.values()], searchOptions));
   }
 
@@ -93,8 +96,8 @@ export class Search {
   async random(): Promise<Judged> {
     const { space, budget } = this.calibration;
     let best: Judged | undefined;
-    for await (const { counts, accuracy, episode } of randomSearch(space, { budget, episodes: this.episodes, seed: this.options.seed, signal: this.context.signal, evaluate: (counts, episode) => this.evaluate('random', counts, episode) })) {
-      if (!best || accuracy > best.candidate.accuracy) best = this.judged('random', counts, accuracy, episode);
+    for await (const { counts, score, episode, best: better } of randomSearch(space, { budget, episodes: this.episodes, seed: this.options.seed, signal: this.context.signal, evaluate: (counts, episode) => this.evaluate('random', counts, episode) })) {
+      if (better) best = this.judged('random', counts, score, episode);
       this.context.emit({ type: 'stage', stage: 'search', fraction: episode / this.episodes, message: 'random search' });
     }
     this.context.emit({ type: 'baseline', baseline: baselineOf(best!), preserve: best!.candidate.preserve });
@@ -104,10 +107,10 @@ export class Search {
   private async follow(episodes: AsyncGenerator<Episode>): Promise<Judged[]> {
     const found: Judged[] = [], start = performance.now();
     let bestAccuracy = 0, last = start;
-    for await (const { counts, accuracy, episode, best } of episodes) {
-      const judged = this.judged('agent', counts, accuracy, episode), now = performance.now();
+    for await (const { counts, score, episode, best } of episodes) {
+      const judged = this.judged('agent', counts, score, episode), now = performance.now();
       found.push(judged);
-      bestAccuracy = Math.max(bestAccuracy, accuracy);
+      if (best) bestAccuracy = score.accuracy;
       this.context.emit({
         type: 'episode', candidate: judged.candidate, best, bestAccuracy, episodes: this.episodes, seconds: (now - last) / 1000,
         secondsLeft: ((now - start) / 1000 / episode) * (this.episodes - episode), images: this.images,
@@ -120,13 +123,17 @@ export class Search {
 
 export const baselineOf = ({ policy, candidate: { macs, accuracy } }: Judged): Baseline => ({ policy, macs, accuracy });
 
-/** Episodes that fit the aim, estimated from the model's arithmetic: forward passes of the pruned network and the refit's products. */
+/**
+ * Episodes that take a reasonable time, estimated from the model's arithmetic alone, so that their number is the same on every machine: forward
+ * passes of the pruned network and the refit's products, in units of 2e10 multiply-accumulates (about a second of a laptop).
+ */
 function defaultEpisodes({ space: { analysis }, budget }: Calibration, task: Task): number {
   const { axes } = analysis.structure.facts;
   const forward = analysis.macs * budget * (Math.min(scoredImages, task.judge.images.count) + 1200);
   const refit = analysis.layers.reduce((sum, layer) => {
-    const columns = (axes.shapeOf(layer.weight) ?? []).reduce((a, b) => a * b, 1) / Math.max(1, axes.shapeOf(layer.weight)?.[layer.outAxis] ?? 1);
-    return sum + 4096 * (columns * budget) ** 2 + (columns * budget) ** 3 / 3 + 4e8;
+    const shape = axes.shapeOf(layer.weight) ?? [1], columns = (shape.reduce((a, b) => a * b, 1) / Math.max(1, shape[layer.outAxis] ?? 1)) * budget;
+    return sum + 4096 * columns ** 2 + columns ** 3 / 3 + 4e8;
   }, 0);
-  return Math.round(Math.min(300, Math.max(40, aimSeconds / ((forward + refit) / 2e10))));
+  const each = (forward + refit) / 2e10, aim = Math.min(1200, 480 + 90 * each);
+  return Math.round(Math.min(300, Math.max(40, aim / each)));
 }

@@ -56,6 +56,9 @@ export class GraphBuilder {
     }
   }
 
+  /** Keeps names of values that the graph will get later from being made up. */
+  reserve(names: Iterable<string>): void { for (const name of names) this.taken.add(name); }
+
   /** Appends a node with several outputs. @returns their names */
   ops(opType: string, inputs: readonly Operand[], count: number, attributes: Readonly<Record<string, AttributeValue>> = {}): string[] {
     const outputs = Array.from({ length: count }, () => this.fresh(opType));

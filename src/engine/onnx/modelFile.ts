@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, lstat, open, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
-import { GraphProtoSchema, type GraphProto, ModelProtoSchema, type ModelProto, TensorProtoSchema, type TensorProto } from 'onnx-buf';
+import { GraphProtoSchema, type GraphProto, ModelProtoSchema, type ModelProto, TensorProtoSchema, type TensorProto, TensorProto_DataType as DataType } from 'onnx-buf';
 import { InputError, UnsupportedModelError, UserError, messageOf } from '../errors.ts';
 import { asExternal, loadExternalData } from './externalData.ts';
 
@@ -101,7 +101,9 @@ export function splitModel(proto: ModelProto & { graph: GraphProto }, location: 
   const external: SplitModel['external'] = [];
   let end = 0;
   const initializer = proto.graph.initializer.map((tensor) => {
-    if (!Object.hasOwn(tensor, 'rawData') || tensor.rawData.length < threshold) return tensor;
+    // shapes, sizes and axes stay inside: onnxruntime's shape inference reads them there
+    const isShape = tensor.dataType === DataType.INT64 && tensor.dims.length <= 1;
+    if (!Object.hasOwn(tensor, 'rawData') || tensor.rawData.length < threshold || isShape) return tensor;
     const offset = Math.ceil(end / 64) * 64;
     external.push({ offset, bytes: tensor.rawData });
     end = offset + tensor.rawData.length;

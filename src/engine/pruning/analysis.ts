@@ -9,7 +9,7 @@ import { Atoms } from './atoms.ts';
 import { costs, layerMacs } from './costs.ts';
 import { Axes, type AxisId } from './axes.ts';
 import { makeGroups } from './grouping.ts';
-import { constantDerived, foldWeights, type FoldedWeight, withFolded } from './foldWeights.ts';
+import { constantDerived, foldWeights, type FoldedWeights, withFolded } from './foldWeights.ts';
 import { NodeAxes, type GraphFacts } from './nodeAxes.ts';
 import { Positions } from './positions.ts';
 import { ruleOf } from './rules/registry.ts';
@@ -42,22 +42,23 @@ export async function analyse(model: Model, options: { inputShapes?: Readonly<Re
   const folded = await foldWeights(unshared), own = withFolded(unshared, folded);
   const view = new GraphView(own.graph);
   const { shapes, small } = await findShapes(own, view, { batch: options.batch ?? 1, ...(options.inputShapes ? { given: options.inputShapes } : {}) });
-  const facts: GraphFacts = { view, axes: new Axes(new Map([...folded.flatMap((weight) => [...weight.shapes]), ...shapes])), opset: opsetOf(model), small, sources, layers: [], generators: [] };
+  const facts: GraphFacts = { view, axes: new Axes(new Map([...(folded?.shapes ?? []), ...shapes])), opset: opsetOf(model), small, sources, layers: [], generators: [] };
   relateAll(facts);
   return assemble(facts, folded);
 }
 
 /** For each axis of a folded weight, the constants in its part of the graph that make it zero along that axis. */
-function zeroRoutes(facts: GraphFacts, folded: readonly FoldedWeight[]): Map<AxisId, readonly AxisId[]> {
+function zeroRoutes(facts: GraphFacts, folded: FoldedWeights | undefined): Map<AxisId, readonly AxisId[]> {
   const routes = new Map<AxisId, readonly AxisId[]>();
-  for (const { tensor, region, shapes } of folded) {
-    const view = new GraphView(region.graph), inner: GraphFacts = { ...facts, view, axes: new Axes(shapes), layers: [], generators: [] };
-    for (const node of view.nodes) ruleOf(node).relate(new NodeAxes(node, inner));
-    const zeroing = new Zeroing(inner);
-    inner.axes.axesOf(tensor.name).forEach((own, k) => {
+  if (!folded) return routes;
+  const inner: GraphFacts = { ...facts, view: folded.region, axes: new Axes(folded.shapes), layers: [], generators: [] };
+  relateAll(inner);
+  const zeroing = new Zeroing(inner);
+  for (const { name } of folded.tensors) {
+    inner.axes.axesOf(name).forEach((own, k) => {
       const constants = zeroing.constantsFor(own);
       if (!constants?.every((axis) => inner.axes.classOf(axis) === inner.axes.classOf(own))) return;
-      const outer = facts.axes.axis(tensor.name, k);
+      const outer = facts.axes.axis(name, k);
       routes.set(outer, constants.map((axis) => { // the constant is not in the folded graph; its positions are the weight's
         const { value, axis: at } = inner.axes.ownerOf(axis), same = facts.axes.axis(value, at);
         facts.axes.alias(same, outer);
@@ -89,8 +90,8 @@ function relateAll(facts: GraphFacts): void {
   }
 }
 
-function assemble(facts: GraphFacts, folded: readonly FoldedWeight[]): Analysis {
-  const { view, axes } = facts, foldedNames = new Set(folded.map(({ tensor }) => tensor.name));
+function assemble(facts: GraphFacts, folded: FoldedWeights | undefined): Analysis {
+  const { view, axes } = facts, foldedNames = new Set(folded?.tensors.map(({ name }) => name));
   const zeroing = new Zeroing(facts, foldedNames, zeroRoutes(facts, folded));
   const consumers = new Set<AxisId>(), pureConsumers = new Set<AxisId>();
   const derived = constantDerived(view);

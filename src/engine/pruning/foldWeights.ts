@@ -1,15 +1,16 @@
-import type { GraphProto, ModelProto, NodeProto, TensorProto } from 'onnx-buf';
+import { create } from '@bufbuild/protobuf';
+import { type GraphProto, type ModelProto, type NodeProto, type TensorProto, ValueInfoProtoSchema } from 'onnx-buf';
 import { subgraphsOf } from '../onnx/attributes.ts';
 import { GraphView } from '../onnx/graphView.ts';
-import { elementCount, floatTensor } from '../onnx/tensor.ts';
+import { floatTensor } from '../onnx/tensor.ts';
 import { Session } from '../runtime/session.ts';
 import { runShapes } from '../runtime/shapes.ts';
 import { copyOf } from './unshare.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
-/** A weight that the graph computes from constants, and the part of the graph that does. */
-export interface FoldedWeight { readonly tensor: TensorProto; readonly region: Model; readonly shapes: ReadonlyMap<string, readonly number[]> }
+/** Weights that the graph computes from constants, and the part of the graph that does. */
+export interface FoldedWeights { readonly tensors: readonly TensorProto[]; readonly region: GraphView; readonly shapes: ReadonlyMap<string, readonly number[]> }
 
 /** Operators that mix the positions of an axis: pruning what they read would change what they make of the rest. */
 const mixing = /^(Reduce\w+|\w*Normalization|Softmax|LpNormalization)$/;
@@ -23,56 +24,52 @@ export function constantDerived(view: GraphView): ReadonlySet<string> {
   return derived;
 }
 
-/** The nodes that a value is computed by, in order. */
-function regionOf(view: GraphView, value: string): NodeProto[] {
-  const nodes = new Set<NodeProto>(), open = [value];
+/** The nodes that values are computed by. */
+function regionOf(view: GraphView, values: readonly string[]): ReadonlySet<NodeProto> {
+  const nodes = new Set<NodeProto>(), open = [...values];
   for (let name = open.pop(); name !== undefined; name = open.pop()) {
     const node = view.producers.get(name);
     if (!node || nodes.has(node)) continue;
     nodes.add(node);
     open.push(...node.input.filter((input) => input !== ''));
   }
-  return view.nodes.filter((node) => nodes.has(node));
+  return nodes;
 }
 
 /**
  * Weights that are standardised or normalised inside the graph (as weight standardisation, Qiao et al. 2019, is exported), computed once:
  * as constants they can be pruned along both axes, which their normalisation would forbid.
  */
-export async function foldWeights(model: Model): Promise<FoldedWeight[]> {
-  const view = new GraphView(model.graph), derived = constantDerived(view);
+export async function foldWeights(model: Model): Promise<FoldedWeights | undefined> {
+  const { graph } = model, view = new GraphView(graph), derived = constantDerived(view);
+  if (!view.nodes.some(({ opType, output }) => mixing.test(opType) && derived.has(output[0] ?? ''))) return undefined;
   const read = new Set(view.nodes.filter((node) => node.output.some((value) => !derived.has(value))).flatMap(({ input }) => input));
-  const found: FoldedWeight[] = [];
-  for (const value of derived) {
-    if (!read.has(value) || view.constants.has(value) || view.isOutput(value)) continue;
-    const nodes = regionOf(view, value);
-    if (!nodes.some(({ opType }) => mixing.test(opType))) continue;
-    const names = new Set(nodes.flatMap(({ input }) => input));
-    const region: Model = copyOf(model, { graph: copyOf(model.graph, {
-      node: nodes, input: [], output: model.graph.output.slice(0, 1).map((output) => copyOf(output, { name: value })), valueInfo: [],
-      initializer: model.graph.initializer.filter(({ name }) => names.has(name)),
-    }) });
-    Reflect.deleteProperty(region.graph.output[0]!, 'type');
-    const session = await Session.create(region);
-    const { [value]: result } = await session.run({}).finally(() => session.release());
-    if (!(result?.data instanceof Float32Array) || elementCount(result.dims) === 0) continue;
-    const { shapes } = await runShapes(region, new GraphView(region.graph), {});
-    found.push({ tensor: floatTensor(value, result.dims, result.data), region, shapes });
-  }
-  return found;
+  const values = [...derived].filter((value) => read.has(value) && !view.constants.has(value) && !view.isOutput(value)
+    && [...regionOf(view, [value])].some(({ opType }) => mixing.test(opType)));
+  if (values.length === 0) return undefined;
+  const nodes = regionOf(view, values), names = new Set([...nodes].flatMap(({ input }) => input));
+  const region: Model = copyOf(model, { graph: copyOf(graph, {
+    node: view.nodes.filter((node) => nodes.has(node)), input: [], output: values.map((name) => create(ValueInfoProtoSchema, { name })), valueInfo: [],
+    initializer: graph.initializer.filter(({ name }) => names.has(name)),
+  }) });
+  const session = await Session.create(region);
+  const results = await session.run({}).finally(() => session.release());
+  const tensors = values.flatMap((value) => { const { data, dims } = results[value]!; return data instanceof Float32Array ? [floatTensor(value, dims, data)] : []; });
+  const regionView = new GraphView(region.graph);
+  return { tensors, region: regionView, shapes: (await runShapes(region, regionView, {})).shapes };
 }
 
 /** The model with folded weights as initializers, without the nodes and initializers that only served to compute them. */
-export function withFolded(model: Model, folded: readonly FoldedWeight[]): Model {
-  if (folded.length === 0) return model;
-  const { graph } = model, view = new GraphView(graph), names = new Set(folded.map(({ tensor }) => tensor.name));
-  const live = new Set(view.outputs);
+export function withFolded(model: Model, folded: FoldedWeights | undefined): Model {
+  if (!folded) return model;
+  const { graph } = model, view = new GraphView(graph), names = new Set(folded.tensors.map(({ name }) => name));
+  const live = new Set([...view.outputs, ...view.capturedBySubgraphs.keys()]);
   const kept = view.nodes.toReversed().filter((node) => {
     const needed = node.output.some((value) => live.has(value) && !names.has(value));
-    if (needed) for (const value of [...node.input, ...view.capturedBySubgraphs.keys()]) live.add(value);
+    if (needed) for (const value of node.input) live.add(value);
     return needed;
   }).reverse();
   const inputs = new Set(graph.input.map(({ name }) => name));
   const initializer = graph.initializer.filter(({ name }) => live.has(name) || inputs.has(name));
-  return copyOf(model, { graph: copyOf(graph, { node: kept, initializer: [...initializer, ...folded.map(({ tensor }) => tensor)] }) });
+  return copyOf(model, { graph: copyOf(graph, { node: kept, initializer: [...initializer, ...folded.tensors] }) });
 }

@@ -133,8 +133,9 @@ function describe(view: GraphView, axes: Axes, atoms: Atoms, atomUnits: Readonly
     const main = mains[group]!.sort((a, b) => order.get(a)! - order.get(b)!)[0] ?? producers[group]![0]!.initializer;
     const count = used.get(main) ?? 0;
     used.set(main, count + 1);
-    const suffix = count > 0 ? `#${count + 1}` : '';
-    return { id: main + suffix, name: (layerOf.get(main) ?? main) + suffix, channels: classes.length, producers: producers[group]!, consumers: consumers[group]! };
+    const { unitOf } = [...producers[group]!, ...consumers[group]!].find(({ initializer }) => initializer === main)!;
+    const width = unitOf.reduce((sum, unit) => sum + Number(unit === 0), 0);
+    return { id: count > 0 ? `${main}#${count + 1}` : main, name: `${layerOf.get(main) ?? main}${width > 1 ? ` (${width} channels a unit)` : ''}`, channels: classes.length, producers: producers[group]!, consumers: consumers[group]! };
   });
 }
 

@@ -19,7 +19,7 @@ export type Plan = z.infer<typeof planSchema>;
 /** The plan file's content for a set of kept units. `kept` of an axis lists all of its positions that stay, whichever group they belong to. */
 export function planFrom(analysis: Analysis, kept: KeptUnits, model: { readonly path: string; readonly sha256: string }): Plan {
   const { facts: { axes, sources }, folded } = analysis.structure, positions = new KeptPositions(analysis, kept);
-  const computed = new Set(folded.map(({ tensor }) => tensor.name)); // no constants of the model: nothing a reader could look up
+  const computed = new Set(folded?.tensors.map(({ name }) => name)); // no constants of the model: nothing a reader could look up
   const axisEntry = ({ initializer, axis, unitOf }: AxisUse): Plan['groups'][number]['producers'][number] =>
     ({ initializer: sources.get(initializer) ?? initializer, axis, kept: Array.from(positions.of(axes.axis(initializer, axis)) ?? unitOf.keys()) });
   return {

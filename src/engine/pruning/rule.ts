@@ -5,16 +5,17 @@ import type { AxisId } from './axes.ts';
 /**
  * When an output is zero along a dropped position:
  * 'every': every input reaches the output axis and is zero there (Add); 'linked': every input that reaches it is (movement);
- * 'any': one of them is (Mul); a list: those inputs, where given, reach it and are zero (a convolution's weight and bias).
+ * 'any': one of them is (Mul); a list: those inputs, where given, reach it and are zero (a convolution's weight and bias);
+ * 'always': it is zero anyway.
  */
-export type ZeroRule = 'every' | 'linked' | 'any' | readonly number[];
+export type ZeroRule = 'every' | 'linked' | 'any' | 'always' | readonly number[];
 
 /** What an operator does to axes, and how its node changes when positions are removed. One rule an operator, in a file a family. */
 export interface Rule {
   /** Writes the relations between the axes of the node's inputs and outputs; what can't be said is frozen with a reason. */
   readonly relate: (node: NodeAxes) => void;
   /** Absent: the output is never known to be zero. */
-  readonly zeros?: ZeroRule | ((node: NodeProto) => ZeroRule);
+  readonly zeros?: ZeroRule | ((node: NodeProto) => ZeroRule | undefined);
   /** Changes what the node states in numbers (groups, sizes, positions). Called when a position of one of its axes is dropped. */
   readonly rewrite?: (node: NodeAxes, edit: NodeEdit) => void;
 }

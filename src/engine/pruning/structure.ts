@@ -1,5 +1,5 @@
 import type { Atoms } from './atoms.ts';
-import type { FoldedWeight } from './foldWeights.ts';
+import type { FoldedWeights } from './foldWeights.ts';
 import type { GraphFacts } from './nodeAxes.ts';
 
 /** For each position of an atom, the group and the unit that it belongs to; -1 where it always stays. */
@@ -8,7 +8,7 @@ export interface AtomUnits { readonly groupOf: Int32Array; readonly unitOf: Int3
 /** What surgery and cost counting need beside the groups: the relations themselves. */
 export interface Structure {
   readonly facts: GraphFacts;
-  readonly folded: readonly FoldedWeight[];
+  readonly folded: FoldedWeights | undefined;
   readonly atoms: Atoms;
   /** Only atoms with positions that can be dropped. */
   readonly atomUnits: ReadonlyMap<number, AtomUnits>;

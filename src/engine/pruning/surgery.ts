@@ -1,8 +1,9 @@
 import { type GraphProto, type ModelProto, type NodeProto, type TensorProto, NodeProtoSchema, TensorProto_DataType as DataType } from 'onnx-buf';
 import { clone } from '@bufbuild/protobuf';
 import { makeNode, setAttribute, tensorAttribute } from '../onnx/attributes.ts';
-import { gatherAxis, int64Tensor, intsOf } from '../onnx/tensor.ts';
+import { int64Tensor, intsOf } from '../onnx/tensor.ts';
 import type { AxisId } from './axes.ts';
+import { gatherAxes } from './gather.ts';
 import { KeptPositions } from './keptPositions.ts';
 import { NodeAxes } from './nodeAxes.ts';
 import type { NodeEdit } from './rule.ts';
@@ -36,11 +37,6 @@ function findSites(structure: Structure): Sites {
   const sites = { constants, nodes, prunable };
   sitesOf.set(structure, sites);
   return sites;
-}
-
-/** Rows of a tensor along several axes at once. */
-function gatherAxes(tensor: TensorProto, kept: readonly (Int32Array | undefined)[]): TensorProto {
-  return kept.reduce<TensorProto>((result, positions, axis) => (positions ? gatherAxis(result, axis, positions as unknown as number[]) : result), tensor);
 }
 
 /** Collects the changes to one node. */

@@ -50,7 +50,10 @@ export class Zeroing {
     const rule = node && ruleOf(node).zeros;
     if (!node || !rule) return undefined;
     const zeros = typeof rule === 'function' ? rule(node) : rule;
+    if (!zeros) return undefined;
+    if (zeros === 'always') return [];
     const links = this.axes.links.get(axis) ?? [];
+    if (links.length === 0) return undefined;
     if (zeros === 'any') {
       // a constant factor is the shortest way
       const ordered = [...links].sort((a, b) => Number(this.isConstant(b.axis)) - Number(this.isConstant(a.axis)));

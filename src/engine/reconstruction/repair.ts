@@ -20,7 +20,7 @@ export function repairOn(calibration: string, { preprocess, seed = 0, signal }: 
       const chunk = Math.max(1, Math.min(64, images.count, Math.floor(chunkElements / images.imageDims.reduce((a, b) => a * b, 1))));
       const chunks = Array.from({ length: Math.floor(images.count / chunk) }, (_, i) => batchOf(images, i * chunk, chunk));
       const refit = await SequentialRefit.prepare(original, analysis, { [new GraphView(original.graph).inputs[0]!]: chunks }, pointsAnImage, seed);
-      return await refit.refit(pruned, kept, { rounds: 4, ridge: 1e-4, ...(signal ? { signal } : {}) });
+      return await refit.refit(pruned, kept, { rounds: 4, ridge: 1e-4, grouped: true, ...(signal ? { signal } : {}) });
     } finally {
       await dataset.close();
     }

@@ -19,6 +19,8 @@ export interface RefitOptions {
   readonly rounds: number;
   /** Pull towards the weights before, relative to the mean diagonal of the Gram matrix. */
   readonly ridge: number;
+  /** Whether grouped and depthwise convolutions are refitted as well: many small regressions for a small gain. */
+  readonly grouped: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -90,7 +92,7 @@ export class SequentialRefit {
     for (const refit of this.layers) {
       options.signal?.throwIfAborted();
       changed ||= touches(keptOf, refit.layer);
-      if (!changed) continue;
+      if (!changed || (refit.layout.groups > 1 && !options.grouped)) continue;
       await this.refitLayer(refit, network, view, biases.get(refit.layer) ?? refit.layer.bias, keptOf, images, options);
     }
     const { initializers } = network;

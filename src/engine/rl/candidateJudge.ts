@@ -9,6 +9,9 @@ type Model = ModelProto & { graph: GraphProto };
 /** How thoroughly a candidate is made: the reward needs the right order of candidates, the final model the best weights. */
 export interface Craft { readonly refit: SequentialRefit; readonly options: RefitOptions }
 
+/** Accuracy, and the reward made of it: half accuracy, half the mean probability of the right answers, which varies less from sample to sample. */
+export interface Score { readonly accuracy: number; readonly reward: number }
+
 /** Makes the network of a choice and judges it. */
 export class CandidateJudge {
   private readonly model: Model;
@@ -27,8 +30,9 @@ export class CandidateJudge {
     return refit.refit(applyPlan(this.model, this.space.analysis, kept), kept, options);
   }
 
-  /** Accuracy of a choice on the first `images` images. */
-  async score(counts: Counts, craft: Craft, images: number): Promise<number> {
-    return this.judge.accuracy(await this.make(counts, craft), images, craft.options.signal);
+  /** How a choice does on the first `images` images. */
+  async score(counts: Counts, craft: Craft, images: number): Promise<Score> {
+    const { accuracy, probability } = await this.judge.assess(await this.make(counts, craft), images, craft.options.signal);
+    return { accuracy, reward: (accuracy + probability) / 2 };
   }
 }

@@ -1,19 +1,20 @@
 import { Random } from '../numerics/random.ts';
 import { fillBudget } from './allocation.ts';
+import type { Score } from './candidateJudge.ts';
 import { DdpgAgent, type Step } from './ddpg.ts';
 import { type GroupFeatures, LayerWalk, observationSize } from './environment.ts';
 import { scaleToBudget } from './policies.ts';
 import type { Counts, SearchSpace } from './searchSpace.ts';
 
 /** A choice that was evaluated in an episode. */
-export interface Episode { readonly episode: number; readonly counts: Counts; readonly accuracy: number; readonly best: boolean }
+export interface Episode { readonly episode: number; readonly counts: Counts; readonly score: Score; readonly best: boolean }
 
 export interface SearchOptions {
   readonly budget: number;
   readonly episodes: number;
   readonly seed: number;
-  /** Judges a choice: accuracy as a fraction. */
-  readonly evaluate: (counts: Counts, episode: number) => Promise<number>;
+  /** Judges a choice. */
+  readonly evaluate: (counts: Counts, episode: number) => Promise<Score>;
   readonly signal?: AbortSignal;
 }
 
@@ -22,13 +23,13 @@ export const allocationExponents = [0.75, 1, 1.5] as const;
 
 /**
  * The cold-start agent of AMC (arXiv 1802.03494): every episode walks the groups, one bounded preserve ratio a step, and is rewarded with
- * the accuracy of the network it chose.
+ * the score of the network it chose.
  */
 export async function* paperSearch(space: SearchSpace, features: readonly GroupFeatures[], options: SearchOptions): AsyncGenerator<Episode> {
   const walk = new LayerWalk(space, features, options.budget), { least } = space;
   const agent = await DdpgAgent.create({ observationSize, seed: options.seed });
   try {
-    let bestAccuracy = -1;
+    let bestReward = -1;
     for (let episode = 1; episode <= options.episodes; episode++) {
       options.signal?.throwIfAborted();
       walk.reset();
@@ -40,11 +41,11 @@ export async function* paperSearch(space: SearchSpace, features: readonly GroupF
         steps.push({ observation, action });
         walk.step(action);
       }
-      const accuracy = await options.evaluate(walk.choice, episode);
-      await agent.endEpisode(steps, accuracy);
-      const best = accuracy > bestAccuracy;
-      if (best) bestAccuracy = accuracy;
-      yield { episode, counts: walk.choice, accuracy, best };
+      const score = await options.evaluate(walk.choice, episode);
+      await agent.endEpisode(steps, score.reward);
+      const best = score.reward > bestReward;
+      if (best) bestReward = score.reward;
+      yield { episode, counts: walk.choice, score, best };
     }
   } finally {
     await agent.release();
@@ -61,14 +62,14 @@ export async function* warmSearch(space: SearchSpace, features: readonly GroupFe
   const { budget, seed } = options, walk = new LayerWalk(space, features, budget), random = new Random(seed ^ 0x5eed);
   const agent = await DdpgAgent.create({ observationSize, seed, options: { noiseSigma: 0.12, explorationEpisodes: 8, noiseDecay: 0.99, updatesPerStep: 2, initialAction: 0.5 } });
   const tried = new Set<string>();
-  let anchor: readonly number[] = [], elite: readonly number[] = [], bestAccuracy = -1;
+  let anchor: readonly number[] = [], elite: readonly number[] = [], bestReward = -1;
   /** One episode: walks with the given actions, evaluates, and lets the agent learn. */
   const finish = async (episode: number, steps: readonly Step[], counts: Counts): Promise<Episode> => {
-    const accuracy = await options.evaluate(counts, episode), best = accuracy > bestAccuracy;
+    const score = await options.evaluate(counts, episode), best = score.reward > bestReward;
     tried.add(counts.join());
-    if (best) { bestAccuracy = accuracy; elite = steps.length > 0 ? steps.map(({ action }) => action) : elite; }
-    if (steps.length > 0) await agent.endEpisode(steps, accuracy);
-    return { episode, counts, accuracy, best };
+    if (best) { bestReward = score.reward; elite = steps.length > 0 ? steps.map(({ action }) => action) : elite; }
+    if (steps.length > 0) await agent.endEpisode(steps, score.reward);
+    return { episode, counts, score, best };
   };
   try {
     let episode = 0;
@@ -113,13 +114,13 @@ const ratioOf = (action: number, least: number, anchor: number): number => (acti
 /** Random search: walks with uniformly random bounded actions, scaled to the budget like the agent's. */
 export async function* randomSearch(space: SearchSpace, options: SearchOptions): AsyncGenerator<Episode> {
   const random = new Random(options.seed ^ 0x7a11d0);
-  let bestAccuracy = -1;
+  let bestReward = -1;
   for (let episode = 1; episode <= options.episodes; episode++) {
     options.signal?.throwIfAborted();
     const shape = space.groups.map(({ group }, i) => random.uniform(space.least[i]! / group.channels, 1));
     const counts = fillBudget(space, scaleToBudget(space, shape, options.budget)!, options.budget, 1);
-    const accuracy = await options.evaluate(counts, episode), best = accuracy > bestAccuracy;
-    if (best) bestAccuracy = accuracy;
-    yield { episode, counts, accuracy, best };
+    const score = await options.evaluate(counts, episode), best = score.reward > bestReward;
+    if (best) bestReward = score.reward;
+    yield { episode, counts, score, best };
   }
 }

@@ -43,10 +43,13 @@ export class RunFolder {
   private readonly unlock: () => Promise<void>;
   /** The outermost folder that this run made; undefined where its folder was there. */
   private readonly firstMade: string | undefined;
+  private unused: boolean;
+  private closed = false;
 
   constructor(path: string, parts: Pick<RunFolder, 'options' | 'inputs' | 'entries' | 'resumed'>, journal: Journal, unlock: () => Promise<void>, firstMade?: string) {
     this.path = path;
     this.firstMade = firstMade;
+    this.unused = !parts.resumed;
     ({ options: this.options, inputs: this.inputs, entries: this.entries, resumed: this.resumed } = parts);
     this.journal = journal;
     this.unlock = unlock;
@@ -55,7 +58,10 @@ export class RunFolder {
   /** Path of a file of the run: 'plan.json', 'candidate-12.onnx'. */
   file(name: string): string { return join(this.path, name); }
   /** Adds one journal entry; it is on the disk when this returns. */
-  append(entry: unknown): Promise<void> { return this.journal.append(entry); }
+  async append(entry: unknown): Promise<void> {
+    this.unused = false;
+    await this.journal.append(entry);
+  }
   writeCheckpoint(checkpoint: Checkpoint): Promise<void> { return writeCheckpoint(this.file('checkpoint.bin'), checkpoint); }
   readCheckpoint(): Promise<Checkpoint | undefined> { return readCheckpoint(this.file('checkpoint.bin')); }
   writePlan(plan: unknown): Promise<void> { return writeJson(this.file('plan.json'), plan); }
@@ -64,9 +70,10 @@ export class RunFolder {
   /** @throws {InputError} when the model file is not the one that the run began with */
   async checkModel(): Promise<void> { await checkInput('model', this.options.model, this.inputs.model); }
 
-  /** Removes what a new run has made so far, for a run that could not begin; folders that hold anything else stay. */
-  async discard(): Promise<void> {
+  /** Closes a run that failed; where it is new and has nothing to go on from, removes what it made. */
+  async abandon(): Promise<void> {
     await this.close();
+    if (!this.unused) return;
     for (const name of ['journal.ndjson', 'options.json']) await rm(this.file(name), { force: true });
     for (let folder = this.path; this.firstMade !== undefined && folder.length >= this.firstMade.length; folder = dirname(folder)) {
       if (!await rmdir(folder).then(() => true, () => false)) break; // not empty
@@ -75,6 +82,8 @@ export class RunFolder {
 
   /** Closes the journal and gives the lock back. */
   async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
     await this.journal.close();
     await this.unlock();
   }

@@ -37,7 +37,7 @@ export interface FinetuneOptions extends OptimizerOptions, ClassificationLoss {
 }
 
 export const finetuneDefaults: FinetuneOptions = {
-  epochs: 10, batchSize: 64, optimizer: 'adamw', learningRate: 1e-3, weightDecay: 1e-4, momentum: 0.9, warmUp: 0.05, keepZeros: false,
+  epochs: 10, batchSize: 64, optimizer: 'adamw', learningRate: 1e-3, weightDecay: 1e-4, momentum: 0.9, warmUp: 0.05, relativeSteps: true, keepZeros: false,
   distillation: 0.7, temperature: 4, augmentation: { shift: 4, flip: true }, seed: 0, patience: 0, threads: 0,
 };
 
@@ -95,7 +95,7 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
   if (stepsPerEpoch === 0) throw new InputError(`There are only ${images.count} images to train on, fewer than one batch of ${batchSize}.`);
   const input = inputOf(model), shape = [batchSize, ...images.dims];
   const trainer = await Trainer.create(anyBatch(model), { ...options, inputShapes: { [input]: shape }, loss: classificationLoss(logitsOf(model), options) });
-  const guide = options.distillation > 0 && teacher ? await Teacher.create(teacher, options.threads) : undefined;
+  const guide = options.distillation > 0 && teacher ? await Teacher.create(teacher, options.threads, options.augmentation === undefined) : undefined;
   let best = trainer.vector();
   let at: Position = { epoch: 0, step: 0, lossSum: 0, correctSum: 0, bestScore: undefined, bestEpoch: 0, history: [] };
   const checkpoint = async (): Promise<void> => {
@@ -147,21 +147,43 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
       if (!batch.labels) throw new InputError('The training images have no labels; use distillation alone (distillation 1).');
       feeds[labelsName] = { type: 'int64', dims: [batchSize], data: BigInt64Array.from(batch.labels, BigInt) };
     }
-    if (guide) feeds[teacherLogitsName] = await guide.logits(floats(pixels, shape));
+    if (guide) feeds[teacherLogitsName] = await guide.logits(floats(pixels, shape), indices);
     return feeds;
   }
 }
 
+/** Fine-tunes without labels: by distillation from the teacher alone. */
+export const distill = (task: FinetuneTask & { readonly teacher: Model }): Promise<FinetuneResult> => finetune({ ...task, options: { ...task.options, distillation: 1 } });
+
 /** The network that is imitated. */
 class Teacher {
   private readonly session: Session;
-  private constructor(session: Session) { this.session = session; }
-  static async create(model: Model, threads: number): Promise<Teacher> {
-    return new Teacher(await Session.create(withOutput(anyBatch(model), logitsOf(model)), { threads }));
+  /** Logits of images that are always seen as they are, by image number. */
+  private readonly known: Map<number, Float32Array> | undefined;
+
+  private constructor(session: Session, known: Map<number, Float32Array> | undefined) {
+    this.session = session;
+    this.known = known;
   }
-  async logits(images: Tensor): Promise<Tensor> {
-    return (await this.session.run({ [this.session.inputNames[0]!]: images }))[this.session.outputNames[0]!]!;
+
+  /** @param remember whether an image has the same pixels every time, so that it is looked at once */
+  static async create(model: Model, threads: number, remember: boolean): Promise<Teacher> {
+    return new Teacher(await Session.create(withOutput(anyBatch(model), logitsOf(model)), { threads }), remember ? new Map() : undefined);
   }
+
+  async logits(images: Tensor, indices: readonly number[]): Promise<Tensor> {
+    const remembered = indices.map((index) => this.known?.get(index)), classes = remembered[0]?.length ?? 0;
+    if (remembered.every((row) => row !== undefined)) {
+      const data = new Float32Array(indices.length * classes);
+      remembered.forEach((row, n) => { data.set(row, n * classes); });
+      return floats(data, [indices.length, classes]);
+    }
+    const result = (await this.session.run({ [this.session.inputNames[0]!]: images }))[this.session.outputNames[0]!]!;
+    const width = result.data.length / indices.length;
+    indices.forEach((index, n) => this.known?.set(index, (result.data as Float32Array).slice(n * width, (n + 1) * width)));
+    return result;
+  }
+
   async release(): Promise<void> { await this.session.release(); }
 }
 

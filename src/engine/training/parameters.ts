@@ -1,8 +1,7 @@
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from 'onnx-buf';
-import { tensorAttribute } from '../onnx/attributes.ts';
+import { attribute, tensorAttribute } from '../onnx/attributes.ts';
 import { GraphView } from '../onnx/graphView.ts';
 import { DataType, dimsOf, elementCount, floatsOf, withFloats } from '../onnx/tensor.ts';
-import { attribute } from '../onnx/attributes.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
@@ -25,8 +24,11 @@ export interface Parameter {
 const slots: Readonly<Record<string, readonly (readonly [input: number, outAxis: number])[] | undefined>> = {
   Conv: [[1, 0], [2, -1]], ConvTranspose: [[1, 1], [2, -1]], Gemm: [[0, 0], [1, 1], [2, -1]], MatMul: [[0, 0], [1, 1]],
   BatchNormalization: [[1, -1], [2, -1]], LayerNormalization: [[1, -1], [2, -1]], InstanceNormalization: [[1, -1], [2, -1]], GroupNormalization: [[1, -1], [2, -1]],
-  PRelu: [[1, -1]], Add: [[0, -1], [1, -1]], Sub: [[0, -1], [1, -1]], Mul: [[0, -1], [1, -1]], Gather: [[0, -1]],
+  PRelu: [[1, -1]], Add: [[0, -1], [1, -1]], Sub: [[0, -1], [1, -1]], Mul: [[0, -1], [1, -1]],
 };
+/** What these add or multiply is learned only if it is one number a channel behind a layer with weights: not a mask, not the input's mean. */
+const perChannelOnly = new Set(['Add', 'Sub', 'Mul']);
+const weighted = new Set(['Conv', 'ConvTranspose', 'Gemm', 'MatMul']);
 /** Operators between a constant and its slot that only pass it on. */
 const passing = new Set(['Identity', 'Transpose', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten']);
 
@@ -37,9 +39,11 @@ const passing = new Set(['Identity', 'Transpose', 'Reshape', 'Squeeze', 'Unsquee
 export function parametersOf(model: Model): Parameter[] {
   const view = new GraphView(model.graph);
   const parameters: Parameter[] = [];
+  const behindWeights = new Set<string>();
+  for (const node of view.nodes) if (weighted.has(node.opType) || node.input.some((value) => behindWeights.has(value))) for (const output of node.output) behindWeights.add(output);
   let offset = 0;
   for (const [name, tensor] of view.constants) {
-    const use = tensor.dataType === DataType.FLOAT ? learnedUse(view, name) : undefined;
+    const use = tensor.dataType === DataType.FLOAT ? learnedUse(view, name, dimsOf(tensor), behindWeights) : undefined;
     const length = elementCount(tensor.dims, name);
     if (!use || length < 2) continue;
     parameters.push({ name, tensor, dims: dimsOf(tensor), offset, length, ...use });
@@ -48,14 +52,15 @@ export function parametersOf(model: Model): Parameter[] {
   return parameters;
 }
 
-function learnedUse(view: GraphView, name: string): { isWeight: boolean; outAxis: number } | undefined {
+function learnedUse(view: GraphView, name: string, dims: readonly number[], behindWeights: ReadonlySet<string>): { isWeight: boolean; outAxis: number } | undefined {
   for (const { node, index } of view.usesOf(name)) {
     if (passing.has(node.opType) && index === 0) {
-      const use = learnedUse(view, node.output[0]!);
+      const use = learnedUse(view, node.output[0]!, dims, behindWeights);
       if (use) return { ...use, outAxis: node.opType === 'Identity' ? use.outAxis : 0 };
       continue;
     }
     const slot = slots[node.opType]?.find(([input]) => input === index);
+    if (slot && perChannelOnly.has(node.opType) && !(dims.filter((dim) => dim !== 1).length === 1 && behindWeights.has(node.input[1 - index]!))) continue;
     if (slot && node.domain === '') return { isWeight: slot[1] >= 0, outAxis: slot[1] === 1 && transposedB(node) ? 0 : slot[1] };
   }
   return undefined;

@@ -22,6 +22,11 @@ export interface OptimizerOptions {
   readonly momentum: number;
   /** Decay of weights (not of biases and normalisation parameters), relative to the learning rate. */
   readonly weightDecay: number;
+  /**
+   * AdamW's steps are relative to the size of what they change (the root mean square of a weight's output channel, of a bias vector), as if every
+   * channel were trained at unit size: where BatchNormalization was folded in, channels differ in size by orders of magnitude.
+   */
+  readonly relativeSteps: boolean;
   /** Weights that are zero stay zero: for models that were pruned weight by weight. */
   readonly keepZeros: boolean;
   /** Threads inside one operator, 0 for onnxruntime's choice. */
@@ -135,6 +140,7 @@ async function stepGraph(model: Model, parameters: readonly Parameter[], setup: 
       node: graph.node.filter((node) => !(node.opType === 'Constant' && trained.has(node.output[0]!))),
     },
   });
+  build.reserve(trained);
   const forward = build.nodes.splice(0); // what unpacks the parameters comes first
   const vector = build.input(trainingName('parameters'), [total]);
   const pieces = build.split(vector, 0, parameters.map(({ length }) => length));
@@ -151,7 +157,7 @@ async function stepGraph(model: Model, parameters: readonly Parameter[], setup: 
   const decay = setup.weightDecay > 0 ? build.floats([total], perElement(parameters, total, ({ isWeight }) => (isWeight ? setup.weightDecay : 0))) : undefined;
   const state = Object.fromEntries(stateNames[setup.optimizer].map((name) => [name, name === 'parameters' ? vector : build.input(trainingName(name), [total])]));
   const next: Record<string, string> = setup.optimizer === 'adamw'
-    ? { ...appendAdam(build, { parameters: vector, mean: state['mean']!, square: state['square']! }, gradient, rate, epsilon, decay ? build.mul(decay, plainRate) : undefined) }
+    ? { ...appendAdam(build, { parameters: vector, mean: state['mean']!, square: state['square']! }, gradient, setup.relativeSteps ? build.mul(build.floats([total], channelSizes(parameters, total)), rate) : rate, epsilon, decay ? build.mul(decay, plainRate) : undefined) }
     : { ...appendNesterov(build, { parameters: vector, velocity: state['velocity']! }, decay ? build.add(gradient, build.mul(decay, vector)) : gradient, rate, setup.momentum) };
   if (setup.keepZeros) {
     const start = packParameters(parameters);
@@ -161,6 +167,19 @@ async function stepGraph(model: Model, parameters: readonly Parameter[], setup: 
   const results = { loss, ...metrics };
   for (const [name, value] of Object.entries(results)) build.output(build.reshape(value, []), trainingName(name), []);
   return { build, metrics: Object.keys(results) };
+}
+
+/** For each element the root mean square of its output channel (a weight) or of its tensor, but at least a hundredth of the tensor's. */
+function channelSizes(parameters: readonly Parameter[], total: number): Float32Array {
+  const start = packParameters(parameters), sizes = new Float32Array(total);
+  for (const { offset, length, dims, outAxis } of parameters) {
+    const channels = outAxis >= 0 ? dims[outAxis]! : 1, inner = outAxis >= 0 ? dims.slice(outAxis + 1).reduce((a, b) => a * b, 1) : length;
+    const squares = new Float64Array(channels), channelOf = (i: number): number => Math.floor(i / inner) % channels;
+    for (let i = 0; i < length; i++) squares[channelOf(i)]! += start[offset + i]! ** 2 * channels / length;
+    const floor = Math.max(1e-4, 0.01 * Math.sqrt(squares.reduce((a, b) => a + b, 0) / channels));
+    for (let i = 0; i < length; i++) sizes[offset + i] = Math.max(floor, Math.sqrt(squares[channelOf(i)]!));
+  }
+  return sizes;
 }
 
 const elementTypeOf = (input: ValueInfoProto): number => (input.type?.value.case === 'tensorType' ? input.type.value.value.elemType : DataType.FLOAT);

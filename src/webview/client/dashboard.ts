@@ -21,7 +21,7 @@ const statusText = (status: RunStatus): string => ({
 })[status];
 const stageText = (stage: string): string => (({
   load: t('Read the model'), analyse: t('Find what can be pruned'), data: t('Read the images'), calibrate: t('Collect features'), search: t('Search'), rebuild: t('Rebuild the best model'),
-  finetune: t('Fine-tune'), report: t('Measure and report'),
+  refine: t('Refine'), finetune: t('Fine-tune'), report: t('Measure and report'),
 } satisfies Record<Stage, string>) as Record<string, string>)[stage] ?? stage;
 
 /** The dashboard of one run. It holds only what is chosen on screen; the run itself arrives from the host. */

@@ -38,6 +38,7 @@ const cases: [string, Spec][] = [
   ['two groups', spec({ channels: 4, out: 6, groups: 2 })], ['two groups, stride 2', spec({ channels: 4, out: 6, groups: 2, strides: [2, 2] })],
   ['depthwise', spec({ channels: 5, out: 5, groups: 5 })], ['depthwise, stride 2', spec({ channels: 5, out: 5, groups: 5, strides: [2, 2] })],
   ['depthwise with a multiplier', spec({ channels: 3, out: 6, groups: 3 })],
+  ['a very small image', spec({ size: [3, 3] })], ['a very small image, 1x1, stride 2', spec({ size: [4, 4], kernel: [1, 1], strides: [2, 2], pads: [0, 0, 0, 0] })],
   ['a large image, few channels', spec({ size: [17, 18] })], ['a large image, many channels', spec({ channels: 17, out: 5, size: [16, 17] })],
   ['a large image, 1x1', spec({ size: [16, 17], kernel: [1, 1], pads: [0, 0, 0, 0] })],
 ];

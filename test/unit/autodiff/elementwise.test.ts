@@ -1,7 +1,8 @@
+import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../src/engine/numerics/random.ts';
 import type { AttributeValue } from '../../../src/engine/onnx/attributes.ts';
-import { type InputSpec, type Inputs, expectClose, finiteDifferences, makeCase, ourGradients } from './oracle.ts';
+import { type InputSpec, type Inputs, expectClose, finiteDifferences, makeCase, ourGradients, tfGradients } from './oracle.ts';
 
 const random = new Random(7);
 
@@ -15,6 +16,30 @@ describe('gradients of element-wise operators', () => {
   it.each(unary)('%s agrees with finite differences in double precision', async (opType, input, attributes, opset) => {
     const graph = await makeCase(random, { x: { dims: [3, 1 + random.integer(4), 5], ...input } }, (build, [x]) => build.op(opType, [x!], attributes), opset);
     expectClose(await ourGradients(graph), await finiteDifferences(graph));
+  });
+
+  /** Operators without a double kernel: the reference is the central difference of the operator's definition, in double precision. */
+  const erf = (x: number): number => { let sum = x, term = x; for (let n = 1; n < 60; n++) { term *= -x * x / n; sum += term / (2 * n + 1); } return 2 / Math.sqrt(Math.PI) * sum; };
+  const definitions: readonly [opType: string, attributes: Record<string, AttributeValue>, f: (x: number) => number, opset?: number][] = [
+    ['Erf', {}, erf], ['Softplus', {}, (x) => Math.log1p(Math.exp(x))], ['Softsign', {}, (x) => x / (1 + Math.abs(x))], ['Atan', {}, Math.atan],
+    ['LeakyRelu', { alpha: { float: 0.2 } }, (x) => (x > 0 ? x : 0.2 * x)], ['Elu', { alpha: { float: 0.7 } }, (x) => (x > 0 ? x : 0.7 * Math.expm1(x))],
+    ['Celu', { alpha: { float: 0.6 } }, (x) => Math.max(0, x) + Math.min(0, 0.6 * Math.expm1(x / 0.6))],
+    ['Selu', {}, (x) => 1.05070102214813232421875 * (x > 0 ? x : 1.67326319217681884765625 * Math.expm1(x))],
+    ['ThresholdedRelu', { alpha: { float: 0.5 } }, (x) => (x > 0.5 ? x : 0)], ['HardSigmoid', { alpha: { float: 0.4 } }, (x) => Math.max(0, Math.min(1, 0.4 * x + 0.5))],
+    ['HardSwish', {}, (x) => x * Math.max(0, Math.min(1, x / 6 + 0.5))], ['Mish', {}, (x) => x * Math.tanh(Math.log1p(Math.exp(x))), 18],
+    ['Gelu', {}, (x) => 0.5 * x * (1 + erf(x * Math.SQRT1_2)), 20],
+    ['Gelu', { approximate: 'tanh' }, (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))), 20],
+  ];
+  it.each(definitions)('%s %j agrees with the derivative of its definition', async (opType, attributes, f, opset) => {
+    const graph = await makeCase(random, { x: { dims: [4, 9], low: -4, high: 4 } }, (build, [x]) => build.op(opType, [x!], attributes), opset);
+    expectClose(await ourGradients(graph), { x: graph.seed.map((seed, i) => { const x = graph.values['x']![i]!; return seed * (f(x + 1e-6) - f(x - 1e-6)) / 2e-6; }) });
+  });
+
+  it('PRelu with a slope a channel, and Mean of broadcast inputs, agree with TensorFlow.js', async () => {
+    const prelu = await makeCase(random, { x: { dims: [2, 3, 4] }, slope: { dims: [3, 1] } }, (build, names) => build.op('PRelu', names));
+    expectClose(await ourGradients(prelu), await tfGradients(prelu, (x, slope) => tf.maximum(x!, 0).add(tf.minimum(x!, 0).mul(slope!))));
+    const mean = await makeCase(random, { a: { dims: [2, 3] }, b: { dims: [3] }, c: { dims: [2, 1] } }, (build, names) => build.op('Mean', names));
+    expectClose(await ourGradients(mean), await tfGradients(mean, (a, b, c) => a!.add(b!).add(c!).div(3)));
   });
 
   const shapes: readonly [a: number[], b: number[]][] = [[[2, 3, 4], [2, 3, 4]], [[2, 3, 4], [4]], [[3, 1], [2, 1, 5]], [[], [3, 2]], [[1, 3, 1, 1], [2, 3, 4, 2]], [[1], [1]]];

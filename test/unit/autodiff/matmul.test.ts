@@ -21,6 +21,12 @@ describe('gradients of matrix products', () => {
     expectClose(await ourGradients(graph), await finiteDifferences(graph));
   });
 
+  it.each([['bhwij,bhwjk->bhwik', [2, 1, 2, 3, 4], [2, 1, 2, 4, 2]], ['bij,jk->kb', [2, 3, 4], [4, 5]], ['ij,ij->', [2, 3], [2, 3]], ['ijk,j->i', [2, 3, 4], [3]]] as [string, number[], number[]][])(
+    'Einsum %s agrees with finite differences', async (equation, a, b) => {
+      const graph = await makeCase(random, { a: { dims: a }, b: { dims: b } }, (build, names) => build.op('Einsum', names, { equation }));
+      expectClose(await ourGradients(graph), await finiteDifferences(graph));
+    });
+
   it('MatMul agrees with TensorFlow.js', async () => {
     const graph = await makeCase(random, { a: { dims: [2, 3, 4] }, b: { dims: [2, 4, 5] } }, (build, [x, y]) => build.op('MatMul', [x!, y!]));
     expectClose(await ourGradients(graph), await tfGradients(graph, (a, b) => tf.matMul(a as tf.Tensor3D, b as tf.Tensor3D)));

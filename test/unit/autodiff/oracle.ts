@@ -28,7 +28,7 @@ export interface Case { readonly model: Model; readonly inputs: Inputs; readonly
 
 export async function makeCase(random: Random, inputs: Inputs, write: (build: GraphBuilder, names: string[]) => string, opset?: number): Promise<Case> {
   const build = new GraphBuilder();
-  if (opset !== undefined) build.model().opsetImport[0]!.version = BigInt(opset);
+  build.model().opsetImport[0]!.version = BigInt(opset ?? 17);
   const names = Object.entries(inputs).map(([name, { dims }]) => build.input(name, dims));
   const y = write(build, names);
   const values = Object.fromEntries(Object.entries(inputs).map(([name, { dims, low, high }]) => [name, randomValues(random, sizeOf(dims), low ?? -1.5, high ?? 1.5)]));

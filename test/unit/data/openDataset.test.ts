@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import sharp from 'sharp';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { type Dataset, requireLabels } from '../../../src/engine/data/dataset.ts';
 import { openDataset } from '../../../src/engine/data/openDataset.ts';
 import { InputError } from '../../../src/engine/errors.ts';
@@ -11,9 +11,13 @@ import { idx, npy, npz } from '../../support/npy.ts';
 
 const folder = await temporaryFolder();
 let made = 0;
+const datasets: Dataset[] = [];
+afterAll(async () => { for (const dataset of datasets) await dataset.close(); });
 /** Writes files into a folder of their own and opens one of them (or the folder). */
 async function opened(files: Readonly<Record<string, Uint8Array | string>>, name = ''): Promise<Dataset> {
-  return openDataset(join(await writeTree(join(folder, String(made++)), files), name));
+  const dataset = await openDataset(join(await writeTree(join(folder, String(made++)), files), name));
+  datasets.push(dataset);
+  return dataset;
 }
 const bytes = (count: number, start = 0): Uint8Array => Uint8Array.from({ length: count }, (_, i) => (start + i) % 251);
 const int64 = (...values: number[]): BigInt64Array => BigInt64Array.from(values, BigInt);
@@ -59,7 +63,6 @@ describe('an array of images is read the same from', () => {
     const [second, first] = await dataset.read([1, 0]);
     expect([...first!.data, ...second!.data]).toEqual(twelve);
     expect(first).toMatchObject({ channels: 3, height: 2, width: 2, layout: 'chw' });
-    await dataset.close();
   });
 });
 
@@ -89,7 +92,6 @@ describe('labels, class names and shapes come from', () => {
     expect(dataset.classNames).toEqual(expected.classNames);
     const [first] = await dataset.read([0]);
     expect(first).toMatchObject(expected.first);
-    await dataset.close();
   });
 });
 
@@ -189,7 +191,6 @@ it('reads a stored member from the file without holding the array', async () => 
   const read = await dataset.read([19_999, 5, 6, 7]);
   expect(read.map(({ data }) => data[0])).toEqual([19_999 % 256, 5, 6, 7]);
   expect(read[0]!.data.buffer.byteLength).toBe(4 * 3072);
-  await dataset.close();
 });
 
 it('opens an empty class folder as no class', async () => {

@@ -191,6 +191,15 @@ describe('pruning of convolutional networks', () => {
     expect(pruned.graph.node.some(({ opType }) => opType === 'ReduceMean')).toBe(false);
   });
 
+  it('prunes shortcuts that pad the channels with zeros', async () => {
+    const net = new Network(), x = net.input('x', image), y = net.op('Relu', [net.conv(x, 3, 8)]);
+    const shortcut = net.op('Pad', [net.op('Slice', [y, net.ints([0, 0]), net.ints([9, 9]), net.ints([2, 3]), net.ints([2, 2])]), net.ints([0, 4, 0, 0, 0, 4, 0, 0])]);
+    const branch = net.op('MaxPool', [net.conv(net.op('Relu', [net.conv(y, 8, 6, [3, 3])]), 6, 16)], { kernel_shape: [2, 2], strides: [2, 2] });
+    classifier(net, net.op('Relu', [net.op('Add', [shortcut, branch])]), 16);
+    const { analysis } = await expectExactPruning(net.model(), one, [1, 2, 3]);
+    expect(analysis.groups.map(({ channels }) => channels).sort((a, b) => a - b)).toEqual([6, 8, 8]);
+  });
+
   it('halves every width of a plain chain, weights included', async () => {
     const net = new Network(), x = net.input('x', image);
     const w = net.weight([8, 3, 3, 3], { name: 'first' });

@@ -95,6 +95,17 @@ describe('pruning of sequence networks', () => {
     expect(sizes(analysis.groups)).toEqual([hidden, 8]);
   });
 
+  it('prunes attention over an LSTM whose first state is zeros of a computed shape', async () => {
+    const net = new Network(), x = net.input('x', ['time', 'batch', 8]), batch = net.op('Slice', [net.op('Shape', [x]), net.ints([1]), net.ints([2])]);
+    const state = net.op('ConstantOfShape', [net.op('Concat', [net.ints([1]), batch, net.ints([6])], { axis: 0 })]);
+    const [y = ''] = net.ops('LSTM', [x, net.weight([1, 24, 8]), net.weight([1, 24, 6]), net.weight([1, 48]), '', state, state], 1, { hidden_size: 6 });
+    const h = net.op('Transpose', [net.op('Squeeze', [y, net.ints([1])])], { perm: [1, 0, 2] });
+    const scores = net.op('Softmax', [net.op('MatMul', [h, net.op('Transpose', [h], { perm: [0, 2, 1] })])], { axis: -1 });
+    net.output(net.linear(net.op('MatMul', [scores, h]), 6, 4));
+    const { analysis } = await expectExactPruning(net.model(), { x: [5, 2, 8] });
+    expect(sizes(analysis.groups)).toEqual([6]);
+  });
+
   it('prunes between several inputs and outputs, and through weights that are transposed in the graph', async () => {
     const net = new Network(), a = net.input('a', ['batch', 6]), b = net.input('b', ['batch', 4]);
     const turned = (x: string, from: number, to: number): string => net.op('MatMul', [x, net.op('Transpose', [net.weight([to, from])], { perm: [1, 0] })]);

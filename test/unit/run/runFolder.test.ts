@@ -199,11 +199,11 @@ describe('a run folder', () => {
     await expect(createRunFolder(optionsIn(path, { runDir: join(path, 'run') }))).rejects.toThrow(/already holds a run\. Resume it, or give another folder with --run-dir\./);
   });
 
-  it('that is discarded leaves what was there before', async () => {
+  it('that could not begin leaves what was there before', async () => {
     const path = await fresh({ ...inputs, 'mine/note.txt': 'x' });
     const before = await readdir(path, { recursive: true });
     for (const more of [{}, { runDir: join(path, 'a/b/run') }, { runDir: join(path, 'mine') }]) {
-      await (await createRunFolder(optionsIn(path, more))).discard();
+      await (await createRunFolder(optionsIn(path, more))).abandon();
       expect(await readdir(path, { recursive: true })).toEqual(before);
     }
   });

@@ -94,6 +94,37 @@ const gather: Rule = (context) => {
   return [build.reshape(summed, dims)];
 };
 
+/** GatherND-13: the gradient is added where the elements came from. */
+const gatherND: Rule = (context) => {
+  const { node, build, shape, wants } = context;
+  if (intAttribute(node, 'batch_dims', 0) !== 0) throw unsupported(node, 'it has batch_dims');
+  return [wants(0) ? build.op('ScatterND', [build.zeros(shape(node.input[0]!)), node.input[1]!, outputGradient(context)], { reduction: 'add' }) : undefined];
+};
+
+/** ScatterND-13 and ScatterElements-13 that replace: what was replaced gets nothing, the replacements get theirs (indices are taken to be unique). */
+const scatter = (gathering: string): Rule => (context) => {
+  const { node, build, shape, wants } = context;
+  const [, indices, updates] = node.input as [string, string, string], g = outputGradient(context);
+  const axis: Record<string, number> = gathering === 'GatherElements' ? { axis: intAttribute(node, 'axis', 0) } : {};
+  if (stringAttribute(node, 'reduction', 'none') !== 'none') throw unsupported(node, 'it has a reduction');
+  return [
+    wants(0) ? build.op(node.opType, [g, indices, build.zeros(shape(updates))], axis) : undefined, undefined,
+    wants(2) ? build.op(gathering, [g, indices], axis) : undefined,
+  ];
+};
+
+/** GatherElements-13. */
+const gatherElements: Rule = (context) => {
+  const { node, build, shape } = context;
+  return [build.op('ScatterElements', [build.zeros(shape(node.input[0]!)), node.input[1]!, outputGradient(context)], { axis: intAttribute(node, 'axis', 0), reduction: 'add' })];
+};
+
+/** CumSum-14: summed from the other end. */
+const cumSum: Rule = (context) => {
+  const { node, build } = context;
+  return [build.op('CumSum', [outputGradient(context), node.input[1]!], { exclusive: intAttribute(node, 'exclusive', 0), reverse: 1 - intAttribute(node, 'reverse', 0) })];
+};
+
 /** Expand-13 and Tile-13: copies are added up. */
 const expand: Rule = (context) => [unbroadcast(context.build, outputGradient(context), context.shape(context.node.output[0]!), context.shape(context.node.input[0]!))];
 const tile: Rule = (context) => {
@@ -115,6 +146,7 @@ const depthToSpace: Rule = (context) => {
 export const dataMovementRules: Rules = {
   Reshape: reshaping, Flatten: reshaping, Squeeze: reshaping, Unsqueeze: reshaping,
   Concat: concat, Split: split, Transpose: transpose, Slice: slice, Pad: pad, Gather: gather, Expand: expand, Tile: tile,
+  GatherND: gatherND, GatherElements: gatherElements, ScatterND: scatter('GatherND'), ScatterElements: scatter('GatherElements'), CumSum: cumSum,
   DepthToSpace: depthToSpace,
   SpaceToDepth: (context) => [context.build.op('DepthToSpace', [outputGradient(context)], { blocksize: intAttribute(context.node, 'blocksize', 1) })],
 };

@@ -1,5 +1,5 @@
-import { floatAttribute, intAttribute } from '../../onnx/attributes.ts';
-import { type Rule, type Rules, outputGradient, product, range, unbroadcast } from '../rule.ts';
+import { floatAttribute, intAttribute, stringAttribute } from '../../onnx/attributes.ts';
+import { type Rule, type Rules, outputGradient, product, range, unbroadcast, unsupported } from '../rule.ts';
 
 /** Y = alpha * A' * B' + beta * C (ONNX Gemm-13); every gradient is again a Gemm. */
 const gemm: Rule = (context) => {
@@ -40,4 +40,22 @@ const matMul: Rule = (context) => {
   ];
 };
 
-export const matmulRules: Rules = { Gemm: gemm, MatMul: matMul };
+/** Einsum-12: the gradient by one operand is the sum over the other operands and the output gradient with that operand's letters as result. */
+const einsum: Rule = (context) => {
+  const { node, build, shape, wants } = context;
+  const equation = stringAttribute(node, 'equation', '').replaceAll(' ', '');
+  const [left, right] = equation.split('->') as [string, string | undefined], terms = left.split(',');
+  const repeated = (term: string): boolean => new Set(term).size !== term.length;
+  if (right === undefined || equation.includes('.') || terms.some(repeated)) throw unsupported(node, `the equation "${equation}" has no gradient rule`);
+  const g = outputGradient(context);
+  return terms.map((term, i) => {
+    if (!wants(i)) return undefined;
+    const others = terms.filter((_, j) => j !== i), known = new Set([right, ...others].join('')), present = [...term].filter((letter) => known.has(letter));
+    const result = build.op('Einsum', [g, ...node.input.filter((_, j) => j !== i)], { equation: `${[right, ...others].join()}->${present.join('')}` });
+    if (present.length === term.length) return result;
+    const dims = shape(node.input[i]!); // a letter of this operand alone was summed over: every element counts alike
+    return build.op('Expand', [build.reshape(result, dims.map((dim, axis) => (known.has(term[axis]!) ? dim : 1))), build.ints(dims)]);
+  });
+};
+
+export const matmulRules: Rules = { Gemm: gemm, MatMul: matMul, Einsum: einsum };

@@ -1,4 +1,5 @@
 /** Operators that work on each position alone, with broadcasting (ONNX "Broadcasting in ONNX"). */
+import { floatAttribute } from '../../onnx/attributes.ts';
 import type { Rule, ZeroRule } from '../rule.ts';
 import type { NodeAxes } from '../nodeAxes.ts';
 
@@ -23,7 +24,7 @@ export const elementwise: Readonly<Record<string, Rule>> = {
     ...first([0]),
     relate: (n) => { // a range without 0 turns zeros into something else: such a Clip is no way for zeros
       n.broadcast(0);
-      const low = n.has(1) ? n.scalarIn(1) ?? 1 : 0, high = n.has(2) ? n.scalarIn(2) ?? -1 : 0;
+      const low = n.has(1) ? n.scalarIn(1) ?? 1 : floatAttribute(n.node, 'min', 0), high = n.has(2) ? n.scalarIn(2) ?? -1 : floatAttribute(n.node, 'max', 0);
       if (low > 0 || high < 0) for (const axis of n.axes.axesOf(n.output())) n.axes.links.delete(axis);
     },
   },

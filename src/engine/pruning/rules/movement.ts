@@ -1,5 +1,5 @@
 /** Operators that choose, join or repeat positions: Concat, Split, Slice, Gather, Expand, Tile, Pad, DepthToSpace, SpaceToDepth. */
-import { makeNode, setAttribute } from '../../onnx/attributes.ts';
+import { floatAttribute, makeNode, setAttribute, stringAttribute } from '../../onnx/attributes.ts';
 import type { AxisId } from '../axes.ts';
 import type { NodeAxes } from '../nodeAxes.ts';
 import type { NodeEdit, Rule } from '../rule.ts';
@@ -158,14 +158,36 @@ function rewriteGather(n: NodeAxes, edit: NodeEdit): void {
   edit.setInts(1, indices, dims.length === 1 ? [indices.length] : dims);
 }
 
+/** Positions that a Pad puts before and behind each axis; undefined where they depend on the data. */
+function padding(n: NodeAxes): { before: number[]; after: number[]; entryOf: (k: number) => number } | undefined {
+  const rank = n.inputShape(0).length, given = n.opset < 11 ? n.ints('pads') : n.intsIn(1), named = n.has(3) ? n.intsIn(3)?.map((axis) => positive(axis, rank)) : undefined;
+  if (!given) return undefined;
+  const entryOf = (k: number): number => (named ? named.indexOf(k) : k), half = given.length / 2;
+  const list = (from: number): number[] => n.outputShape().map((_, k) => (entryOf(k) < 0 ? 0 : given[from + entryOf(k)]!));
+  return { before: list(0), after: list(half), entryOf };
+}
+
 function pad(n: NodeAxes): void {
-  const rank = n.inputShape(0).length, given = n.opset < 11 ? n.ints('pads') : n.intsIn(1), named = n.has(3) ? n.intsIn(3) : undefined;
+  const pads = padding(n), mode = stringAttribute(n.node, 'mode', 'constant');
+  const isZero = mode === 'constant' && (!n.has(2) || n.scalarIn(2) === 0) && floatAttribute(n.node, 'value', 0) === 0;
   n.outputShape().forEach((size, k) => {
-    const out = n.outAxis(k), from = n.inAxis(0, k), at = named ? named.findIndex((axis) => positive(axis, rank) === k) : k;
-    if (size === n.inputShape(0)[k] && (at < 0 || given?.[at] === 0)) { n.alias(out, 0, from); return; }
-    // padded positions have no source; they can't be told apart from the data by counting once some are dropped, so all stay
-    for (const axis of [out, from]) n.axes.freeze(axis, 'Pad along the axis');
+    const out = n.outAxis(k), from = n.inAxis(0, k), length = n.inputShape(0)[k]!;
+    if (pads?.before[k] === 0 && pads.after[k] === 0) { n.alias(out, 0, from); return; }
+    const channels = k === 1 && pads && mode === 'constant' && pads.before[k]! >= 0 && pads.after[k]! >= 0 && n.view.constants.has(n.input(1));
+    if (!channels || length === 0 || size === 0) { for (const axis of [out, from]) n.axes.freeze(axis, 'Pad along the axis'); return; }
+    // what is padded is nobody's: it can go whenever what it is added to goes
+    n.axes.relate({ kind: 'segment', a: from, offsetA: 0, b: out, offsetB: pads.before[k]!, length });
+    if (isZero) n.link(out, 0, from);
   });
+}
+
+function rewritePad(n: NodeAxes, edit: NodeEdit): void {
+  const pads = padding(n), kept = edit.kept(n.outAxis(1));
+  if (!pads || !kept || pads.before[1]! + pads.after[1]! === 0) return;
+  const { before, after, entryOf } = pads, size = n.outputShape()[1]!, values = [...n.intsIn(1)!];
+  values[entryOf(1)] = kept.filter((position) => position < before[1]!).length;
+  values[values.length / 2 + entryOf(1)] = kept.filter((position) => position >= size - after[1]!).length;
+  edit.setInts(1, values);
 }
 
 /** Channel blocks that DepthToSpace and SpaceToDepth (ONNX 13) move into space are an axis of their own. */
@@ -202,10 +224,10 @@ export const movement: Readonly<Record<string, Rule>> = {
       }
     },
   },
-  Pad: { relate: pad, zeros: [0] },
+  Pad: { relate: pad, zeros: [0], rewrite: rewritePad },
   DepthToSpace: {
     zeros: 'linked',
-    relate: (n) => { const mode = n.node.attribute.find(({ name }) => name === 'mode'); blocks(n, n.inAxis(0, 1), n.outAxis(1), !mode || new TextDecoder().decode(mode.s) !== 'CRD'); },
+    relate: (n) => { blocks(n, n.inAxis(0, 1), n.outAxis(1), stringAttribute(n.node, 'mode', 'DCR') === 'DCR'); },
   },
   SpaceToDepth: { zeros: 'linked', relate: (n) => { blocks(n, n.outAxis(1), n.inAxis(0, 1), true); } },
 };

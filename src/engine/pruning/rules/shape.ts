@@ -1,5 +1,6 @@
 /** Operators that make numbers out of shapes or tensors out of numbers. Shape arithmetic stays in the sizes before pruning. */
-import { makeNode } from '../../onnx/attributes.ts';
+import { makeNode, tensorAttribute } from '../../onnx/attributes.ts';
+import { rawBytes } from '../../onnx/tensor.ts';
 import type { AxisId } from '../axes.ts';
 import type { NodeAxes } from '../nodeAxes.ts';
 import type { NodeEdit, Rule } from '../rule.ts';
@@ -48,6 +49,7 @@ export const shape: Readonly<Record<string, Rule>> = {
   },
   ConstantOfShape: {
     relate: () => undefined,
+    zeros: (node) => { const value = tensorAttribute(node, 'value'); return !value || rawBytes(value).every((byte) => byte === 0) ? 'always' : undefined; },
     rewrite: (n, edit) => { edit.scaleSizes(0, n.axes.axesOf(n.output())); },
   },
 };

@@ -1,0 +1,85 @@
+import { openDataset } from '../data/openDataset.ts';
+import type { JudgeImages } from '../evaluation/judge.ts';
+import { loadTaskData, taskInputDims } from '../evaluation/taskData.ts';
+import { UnsupportedModelError } from '../errors.ts';
+import { saveModel } from '../onnx/modelFile.ts';
+import type { CompressOptions, Report, RunEvent } from '../protocol.ts';
+import type { RunFolder } from '../run/runFolder.ts';
+import { type FinetuneOptions, type TrainingImages, finetune } from '../training/finetune.ts';
+import type { StageClock } from '../run/stageClock.ts';
+import type { Network } from './network.ts';
+import type { Winner } from './rebuild.ts';
+import type { Task } from './task.ts';
+
+type Model = Network['proto'];
+interface Context { emit(event: RunEvent): void; readonly signal: AbortSignal }
+
+/** A model after a step of training, and its accuracy on all validation images. */
+interface Trained { readonly proto: Model; readonly accuracy: number; readonly epochs: number }
+
+/**
+ * What follows the search, where asked for. Refinement: the compressed network learns to give the original's answers on the calibration images
+ * (distillation alone, Hinton et al. 2015; no labels are used). Fine-tuning, once, at the end (AMC, section 4): on the labels of the
+ * training images and on the original's answers. Each keeps the best epoch by validation accuracy, and the model before when none is better;
+ * the model before training stays in the run folder as `reconstructed.onnx`.
+ */
+export async function trainSteps(network: Network, task: Task, winner: Winner, options: CompressOptions, run: RunFolder, clock: StageClock, context: Context): Promise<{ proto: Model; steps: Report['steps']; notes: string[] }> {
+  const steps: { step: 'reconstruct' | 'refine' | 'finetune'; accuracy: number; epochs?: number }[] = [{ step: 'reconstruct', accuracy: winner.accuracy }], notes: string[] = [];
+  let now: Trained = { proto: winner.proto, accuracy: winner.accuracy, epochs: 0 };
+  if (options.refine > 0 || options.finetune > 0) await saveModel(winner.proto, run.file('reconstructed.onnx'));
+  for (const step of ['refine', 'finetune'] as const) {
+    if (options[step] === 0) continue;
+    clock.start(step);
+    try {
+      const images = step === 'finetune' ? await trainingData(network, task, options, context.signal) : task.calibration;
+      const labelled = step === 'finetune' && images.labels !== undefined;
+      const next = await train(step, network, task, now, images, { epochs: options[step], ...(labelled ? {} : { distillation: 1 }) }, options, run, context);
+      if (next.accuracy <= now.accuracy) notes.push(`No epoch of ${step === 'refine' ? 'refinement' : 'fine-tuning'} was better than the model before it, which was kept.`);
+      else now = next;
+      steps.push({ step, accuracy: now.accuracy, epochs: next.epochs });
+    } catch (error) {
+      if (!(error instanceof UnsupportedModelError)) throw error;
+      notes.push(`${step === 'refine' ? 'Refinement' : 'Fine-tuning'} was left out: ${error.message}`);
+      context.emit({ type: 'warning', message: notes.at(-1)! });
+    }
+  }
+  return { proto: now.proto, steps, notes };
+}
+
+async function trainingData(network: Network, task: Task, options: CompressOptions, signal: AbortSignal): Promise<JudgeImages> {
+  if (options.train === undefined) return task.calibration;
+  const dataset = await openDataset(options.train);
+  try {
+    const inputDims = await taskInputDims(network.proto, dataset), most = Math.floor(trainingBytes / (4 * inputDims.slice(1).reduce((a, b) => a * b, 1)));
+    return (await loadTaskData(dataset, { ...task.preparation, inputDims }, most, { seed: options.seed, signal })).images;
+  } finally { await dataset.close(); }
+}
+
+/** Bytes that the images of training may take. */
+const trainingBytes = 1.5e9;
+
+async function train(kind: 'refine' | 'finetune', network: Network, task: Task, start: Trained, images: JudgeImages, training: Partial<FinetuneOptions>, options: CompressOptions, run: RunFolder, { emit, signal }: Context): Promise<Trained> {
+  const saved = await run.readCheckpoint(), known = saved && (saved.header as { kind?: string }).kind === kind ? saved.bytes : undefined;
+  const spatial = images.imageDims.length === 3 && images.imageDims[1]! >= 16;
+  const { model, history, bestEpoch } = await finetune({
+    model: start.proto, teacher: network.proto, images: trainingImages(images, training.distillation !== 1), signal,
+    options: { ...training, seed: options.seed, threads: options.threads, augmentation: spatial ? { shift: Math.round(images.imageDims[1]! / 8), flip: true } : undefined },
+    evaluate: (proto) => task.judge.accuracy(proto, undefined, signal),
+    onProgress: ({ epoch, epochs, loss, secondsLeft }) => { emit({ type: 'training', epoch, epochs, loss, secondsLeft }); },
+    onCheckpoint: (bytes) => run.writeCheckpoint({ header: { kind }, bytes }),
+    ...(known ? { checkpoint: known } : {}),
+  });
+  return { proto: model, accuracy: history.find(({ epoch }) => epoch === bestEpoch)?.score ?? 0, epochs: bestEpoch };
+}
+
+function trainingImages(images: JudgeImages, labelled: boolean): TrainingImages {
+  const size = images.values.length / images.count;
+  return {
+    count: images.count, dims: images.imageDims,
+    batch: (indices) => {
+      const out = new Float32Array(indices.length * size);
+      indices.forEach((index, i) => { out.set(images.values.subarray(index * size, (index + 1) * size), i * size); });
+      return Promise.resolve({ images: out, ...(labelled && images.labels ? { labels: Int32Array.from(indices, (index) => images.labels![index]!) } : {}) });
+    },
+  };
+}

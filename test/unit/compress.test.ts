@@ -1,0 +1,77 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { compress, exportCandidate, resume } from '../../src/engine/compress.ts';
+import { CancelledError, InputError, UnreachableTargetError } from '../../src/engine/errors.ts';
+import { type CompressRequest, type Report, type RunEvent, parseCompressOptions } from '../../src/engine/protocol.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'compress-'));
+afterAll(() => { rmSync(folder, { recursive: true, force: true }); });
+
+const request = (name: string, more: Partial<CompressRequest> = {}): ReturnType<typeof parseCompressOptions> => parseCompressOptions({
+  model: 'examples/resnet20.onnx', val: 'examples/cifar10/validation', calibration: 'examples/cifar10/calibration', target: { metric: 'macs', value: 0.5 },
+  episodes: 6, seed: 7, out: join(folder, `${name}.onnx`), runDir: join(folder, name), ...more,
+});
+const never = new AbortController().signal;
+const hash = (path: string): string => createHash('sha256').update(readFileSync(path)).digest('hex');
+const silent = { emit: () => undefined, signal: never };
+
+describe('compress', () => {
+  const events: RunEvent[] = [];
+  let report: Report;
+  const original = hash('examples/resnet20.onnx');
+  beforeAll(async () => { report = await compress(request('first'), { emit: (event) => { events.push(event); }, signal: never }); }, 400_000);
+
+  it('writes a model of at most half the multiply-accumulates that is far better than chance', () => {
+    expect(report.after.macs / report.before.macs).toBeLessThanOrEqual(0.5);
+    expect(report.after.macs / report.before.macs).toBeGreaterThan(0.47);
+    expect(report.after.sizeBytes).toBeLessThan(report.before.sizeBytes);
+    expect(report.after.accuracy.value).toBeGreaterThan(0.7);
+    expect(report.before.accuracy.value).toBeGreaterThan(0.9);
+  });
+
+  it('gives the user nothing that is worse than a baseline', () => {
+    for (const { accuracy } of report.baselines) expect(report.after.accuracy.value).toBeGreaterThanOrEqual(accuracy);
+    expect(report.baselines.map(({ policy }) => policy)).toEqual(['uniform', 'shallow', 'deep']);
+  });
+
+  it('keeps every candidate within the budget', () => {
+    expect(report.candidates).toHaveLength(6);
+    for (const { macs } of report.candidates) expect(macs).toBeLessThanOrEqual(0.5);
+  });
+
+  it('leaves the original as it was, and no temporary files', () => {
+    expect(hash('examples/resnet20.onnx')).toBe(original);
+    expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+    expect(readdirSync(join(folder, 'first'))).toEqual(expect.arrayContaining(['journal.ndjson', 'options.json', 'plan.json', 'report.json']));
+  });
+
+  it('sends its events in order, the result last', () => {
+    expect(events[0]!.type).toBe('run');
+    expect(events.at(-1)!.type).toBe('result');
+    expect(events.filter(({ type }) => type === 'episode')).toHaveLength(6);
+    expect(events.flatMap((event) => (event.type === 'stage' && event.fraction === undefined ? [event.stage] : []))).toEqual(['load', 'data', 'calibrate', 'search', 'rebuild', 'report']);
+  });
+
+  it('gives the same file when it is stopped in the middle and resumed', async () => {
+    const controller = new AbortController();
+    const stopped = compress(request('second'), { emit: (event) => { if (event.type === 'episode' && event.candidate.episode === 3) controller.abort(); }, signal: controller.signal });
+    await expect(stopped).rejects.toThrow(CancelledError);
+    const resumed = await resume(join(folder, 'second'), silent);
+    expect(hash(join(folder, 'second.onnx'))).toBe(hash(join(folder, 'first.onnx')));
+    expect(resumed.candidates).toEqual(report.candidates);
+  }, 600_000);
+
+  it('writes the model of any episode afterwards', async () => {
+    const out = join(folder, 'episode.onnx');
+    await exportCandidate(join(folder, 'first'), 2, out, silent);
+    expect(readFileSync(out).length).toBeLessThan(report.before.sizeBytes);
+    await expect(exportCandidate(join(folder, 'first'), 99, out, silent)).rejects.toThrow(InputError);
+  }, 300_000);
+
+  it('says how near one can get to a target that is out of reach', async () => {
+    await expect(compress(request('third', { target: { metric: 'macs', value: 0.001 } }), silent)).rejects.toThrow(UnreachableTargetError);
+  });
+});

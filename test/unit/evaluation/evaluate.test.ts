@@ -1,0 +1,59 @@
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import type { Dataset } from '../../../src/engine/data/dataset.ts';
+import { openDataset } from '../../../src/engine/data/openDataset.ts';
+import { evaluateFiles, evaluateModel } from '../../../src/engine/evaluation/evaluate.ts';
+import { makeNode } from '../../../src/engine/onnx/attributes.ts';
+import { buildModel, valueInfo } from '../../../src/engine/onnx/buildModel.ts';
+import { saveModel } from '../../../src/engine/onnx/modelFile.ts';
+import { hasShared, shared, temporaryFolder, writeTree } from '../../support/files.ts';
+import { npy, npz } from '../../support/npy.ts';
+
+const folder = await temporaryFolder();
+const open: Dataset[] = [];
+afterAll(async () => { for (const each of open) await each.close(); });
+async function opened(path: string): Promise<Dataset> {
+  const each = await openDataset(path);
+  open.push(each);
+  return each;
+}
+
+/** Scores are the inputs, so a tensor data set states the scores themselves. */
+const identity = (dims: (number | string)[]): ReturnType<typeof buildModel> => buildModel({ nodes: [makeNode('Identity', ['x'], ['y'])], inputs: [valueInfo('x', dims, 1)], outputs: [valueInfo('y', dims, 1)] });
+const scores = Float32Array.of(9, 8, 7, 6, 5, 4, 3, /**/ 1, 2, 3, 4, 5, 6, 7, /**/ 1, 1, 1, 1, 1, 1, 1, /**/ NaN, 0, 0, 0, 0, 0, 0);
+const dataset = async (labels: number[]): Promise<Dataset> => opened(join(await writeTree(folder, { 'a.npz': npz({ x: npy('<f4', [4, 7], scores), labels: npy('<i4', [4], Int32Array.from(labels)) }) }), 'a.npz'));
+
+describe('accuracy of known scores', () => {
+  it.each<[string, 'top1' | 'top5', number[], number]>([
+    ['all right', 'top1', [0, 6, 0, 1], 1],
+    ['equal scores: the first class is the answer', 'top1', [1, 1, 0, 1], 0.5],
+    ['a score that is no number is never right', 'top1', [0, 6, 0, 0], 0.75],
+    ['the fifth is among the top five, the sixth is not', 'top5', [4, 1, 4, 3], 0.75],
+  ])('%s', async (_title, metric, labels, expected) => {
+    expect(await evaluateModel(identity(['n', 7]), await dataset(labels), { metric })).toMatchObject({ value: expected, images: 4, classes: 7 });
+  });
+
+  it('takes a part of the images, every class in its proportion', async () => {
+    expect(await evaluateModel(identity(['n', 7]), await dataset([0, 6, 0, 1]), { limit: 3 })).toMatchObject({ images: 3, value: 1 });
+  });
+});
+
+it('agrees by every position of a segmentation output', async () => {
+  const path = await writeTree(join(folder, 'seg'), { 'a.npz': npz({ x: npy('<f4', [1, 2, 2, 2], Float32Array.of(1, 1, 0, 0, 0, 0, 1, 1)) }) });
+  await saveModel(identity(['n', 2, 2, 2]), join(path, 'a.onnx'));
+  await saveModel(buildModel({ nodes: [makeNode('Transpose', ['x'], ['y'], { perm: [0, 1, 3, 2] })], inputs: [valueInfo('x', ['n', 2, 2, 2], 1)], outputs: [valueInfo('y', ['n', 2, 2, 2], 1)] }), join(path, 'b.onnx'));
+  expect(await evaluateFiles(join(path, 'a.onnx'), join(path, 'a.npz'), { against: join(path, 'b.onnx') })).toMatchObject({ metric: 'agreement', value: 0.5 });
+});
+
+it('feeds several inputs by their names', async () => {
+  const model = buildModel({ nodes: [makeNode('Add', ['a', 'b'], ['y'])], inputs: [valueInfo('a', ['n', 2], 1), valueInfo('b', ['n', 2], 1)], outputs: [valueInfo('y', ['n', 2], 1)] });
+  const files = { 'both.npz': npz({ a: npy('<f4', [2, 2], Float32Array.of(0, 0, 0, 0)), b: npy('<f4', [2, 2], Float32Array.of(1, 0, 0, 1)), labels: npy('|u1', [2], Uint8Array.of(0, 1)) }), 'one.npz': npz({ a: npy('<f4', [1, 2], new Float32Array(2)), c: npy('<f4', [1, 2], new Float32Array(2)), labels: npy('|u1', [1], Uint8Array.of(0)) }) };
+  const path = await writeTree(join(folder, 'several'), files);
+  expect(await evaluateModel(model, await opened(join(path, 'both.npz')))).toMatchObject({ value: 1 });
+  await expect(evaluateModel(model, await opened(join(path, 'one.npz')))).rejects.toThrow(/has no array for the model's input "b" \(it has "a", "c"\)/);
+});
+
+it.skipIf(!hasShared)('reaches the accuracy that PyTorch gave for resnet20 on val5k, to 0.1 points', async () => {
+  const { value } = await evaluateFiles(shared('models/cifar10/resnet20.onnx'), shared('data/cifar10/val5k.npz'), { preprocess: '{"mean":[0.4914,0.4822,0.4465],"std":[0.247,0.2435,0.2616]}' });
+  expect(value).toBeCloseTo(0.9274, 3);
+});

@@ -1,0 +1,93 @@
+import { describe, expect, it } from 'vitest';
+import type { GraphProto, ModelProto } from 'onnx-buf';
+import { GraphBuilder } from '../../../src/engine/onnx/graphBuilder.ts';
+import { decodeModel, encodeModel } from '../../../src/engine/onnx/modelFile.ts';
+import { floatsOf } from '../../../src/engine/onnx/tensor.ts';
+import { Session, floats } from '../../../src/engine/runtime/session.ts';
+import { type FinetuneTask, distill, finetune } from '../../../src/engine/training/finetune.ts';
+import { packParameters, parametersOf } from '../../../src/engine/training/parameters.ts';
+import { smallClassifier, stripes } from './smallNets.ts';
+
+type Model = ModelProto & { graph: GraphProto };
+const options = { epochs: 3, batchSize: 16, learningRate: 0.05, distillation: 0, augmentation: undefined, threads: 1 } as const;
+
+async function accuracy(model: Model): Promise<number> {
+  const data = stripes(300, 99), { images, labels } = await data.batch(Array.from({ length: 300 }, (_, i) => i));
+  const session = await Session.create(model, { threads: 1 });
+  const rows = (await session.run({ image: floats(images, [300, 2, 8, 8]) }))['logits']!.data as Float32Array;
+  await session.release();
+  return labels!.reduce((hits, label, n) => hits + Number([0, 1, 2].every((c) => rows[3 * n + c]! <= rows[3 * n + label]!)), 0) / 300;
+}
+const vectorOf = (model: Model): Float32Array => packParameters(parametersOf(model));
+
+describe('finetune', () => {
+  it.each([['adamw', 0.05], ['sgd', 0.03]] as const)('teaches a small network to tell stripes apart with %s', async (optimizer, learningRate) => {
+    const model = smallClassifier(1), before = await accuracy(model);
+    const { model: trained, history } = await finetune({ model, images: stripes(320, 2), options: { ...options, optimizer, learningRate } });
+    expect(before).toBeLessThan(0.6);
+    expect(await accuracy(trained)).toBeGreaterThan(0.9);
+    expect(history.map(({ epoch }) => epoch)).toEqual([1, 2, 3]);
+    expect(history.at(-1)!.loss).toBeLessThan(history[0]!.loss / 2);
+  });
+
+  it('gives a plain inference model: same graph, inputs, outputs and opset, statistics untouched', async () => {
+    const model = smallClassifier(1), { model: trained } = await finetune({ model, images: stripes(64, 2), options: { ...options, epochs: 1 } });
+    const again = decodeModel(Buffer.concat(encodeModel(trained)), 'trained');
+    expect(again.graph.node).toEqual(model.graph.node);
+    expect([again.graph.input, again.graph.output, again.opsetImport]).toEqual([model.graph.input, model.graph.output, model.opsetImport]);
+    const values = (from: Model, name: string): Float32Array => floatsOf(from.graph.initializer.find((tensor) => tensor.name === name)!);
+    for (const name of ['norm.mean', 'norm.var']) expect(values(again, name)).toEqual(values(model, name));
+    for (const name of ['norm.scale', 'norm.bias', 'depthwise.weight', 'third.weight', 'head.bias']) expect(values(again, name), name).not.toEqual(values(model, name));
+  });
+
+  it('learns without labels from a teacher', async () => {
+    const { model: teacher } = await finetune({ model: smallClassifier(1), images: stripes(320, 2), options });
+    const { model: student } = await distill({ model: smallClassifier(7), teacher, images: stripes(320, 3, false), options: { ...options, temperature: 3, epochs: 4 } });
+    expect(await accuracy(student)).toBeGreaterThan(0.85);
+  });
+
+  it('gives the same bytes when it is interrupted and resumed', async () => {
+    const teacher = smallClassifier(5), task: FinetuneTask = { model: smallClassifier(1), teacher, images: stripes(96, 2), options: { ...options, distillation: 0.5, augmentation: { shift: 1, flip: true } } };
+    const whole = await finetune(task);
+    const controller = new AbortController();
+    let checkpoint: Uint8Array | undefined, seen = 0;
+    const interrupted = finetune({ ...task, signal: controller.signal, onCheckpoint: (bytes) => { checkpoint = bytes; }, onProgress: ({ step }) => { seen = step; if (step === 9) controller.abort(); } });
+    await expect(interrupted).rejects.toThrow('Cancelled');
+    expect(seen).toBe(9);
+    const resumed = await finetune({ ...task, checkpoint: checkpoint! });
+    expect(vectorOf(resumed.model)).toEqual(vectorOf(whole.model));
+    expect(resumed.history).toEqual(whole.history);
+    const other = await finetune({ ...task, options: { ...task.options, seed: 1 } });
+    expect(vectorOf(other.model)).not.toEqual(vectorOf(whole.model));
+  });
+
+  it('keeps the weights of the best epoch and stops when it gets no better', async () => {
+    const scores = [0.5, 0.8, 0.7, 0.6, 0.9], seen: Float32Array[] = [];
+    const result = await finetune({
+      model: smallClassifier(1), images: stripes(32, 2), options: { ...options, epochs: 5, patience: 2 },
+      evaluate: (candidate, epoch) => { seen.push(vectorOf(candidate)); return Promise.resolve(scores[epoch - 1]!); },
+    });
+    expect(result.history.map(({ score }) => score)).toEqual([0.5, 0.8, 0.7, 0.6]);
+    expect(result.bestEpoch).toBe(2);
+    expect(vectorOf(result.model)).toEqual(seen[1]);
+  });
+
+  it('keeps pruned weights at zero', async () => {
+    const model = smallClassifier(1), weight = model.graph.initializer.find(({ name }) => name === 'third.weight')!;
+    const values = floatsOf(weight).map((value, i) => (i % 3 === 0 ? 0 : value));
+    weight.rawData = new Uint8Array(values.buffer);
+    const { model: trained } = await finetune({ model, images: stripes(64, 2), options: { ...options, keepZeros: true } });
+    const after = floatsOf(trained.graph.initializer.find(({ name }) => name === 'third.weight')!);
+    expect(after.every((value, i) => (value === 0) === (i % 3 === 0))).toBe(true);
+  });
+
+  it('says what is missing', async () => {
+    const model = smallClassifier(1), images = stripes(64, 2);
+    await expect(finetune({ model, images, options: { ...options, distillation: 0.5 } })).rejects.toThrow(/needs the original model as teacher/);
+    await expect(finetune({ model, images: stripes(64, 2, false), options })).rejects.toThrow(/no labels/);
+    await expect(finetune({ model, images: stripes(10, 2), options })).rejects.toThrow(/fewer than one batch/);
+    const odd = new GraphBuilder();
+    odd.output(odd.op('Acosh', [odd.op('Gemm', [odd.input('x', ['batch', 3]), odd.floats([3, 2], new Float32Array(6).fill(1))])]), 'y', ['batch', 2]);
+    await expect(finetune({ model: odd.model(), images: { count: 32, dims: [3], batch: (i) => Promise.resolve({ images: new Float32Array(3 * i.length), labels: new Int32Array(i.length) }) }, options })).rejects.toThrow(/Acosh.*no gradient rule/);
+  });
+});
