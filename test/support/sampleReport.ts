@@ -16,5 +16,5 @@ export const sampleReport: Report = {
     { name: '/fc/Gemm', opType: 'Gemm', preserveRatio: 1, weightSparsity: 0.25, macsBefore: 10_000_000, macsAfter: 4_000_000, channelsBefore: 10, channelsAfter: 10 },
   ],
   pareto: [], candidates: [candidate(1, 0.5, 0.9), candidate(2, 0.49, 0.921)], baselines: [{ policy: 'uniform', macs: 0.5, accuracy: 0.88 }],
-  episodes: 2, seconds: { load: 0.5, search: 95, total: 95.5 }, seed: 0, versions: { 'auto-compress': '0.1.0' }, notes: ['One image could not be read.'],
+  steps: [], episodes: 2, seconds: { load: 0.5, search: 95, total: 95.5 }, seed: 0, versions: { 'auto-compress': '0.1.0' }, notes: ['One image could not be read.'],
 };
