@@ -14,6 +14,7 @@ for (const target of chosen) if (!targets.includes(target)) { console.error(`--t
 
 const readJson = (path) => JSON.parse(readFileSync(path, 'utf8'));
 const project = readJson('package.json');
+const without = (object, ...fields) => Object.fromEntries(Object.entries(object).filter(([field]) => !fields.includes(field)));
 const modules = (...parts) => join('node_modules', ...parts);
 
 /** The package of a platform that is not this one, fetched by name and unpacked into the cache. */
@@ -30,11 +31,10 @@ function fetchPackage(name, version) {
 /** Copies a package of node_modules; its package.json keeps only the dependencies that are shipped. */
 function stageModule(stage, name, from = modules(name), keepDependencies = []) {
   const to = join(stage, 'node_modules', name);
-  cpSync(from, to, { recursive: true, filter: (path) => !path.includes(`${from}/node_modules`) });
+  cpSync(from, to, { recursive: true, filter: (path) => !path.includes(`${from}/node_modules`) && !/\.(d\.[cm]?ts|map|md)$/.test(path) });
   const manifest = readJson(join(to, 'package.json'));
-  manifest.dependencies = Object.fromEntries(Object.entries(manifest.dependencies ?? {}).filter(([dependency]) => keepDependencies.includes(dependency)));
-  for (const field of ['optionalDependencies', 'devDependencies', 'peerDependencies', 'scripts']) delete manifest[field];
-  writeFileSync(join(to, 'package.json'), JSON.stringify(manifest, null, 1));
+  const dependencies = Object.fromEntries(Object.entries(manifest.dependencies ?? {}).filter(([dependency]) => keepDependencies.includes(dependency)));
+  writeFileSync(join(to, 'package.json'), JSON.stringify({ ...without(manifest, 'optionalDependencies', 'devDependencies', 'peerDependencies', 'scripts'), dependencies }, null, 1));
 }
 
 function stageFor(target) {
@@ -65,10 +65,9 @@ function stageFor(target) {
   for (const [name, version] of natives) stageModule(stage, name, existsSync(modules(name)) ? modules(name) : fetchPackage(name, version));
   stageModule(stage, 'sharp', modules('sharp'), [...Object.keys(sharp.dependencies)]);
 
-  const { devDependencies: _development, scripts: _scripts, private: _private, bin: _bin, ...manifest } = project;
   const shipped = ['onnxruntime-node', 'sharp', ...natives.map(([name]) => name)];
   const versions = { ...project.dependencies, ...Object.fromEntries(natives) };
-  writeFileSync(join(stage, 'package.json'), JSON.stringify({ ...manifest, bin: project.bin, dependencies: Object.fromEntries(shipped.map((name) => [name, versions[name]])) }, null, 1));
+  writeFileSync(join(stage, 'package.json'), JSON.stringify({ ...without(project, 'devDependencies', 'scripts', 'private'), dependencies: Object.fromEntries(shipped.map((name) => [name, versions[name]])) }, null, 1));
   return stage;
 }
 
@@ -77,7 +76,7 @@ let tooLarge = false;
 for (const target of chosen) {
   const stage = stageFor(target);
   const out = join(process.cwd(), 'dist', `${project.name}-${target}-${project.version}.vsix`);
-  execFileSync(node, [vsce, 'package', '--target', target, '--out', out, '--allow-missing-repository', '--skip-license'], { cwd: stage, stdio: ['ignore', 'ignore', 'inherit'] });
+  execFileSync(node, [vsce, 'package', '--target', target, '--out', out, '--allow-missing-repository', '--no-rewrite-relative-links', '--skip-license'], { cwd: stage, stdio: ['ignore', 'ignore', 'inherit'] });
   const { size } = statSync(out);
   tooLarge ||= size > limitBytes;
   console.log(`${join('dist', basename(out))}  ${(size / 1e6).toFixed(1)} MB${size > limitBytes ? '  (over 35 MB)' : ''}`);

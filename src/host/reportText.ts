@@ -10,9 +10,9 @@ const cell = (text: string) => text.replaceAll('|', '\\|');
 
 export function reportMarkdown(report: Report): string {
   const { before, after, target, baselines, layers, notes, seconds, versions } = report;
-  const { macsRatio, speedRatio, sizeRatio, paramsRatio, pointsLost } = outcomeOf(report);
+  const { macsRatio, speedRatio, speedChanged, sizeRatio, paramsRatio, pointsLost } = outcomeOf(report);
   const row = (name: string, value: (measured: Measurements) => string, change: string) => `| ${name} | ${value(before)} | ${value(after)} | ${change} |`;
-  const faster = speedRatio >= 1 ? `${fixed(speedRatio, 2)}x faster` : `${fixed(1 / speedRatio, 2)}x slower`;
+  const faster = !speedChanged ? 'no clear difference in speed' : speedRatio >= 1 ? `${fixed(speedRatio, 2)}x faster` : `${fixed(1 / speedRatio, 2)}x slower`;
   return [
     `# ${basename(report.model.path)}`, '',
     `**${fixed(macsRatio, 1)}x fewer MACs, ${faster} on this machine, ${fixed(pointsLost, 1)} points of accuracy lost on ${count(after.accuracy.images)} images.**`, '',

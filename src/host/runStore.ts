@@ -2,7 +2,7 @@
 import { appendFile, mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CompressRequest, Report, RunEvent } from '../engine/protocol.ts';
-import { type RunStatus, type RunView, applyEvent, emptyRunView } from '../webview/client/state.ts';
+import { type Outcome, type RunStatus, type RunView, applyEvent, emptyRunView } from '../webview/client/state.ts';
 
 /** What is known of a run without reading its history. */
 export interface RunRecord {
@@ -19,8 +19,8 @@ export interface RunRecord {
   problem?: string;
   /** Seconds spent in each stage. */
   seconds: Record<string, number>;
-  /** Figures of a finished run for lists; ratios are before / after. */
-  outcome?: { readonly macsRatio: number; readonly speedRatio: number; readonly pointsLost: number };
+  /** Figures of a finished run for lists; see Outcome. */
+  outcome?: Pick<Outcome, 'macsRatio' | 'speedRatio' | 'speedChanged' | 'pointsLost'>;
 }
 
 /** The part of vscode.Memento that is needed here. */

@@ -37,7 +37,7 @@ export class RunsView implements vscode.TreeDataProvider<TreeNode> {
   getTreeItem(node: TreeNode): vscode.TreeItem {
     if ('modelPath' in node) {
       const item = new vscode.TreeItem(basename(node.modelPath), vscode.TreeItemCollapsibleState.Expanded);
-      item.description = vscode.workspace.asRelativePath(dirname(node.modelPath));
+      item.description = dirname(vscode.workspace.asRelativePath(node.modelPath)).replace(/^\.$/, '');
       item.iconPath = new vscode.ThemeIcon('symbol-namespace');
       item.contextValue = 'model';
       return item;
@@ -48,9 +48,10 @@ export class RunsView implements vscode.TreeDataProvider<TreeNode> {
 }
 
 function runItem({ record }: Run): vscode.TreeItem {
-  const item = new vscode.TreeItem(targetText(record.target));
-  const detail = record.outcome && record.status === 'done' ? outcomeText(record.outcome) : statusText(record.status);
-  item.description = detail;
+  const outcome = record.outcome && record.status === 'done' ? outcomeText(record.outcome) : undefined;
+  const detail = outcome ?? statusText(record.status);
+  const item = new vscode.TreeItem(outcome ?? targetText(record.target));
+  item.description = outcome ? record.target : detail;
   item.iconPath = new vscode.ThemeIcon(icons[record.status]);
   item.tooltip = [modelNameOf(record), targetText(record.target), detail, record.problem, record.createdMs > 0 ? new Date(record.createdMs).toLocaleString(vscode.env.language) : undefined].filter(Boolean).join('\n');
   item.contextValue = `run ${record.status === 'done' ? 'done' : isActive(record.status) ? 'active' : isResumable(record) ? 'resumable' : 'failed'}`;

@@ -1,6 +1,6 @@
 import * as vscode from 'vscode';
 import type { Report } from '../engine/protocol.ts';
-import { type RunStatus, type RunView, outcomeOf } from '../webview/client/state.ts';
+import { type Outcome, type RunStatus, type RunView, outcomeOf } from '../webview/client/state.ts';
 
 const number = (value: number, digits: number) => value.toLocaleString(vscode.env.language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
@@ -24,8 +24,8 @@ export const statusText = (status: RunStatus): string => ({
 })[status];
 
 /** `2.0x fewer MACs, 1.7x faster, 0.6 points lost`, for lists. */
-export function outcomeText({ macsRatio, speedRatio, pointsLost }: { readonly macsRatio: number; readonly speedRatio: number; readonly pointsLost: number }): string {
-  const speed = Math.abs(Math.log(speedRatio)) < Math.log(1.05) ? vscode.l10n.t('as fast') : speedRatio > 1 ? vscode.l10n.t('{0}x faster', number(speedRatio, 1)) : vscode.l10n.t('{0}x slower', number(1 / speedRatio, 1));
+export function outcomeText({ macsRatio, speedRatio, speedChanged, pointsLost }: Pick<Outcome, 'macsRatio' | 'speedRatio' | 'speedChanged' | 'pointsLost'>): string {
+  const speed = !speedChanged ? vscode.l10n.t('as fast') : speedRatio > 1 ? vscode.l10n.t('{0}x faster', number(speedRatio, 1)) : vscode.l10n.t('{0}x slower', number(1 / speedRatio, 1));
   return [vscode.l10n.t('{0}x fewer MACs', number(macsRatio, 1)), speed, vscode.l10n.t('{0} points lost', number(pointsLost, 1))].join(', ');
 }
 

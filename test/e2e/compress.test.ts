@@ -24,7 +24,7 @@ describe.skipIf(whyNot)('compressing a model', () => {
   /** Answers the wizard's questions up to the start. */
   async function answerWizard(episodes: number): Promise<void> {
     const { workbench } = world;
-    await workbench.pick('images.npz');
+    await workbench.pick('10 class folders');
     await workbench.pick('Use these images');
     await workbench.pick('2.0x fewer MACs');
     await workbench.pick('Episodes:');
@@ -43,9 +43,9 @@ describe.skipIf(whyNot)('compressing a model', () => {
   it('starts from the menu of the file and shows what it found in the images', async () => {
     const { workbench } = world;
     await workbench.contextMenu('resnet20.onnx', 'Compress Model...');
-    await workbench.quickItem('images.npz').waitFor();
+    await workbench.quickItem('10 class folders').waitFor();
     await world.screenshot('wizard images');
-    await workbench.pick('images.npz');
+    await workbench.pick('10 class folders');
     const found = workbench.quickItem('Use these images');
     await found.waitFor();
     expect(await found.textContent()).toMatch(/images, 10 classes, accuracy of the original 9\d\.\d%Preprocessing found: ./);

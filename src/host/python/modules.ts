@@ -24,6 +24,9 @@ const leafArguments: Readonly<Record<string, readonly string[]>> = {
   Linear: ['in_features', 'out_features'],
 };
 
+/** `... if CONDITION else None`: the module, where there is one. */
+const orNothing = /^\s+if\s[^\n]*\selse\s+(None|nn\.Identity\(\)|nn\.Sequential\(\))\s*$/;
+
 interface Scope { readonly source: string; readonly text: string; readonly classes: ReadonlyMap<string, Block>; readonly functions: ReadonlyMap<string, Block>; readonly methods: ReadonlyMap<string, Block>; readonly depth: number }
 
 /** Every class of the source that has attributes, by name. A name defined twice is left out. */
@@ -74,7 +77,7 @@ function readModule(scope: Scope, span: Span, definedAt: number): Module {
   if (!call || scope.depth > 8) return unknown;
   const open = span.start + call[0].length - 1;
   const after = closing(text, open);
-  if (after < 0 || text.slice(after, span.end).trim() !== '') return unknown; // a longer expression than one call
+  if (after < 0 || !(text.slice(after, span.end).trim() === '' || orNothing.test(text.slice(after, span.end)))) return unknown; // a longer expression than one call
   const callee = call[1]!;
   const type = callee.split('.').at(-1)!;
   const args = splitAtCommas(text, { start: open + 1, end: after - 1 });

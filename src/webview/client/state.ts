@@ -1,5 +1,5 @@
 /** What a run looks like so far, built from its events: one pure reducer, used by the host (which owns the history) and by the dashboard. */
-import type { Accuracy, Baseline, Candidate, GroupSummary, LayerReport, LayerSummary, Metric, Report, RunEvent, Stage } from '../../engine/protocol.ts';
+import type { Accuracy, Baseline, Candidate, GroupSummary, Latency, LayerReport, LayerSummary, Metric, Report, RunEvent, Stage } from '../../engine/protocol.ts';
 
 export type RunStatus = 'queued' | 'running' | 'stopping' | 'stopped' | 'interrupted' | 'crashed' | 'failed' | 'done';
 
@@ -170,11 +170,16 @@ export function isWrittenPoint(view: RunView, point: Point | undefined): boolean
 
 // ---------------------------------------------------------------- in words
 
-/** The figures of the summary sentence. Ratios are before / after, lost accuracy in percentage points. */
-export interface Outcome { readonly macsRatio: number; readonly paramsRatio: number; readonly sizeRatio: number; readonly speedRatio: number; readonly pointsLost: number; readonly accuracy: Accuracy }
+/**
+ * The figures of the summary sentence. Ratios are before / after, lost accuracy in percentage points. The speed counts as changed when
+ * each median lies outside the other's range from 10% to 90%: less is within the noise of the machine.
+ */
+export interface Outcome { readonly speedChanged: boolean; readonly macsRatio: number; readonly paramsRatio: number; readonly sizeRatio: number; readonly speedRatio: number; readonly pointsLost: number; readonly accuracy: Accuracy }
 
 export function outcomeOf({ before, after }: Report): Outcome {
+  const outside = (value: number, { p10, p90 }: Latency) => value < p10 || value > p90;
   return {
+    speedChanged: outside(before.latencyMs.median, after.latencyMs) && outside(after.latencyMs.median, before.latencyMs),
     macsRatio: before.macs / after.macs, paramsRatio: before.params / after.params, sizeRatio: before.sizeBytes / after.sizeBytes,
     speedRatio: before.latencyMs.median / after.latencyMs.median, pointsLost: 100 * (before.accuracy.value - after.accuracy.value), accuracy: after.accuracy,
   };

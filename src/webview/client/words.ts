@@ -5,8 +5,8 @@ import { type RunView, outcomeOf } from './state.ts';
 
 /** `2.0x fewer MACs, 1.7x faster on this machine, 0.6 points of accuracy lost on 5,000 images`. */
 export function outcomeSentence(report: Report): string {
-  const { macsRatio, speedRatio, sizeRatio, pointsLost, accuracy } = outcomeOf(report);
-  const speed = Math.abs(Math.log(speedRatio)) < Math.log(1.05) ? t('as fast on this machine')
+  const { macsRatio, speedRatio, speedChanged, sizeRatio, pointsLost, accuracy } = outcomeOf(report);
+  const speed = !speedChanged ? t('no clear difference in speed on this machine')
     : speedRatio > 1 ? t('{0}x faster on this machine', formatNumber(speedRatio, 1)) : t('{0}x slower on this machine', formatNumber(1 / speedRatio, 1));
   const points = formatNumber(Math.abs(pointsLost), 1);
   const images = formatNumber(accuracy.images);

@@ -1,20 +1,15 @@
 /** The workspace of the stories, and the packaged extension in a workbench around it; or the reason why there is none here. */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Frame } from 'playwright-core';
 import { ensureWorkbench } from '../../../scripts/tools.mjs';
-import { copyFirstImages } from './images.ts';
 import { type Programs, Server } from './server.ts';
 import { Workbench, launchBrowser, until } from './workbench.ts';
 
 /** Screenshots; kept outside the sources. */
 export const artifacts = process.env['AUTO_COMPRESS_E2E_ARTIFACTS'] ?? 'dist/e2e';
 const version = (JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version;
-const firstOf = (...paths: string[]) => paths.find((path) => existsSync(path));
-const model = firstOf('examples/resnet20.onnx', '../shared/models/cifar10/resnet20.onnx', '../../shared/models/cifar10/resnet20.onnx');
-const images = firstOf('examples/cifar10.npz', '../shared/data/cifar10/val5k.npz', '../../shared/data/cifar10/val5k.npz');
-
 const themes = {
   light: { title: 'Light Modern', bodyClass: 'vscode-light' }, dark: { title: 'Dark Modern', bodyClass: 'vscode-dark' }, 'high contrast': { title: 'Dark High Contrast', bodyClass: 'vscode-high-contrast' },
 } as const;
@@ -36,7 +31,6 @@ export interface World {
 }
 
 function prepare(): Programs | string {
-  if (!model || !images) return 'neither examples/ nor ../shared holds resnet20.onnx and images';
   try { return ensureWorkbench() as Programs; } catch (error) { return (error as Error).message; }
 }
 const prepared = prepare();
@@ -44,23 +38,37 @@ const prepared = prepare();
 export const whyNot = typeof prepared === 'string' ? prepared : undefined;
 if (whyNot) console.warn(`\nEnd-to-end tests are SKIPPED: ${whyNot}.\n`);
 
+/** Few images, so that a run takes seconds. */
+const imagesOfAClass = 20;
+
 /** A workspace with a trained model, its images, its Python source and a file that is no model. */
 function fillWorkspace(folder: string): void {
-  copyFileSync(model!, join(folder, 'resnet20.onnx'));
-  copyFirstImages(images!, join(folder, 'images.npz'), 200);
+  copyFileSync('examples/resnet20.onnx', join(folder, 'resnet20.onnx'));
+  for (const name of readdirSync('examples/cifar10/validation')) {
+    mkdirSync(join(folder, 'images', name), { recursive: true });
+    for (const image of readdirSync(join('examples/cifar10/validation', name)).slice(0, imagesOfAClass)) copyFileSync(join('examples/cifar10/validation', name, image), join(folder, 'images', name, image));
+  }
   copyFileSync('test/e2e/fixtures/resnet.py', join(folder, 'resnet.py'));
   writeFileSync(join(folder, 'broken.onnx'), 'this is not a model');
   mkdirSync(join(folder, '.vscode'));
-  writeFileSync(join(folder, '.vscode/tasks.json'), JSON.stringify({ version: '2.0.0', tasks: [{ type: 'auto-compress', label: 'compress resnet20', model: 'resnet20.onnx', val: 'images.npz', target: 'macs=0.6', episodes: 1, out: 'task.onnx' }] }));
+  writeFileSync(join(folder, '.vscode/tasks.json'), JSON.stringify({ version: '2.0.0', tasks: [{ type: 'auto-compress', label: 'compress resnet20', model: 'resnet20.onnx', val: 'images', target: 'macs=0.6', episodes: 1, out: 'task.onnx', problemMatcher: [] }] }));
+}
+
+/** The .vsix of what is built, made where it is older. */
+function packaged(): string {
+  const vsix = join(process.cwd(), `dist/auto-compress-${process.platform}-${process.arch}-${version}.vsix`);
+  const changedMs = (path: string) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const sources = ['package.json', 'package.nls.json', 'scripts/package.mjs', ...readdirSync('dist').filter((name) => /\.(c?js|css)$/.test(name)).map((name) => join('dist', name))];
+  if (sources.some((path) => changedMs(path) > changedMs(vsix))) execFileSync(process.execPath, ['scripts/package.mjs'], { stdio: ['ignore', 'ignore', 'inherit'] });
+  return vsix;
 }
 
 /** @param options.compressed whether resnet20.onnx was already compressed, by the command line */
 export async function createWorld({ compressed = false } = {}): Promise<World> {
   const programs = prepared as Programs;
-  execFileSync(process.execPath, ['scripts/package.mjs'], { stdio: ['ignore', 'ignore', 'inherit'] });
-  const server = await Server.start(programs, join(process.cwd(), `dist/auto-compress-${process.platform}-${process.arch}-${version}.vsix`), (folder) => {
+  const server = await Server.start(programs, packaged(), (folder) => {
     fillWorkspace(folder);
-    if (compressed) execFileSync(process.execPath, ['dist/cli.js', 'compress', join(folder, 'resnet20.onnx'), '--val', join(folder, 'images.npz'), '--episodes', '2'], { stdio: ['ignore', 'ignore', 'inherit'] });
+    if (compressed) execFileSync(process.execPath, ['dist/cli.js', 'compress', join(folder, 'resnet20.onnx'), '--val', join(folder, 'images'), '--episodes', '2'], { stdio: ['ignore', 'ignore', 'inherit'] });
   });
   let browser: Browser | undefined;
   try {

@@ -11,10 +11,10 @@ describe('words', () => {
 
   it('says so when the result is slower or more accurate', () => {
     const { before, after } = sampleReport;
-    const text = outcomeSentence({ ...sampleReport, after: { ...after, latencyMs: { ...after.latencyMs, median: 2 * before.latencyMs.median }, accuracy: { ...after.accuracy, value: 0.94 } } });
+    const text = outcomeSentence({ ...sampleReport, after: { ...after, latencyMs: { median: 2 * before.latencyMs.median, p10: 3, p90: 4 }, accuracy: { ...after.accuracy, value: 0.94 } } });
     expect(text).toContain('2.0x slower on this machine');
     expect(text).toContain('1.3 points of accuracy won');
-    expect(outcomeSentence({ ...sampleReport, after: { ...after, latencyMs: before.latencyMs } })).toContain(' as fast on this machine,');
+    expect(outcomeSentence({ ...sampleReport, after: { ...after, latencyMs: before.latencyMs } })).toContain(' no clear difference in speed on this machine,');
   });
 
   it.each([['macs=0.5', 'at most 50% of the MACs'], ['latency=0.6', 'at most 60% of the time'], ['accuracy-drop=1', 'at most 1 points of accuracy lost'], ['odd', 'odd']])('reads the target %s', (target, text) => { expect(costSentence(target)).toBe(text); });

@@ -108,6 +108,12 @@ class ${name}(nn.Module):
     expect(lines(plain('A', '32') + plain('B'), twoLayers)).toEqual({ 9: ['conv.weight'], 10: ['fc.weight'] });
   });
 
+  it('reads a module that is there under a condition, and no other choice', () => {
+    const source = (otherwise: string) => `class A(nn.Module):\n    def __init__(self, s):\n        self.down = nn.Sequential(\n            nn.Conv2d(3, 16, 1),\n        ) if s > 1 else ${otherwise}\n`;
+    expect(lines(source('None'), [conv('down.0', [16, 3, 1, 1])])).toEqual({ 4: ['down.0.weight'] });
+    expect(lines(source('nn.Sequential(nn.Conv2d(3, 16, 1))'), [conv('down.0', [16, 3, 1, 1])])).toEqual({});
+  });
+
   it('checks grouped and transposed convolutions by their own weight layouts', () => {
     const source = 'class A(nn.Module):\n    def __init__(self):\n        self.dw = nn.Conv2d(16, 16, 3, groups=16)\n        self.up = nn.ConvTranspose2d(16, 8, 2, 2)\n';
     expect(lines(source, [conv('dw', [16, 1, 3, 3]), { ...conv('up', [16, 8, 2, 2]), opType: 'ConvTranspose' }])).toEqual({ 3: ['dw.weight'], 4: ['up.weight'] });
