@@ -33,7 +33,7 @@ export const compressOptionsSchema = z.strictObject({
   preprocess: z.string().min(1).optional().describe('Preprocessing as JSON or a JSON file. Default: found by itself.'),
   baseline: z.array(z.enum(['random'])).default([]).describe('Further baselines, each with as many evaluations as the agent.'),
   agent: z.enum(['warm', 'paper']).default('warm').describe("'warm' starts from the allocation found by least squares; 'paper' is the cold-start agent of arXiv 1802.03494."),
-  roundTo: z.int().min(1).max(64).default(1).describe('Kept channel counts are multiples of this where possible.'),
+  roundTo: z.int().min(1).max(64).default(8).describe('Kept channel counts are multiples of this, or of a smaller power of two in layers of few channels: inference kernels work on blocks of channels.'),
   minPreserve: z.number().gt(0).max(1).default(0.1).describe('Smallest preserve ratio of a layer.'),
   threads: z.int().min(0).max(256).default(0).describe('Threads used by onnxruntime; 0 uses every core.'),
 });

@@ -64,7 +64,7 @@ export const commands: Readonly<Record<string, Command>> = {
       preprocess: preprocessOption,
       baseline: described('baseline', { value: 'random', multiple: true }),
       agent: described('agent', { value: 'warm|paper' }, ' Default warm.'),
-      'round-to': described('roundTo', { value: 'N', number: true }, ' Default 1.'),
+      'round-to': described('roundTo', { value: 'N', number: true }, ' Default 8.'),
       'min-preserve': described('minPreserve', { value: 'R', number: true }, ' Default 0.1.'),
       threads: described('threads', { value: 'N', number: true }, ' Default 0.'),
     },

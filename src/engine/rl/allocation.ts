@@ -10,7 +10,11 @@ import type { Counts, SearchSpace } from './searchSpace.ts';
 export function allocate(space: SearchSpace, budget: number, exponent: number): Counts | undefined {
   const counts = space.full, { least } = space;
   let now = space.costOf(counts)[space.cost];
-  const stepDown = (i: number): number => Math.max(least[i]!, counts[i]! - Math.max(1, Math.round(space.groups[i]!.group.channels / 64)));
+  /** The next smaller count: a multiple of the group's step, at least a 64th of its width lower. */
+  const stepDown = (i: number): number => {
+    const step = space.stepOf(i), leap = Math.max(1, Math.round(space.groups[i]!.group.channels / 64 / step)) * step;
+    return Math.max(least[i]!, Math.floor((counts[i]! - 1) / step) * step - (leap - step));
+  };
   const rateOf = (i: number): number => {
     const next = stepDown(i), { group, error } = space.groups[i]!;
     if (next >= counts[i]!) return Infinity;
@@ -35,11 +39,13 @@ export function allocate(space: SearchSpace, budget: number, exponent: number): 
 export function fillBudget(space: SearchSpace, counts: Counts, budget: number, exponent: number): number[] {
   const filled = [...counts];
   let now = space.costOf(filled)[space.cost];
+  const stepUp = (i: number): number => Math.min(space.groups[i]!.group.channels, (Math.floor(filled[i]! / space.stepOf(i)) + 1) * space.stepOf(i));
   const gainOf = (i: number): { rate: number; cost: number } => {
     const { group, error } = space.groups[i]!;
     if (filled[i]! >= group.channels) return { rate: Infinity, cost: Infinity };
-    const cost = space.costOf(filled.with(i, filled[i]! + 1))[space.cost], gone = group.channels - filled[i]!;
-    return { rate: cost <= budget ? -(price(error[gone]!, exponent) - price(error[gone - 1]!, exponent)) / Math.max(cost - now, 1e-12) : Infinity, cost };
+    const next = stepUp(i), cost = space.costOf(filled.with(i, next))[space.cost];
+    const gain = price(error[group.channels - filled[i]!]!, exponent) - price(error[group.channels - next]!, exponent);
+    return { rate: cost <= budget ? -gain / Math.max(cost - now, 1e-12) : Infinity, cost };
   };
   const rates = space.groups.map((_, i) => gainOf(i).rate); // negated, so that the least is the best
   for (;;) {
@@ -47,7 +53,7 @@ export function fillBudget(space: SearchSpace, counts: Counts, budget: number, e
     if (best < 0) return filled;
     const fresh = gainOf(best);
     if (fresh.rate > rates[best]! * (1 - 1e-9)) { rates[best] = fresh.rate; if (fresh.rate === Infinity || indexOfLeast(rates) !== best) continue; }
-    filled[best]!++;
+    filled[best] = stepUp(best);
     now = fresh.cost;
     rates[best] = gainOf(best).rate;
   }

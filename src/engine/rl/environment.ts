@@ -68,7 +68,9 @@ export class LayerWalk {
   /** Decides the next group. @param preserveRatio cut to what the budget allows @returns the count taken */
   step(preserveRatio: number): number {
     const t = this.counts.length, most = Math.round(this.upperBound() * this.space.groups[t]!.group.channels);
-    const count = Math.min(most, this.space.countFor(t, preserveRatio));
+    const step = this.space.stepOf(t), whole = this.space.groups[t]!.group.channels;
+    const allowed = most === whole ? whole : Math.max(this.space.least[t]!, Math.floor(most / step) * step);
+    const count = Math.min(allowed, this.space.countFor(t, preserveRatio));
     this.counts.push(count);
     this.previous = count / this.space.groups[t]!.group.channels;
     return count;

@@ -27,14 +27,24 @@ export class SearchSpace {
   get least(): number[] { return this.groups.map((_, i) => this.leastOf(i)); }
 
   private leastOf(i: number): number {
-    const { channels } = this.groups[i]!.group;
-    return Math.max(1, Math.min(channels, Math.ceil(channels * this.options.minPreserve)));
+    const { channels } = this.groups[i]!.group, step = this.stepOf(i);
+    return Math.max(1, Math.min(channels, Math.ceil((channels * this.options.minPreserve) / step) * step));
+  }
+
+  /**
+   * Counts of a group are multiples of this (or its whole width): `roundTo` where that leaves at least eight choices, the largest power of
+   * two that does for narrower groups. Inference kernels work on blocks of channels (docs/decisions/channel-rounding.md).
+   */
+  stepOf(i: number): number {
+    const { roundTo } = this.options, { channels } = this.groups[i]!.group;
+    let step = roundTo;
+    while (step > 1 && step * 8 > channels) step = Math.floor(step / 2);
+    return Math.max(1, step);
   }
 
   /** The nearest allowed count for a preserve ratio. */
   countFor(i: number, preserveRatio: number): number {
-    const { channels } = this.groups[i]!.group, { roundTo } = this.options;
-    const step = roundTo < channels ? roundTo : 1;
+    const { channels } = this.groups[i]!.group, step = this.stepOf(i);
     return Math.min(channels, Math.max(this.leastOf(i), Math.round((preserveRatio * channels) / step) * step));
   }
 
