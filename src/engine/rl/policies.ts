@@ -12,18 +12,27 @@ export const handMadePolicies = {
 export type HandMadePolicy = keyof typeof handMadePolicies;
 
 /**
- * The widest choice of counts with preserve ratios min(1, scale * shape[i]) that keeps to the budget.
+ * The widest choice of counts with preserve ratios min(1, scale * shape[i]) that keeps to the budget. Counts move in steps, and many groups may step at
+ * the same scale; those furthest below their share step first, until the next would exceed the budget.
  * @param shape relative preserve ratio of each group @returns undefined when even the least widths exceed the budget
  */
 export function scaleToBudget(space: SearchSpace, shape: readonly number[], budget: number): Counts | undefined {
   const at = (scale: number): number[] => shape.map((ratio, i) => space.countFor(i, Math.min(1, scale * ratio)));
-  if (space.costOf(at(0))[space.cost] > budget) return undefined;
+  const fits = (counts: Counts): boolean => space.costOf(counts)[space.cost] <= budget;
+  if (!fits(at(0))) return undefined;
   let low = 0, high = 1 / Math.max(1e-6, Math.min(...shape));
+  if (fits(at(high))) return at(high);
   for (let step = 0; step < 40; step++) {
     const middle = (low + high) / 2;
-    if (space.costOf(at(middle))[space.cost] <= budget) low = middle; else high = middle;
+    if (fits(at(middle))) low = middle; else high = middle;
   }
-  return at(low);
+  const counts = at(low), next = at(high);
+  const shortfall = (i: number): number => Math.min(1, high * shape[i]!) - counts[i]! / space.groups[i]!.group.channels;
+  for (const i of [...counts.keys()].sort((a, b) => shortfall(b) - shortfall(a))) {
+    const raised = counts.with(i, Math.max(counts[i]!, next[i]!));
+    if (fits(raised)) counts[i] = raised[i]!;
+  }
+  return counts;
 }
 
 /** A hand-made policy's choice for a budget. */
