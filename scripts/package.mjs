@@ -60,7 +60,10 @@ function stageFor(target) {
   if (platform === 'win32') for (const name of ['DirectML.dll', 'dxcompiler.dll', 'dxil.dll']) rmSync(join(bin, platform, arch, name), { force: true });
 
   const sharp = readJson(modules('sharp', 'package.json'));
-  for (const name of Object.keys(sharp.dependencies)) stageModule(stage, name);
+  for (const name of Object.keys(sharp.dependencies)) { // the version that sharp sees: its own, where npm could not share one
+    const own = join(modules('sharp'), 'node_modules', name);
+    stageModule(stage, name, existsSync(own) ? own : modules(name));
+  }
   const natives = Object.entries(sharp.optionalDependencies).filter(([name]) => name === `@img/sharp-${target}` || name === `@img/sharp-libvips-${target}`);
   for (const [name, version] of natives) stageModule(stage, name, existsSync(modules(name)) ? modules(name) : fetchPackage(name, version));
   stageModule(stage, 'sharp', modules('sharp'), [...Object.keys(sharp.dependencies)]);
