@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { CancelledError, InputError, UserError } from './errors.ts';
-import { calibrate } from './flow/calibrate.ts';
+import { calibrate, refuseUnsupported } from './flow/calibrate.ts';
 import { defaultOut, modelEvent, openNetwork } from './flow/network.ts';
 import { rebuild } from './flow/rebuild.ts';
 import { makeReport } from './flow/report.ts';
@@ -23,6 +23,7 @@ export interface RunContext { emit(event: RunEvent): void; readonly signal: Abor
  * @throws {UserError} for wrong input (exit status 2), a target out of reach (3), a cancelled run (130): `resume` goes on with that
  */
 export async function compress(options: CompressOptions, context: RunContext): Promise<Report> {
+  refuseUnsupported(options);
   return carryOut(await createRunFolder(options), context);
 }
 

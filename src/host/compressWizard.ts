@@ -95,12 +95,12 @@ export class CompressWizard {
   }
 
   private async chooseTarget(): Promise<StepResult<void>> {
-    const presets = ['macs=0.5', 'macs=0.33', 'macs=0.25', 'latency=0.5', 'size=0.5', 'accuracy-drop=1'];
+    const presets = ['macs=0.5', 'macs=0.33', 'macs=0.25', 'size=0.5', 'params=0.5'];
     const current = `${this.request.target.metric}=${this.request.target.value}`;
     const choices = [...new Set([current, ...presets])].map((text): Choice<string> => ({ label: `$(target) ${targetText(text)}`, description: text, value: text }));
     const picked = await pickStep(this.frame(3), this.preview ? foundText(this.preview) : vscode.l10n.t('What must be reached'), [...choices, { label: vscode.l10n.t('$(edit) Another target...'), value: '' }]);
     if (typeof picked === 'string') return picked;
-    const text = picked.value === '' ? await inputStep(this.frame(3), vscode.l10n.t('macs=R, params=R, size=R or latency=R with 0 < R < 1, or accuracy-drop=P in points'), `${defaultTarget(this.model).metric}=${defaultTarget(this.model).value}`, (typed) => this.targetProblem(typed)) : picked;
+    const text = picked.value === '' ? await inputStep(this.frame(3), vscode.l10n.t('macs=R, params=R or size=R with 0 < R < 1'), `${defaultTarget(this.model).metric}=${defaultTarget(this.model).value}`, (typed) => this.targetProblem(typed)) : picked;
     if (text === 'back') return this.chooseTarget();
     if (text === 'cancel') return 'cancel';
     this.request = { ...this.request, target: parseTarget(text.value) };

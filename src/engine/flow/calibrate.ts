@@ -1,4 +1,4 @@
-import { UnreachableTargetError } from '../errors.ts';
+import { InputError, UnreachableTargetError } from '../errors.ts';
 import { chunked } from '../evaluation/taskData.ts';
 import type { CompressOptions } from '../protocol.ts';
 import { rankGroups } from '../reconstruction/calibration.ts';
@@ -24,17 +24,16 @@ const sizes = { rank: { images: 1024, points: 10 }, quick: { images: 512, points
 const activationBytes = 1e9, featureBytes = 4e8;
 
 /** Ranks channels, measures the original's features, and checks that the target can be reached. @throws {UnreachableTargetError} says how near one gets */
-export async function calibrate({ proto, analysis }: Network, task: Task, options: CompressOptions, signal: AbortSignal, progress: (fraction: number) => void): Promise<Calibration> {
-  const session = { threads: options.threads }, { seed } = options;
+export async function calibrate({ proto, analysis, sizeBytes }: Network, task: Task, options: CompressOptions, signal: AbortSignal, progress: (fraction: number) => void): Promise<Calibration> {
+  const session = { threads: options.threads }, { seed } = options, cost = options.target.metric === 'macs' ? 'macs' : 'params';
   const imageElements = task.calibration.imageDims.reduce((a, b) => a * b, 1), chunk = Math.max(1, Math.min(64, Math.floor(6e6 / imageElements)));
   const feeds = (images: number) => chunked(task.calibration, task.input, images, chunk);
   const { axes, view } = analysis.structure.facts;
   const largest = Math.max(...view.nodes.flatMap(({ output }) => output.map((value) => (axes.shapeOf(value) ?? [1]).reduce((a, b) => a * b, 1))));
   const mostImages = Math.max(chunk, Math.floor(activationBytes / (largest * 4 * 2.2)));
   const ranked = await rankGroups(proto, analysis, feeds(Math.min(sizes.rank.images, mostImages)), { ...session, points: sizes.rank.points, seed, signal, progress });
-  const cost = options.target.metric === 'macs' ? 'macs' : 'params';
   const space = new SearchSpace(analysis, ranked, cost, { minPreserve: options.minPreserve, roundTo: options.roundTo });
-  const budget = options.target.value, nearest = space.costOf(space.least)[cost];
+  const budget = budgetOf(options.target, proto, sizeBytes), nearest = space.costOf(space.least)[cost];
   if (nearest > budget) throw new UnreachableTargetError(`Target ${options.target.metric}=${budget} can't be reached: with every layer at its least width, ${nearest.toFixed(3)} of the original's ${cost} remain. Choose ${options.target.metric}=${(Math.ceil(nearest * 100) / 100).toFixed(2)} or more, or lower --min-preserve.`);
   const outputs = analysis.layers.reduce((sum, { weight, outAxis }) => sum + (axes.shapeOf(weight)?.[outAxis] ?? 1), 0), mostRows = featureBytes / (4 * outputs);
   const craft = async ({ images, points }: { images: number; points: number }, fit: Omit<RefitOptions, 'signal'>, offset: number): Promise<Craft> => ({
@@ -42,4 +41,20 @@ export async function calibrate({ proto, analysis }: Network, task: Task, option
   });
   const quick = await craft(sizes.quick, { rounds: 1, ridge: 1e-3, grouped: false }, 1);
   return { space, budget, quick, thorough: () => craft(sizes.thorough, { rounds: 8, ridge: 1e-4, grouped: true }, 2) };
+}
+
+/**
+ * The fraction of the original's MACs or parameters that a target allows. A file is its weights and a graph that stays: the size left for weights
+ * is what the graph leaves, and half a percent for names and biases that the repair adds.
+ */
+function budgetOf({ metric, value }: CompressOptions['target'], proto: Network['proto'], sizeBytes: number): number {
+  if (metric !== 'size') return value;
+  const weightBytes = proto.graph.initializer.reduce((sum, { rawData }) => sum + rawData.length, 0);
+  return (value * sizeBytes - Math.max(0, sizeBytes - weightBytes)) / Math.max(1, weightBytes) - 0.005;
+}
+
+/** @throws {InputError} for options that this version does not carry out yet */
+export function refuseUnsupported({ target, method }: CompressOptions): void {
+  if (target.metric === 'latency' || target.metric === 'accuracy-drop') throw new InputError(`Target ${target.metric} is not available in this version; use macs=R, params=R or size=R, such as macs=0.5.`);
+  if (method === 'weights') throw new InputError('Method weights is not available in this version; use --method channels.');
 }
