@@ -2,7 +2,8 @@ import { InputError, UnreachableTargetError } from '../errors.ts';
 import { chunked } from '../evaluation/taskData.ts';
 import type { CompressOptions } from '../protocol.ts';
 import { rankGroups } from '../reconstruction/calibration.ts';
-import { type RefitOptions, SequentialRefit } from '../reconstruction/sequentialRefit.ts';
+import { refitTargets } from '../reconstruction/refitTargets.ts';
+import { type RefitOptions, sequentialRefit } from '../reconstruction/sequentialRefit.ts';
 import type { Craft } from '../rl/candidateJudge.ts';
 import { SearchSpace } from '../rl/searchSpace.ts';
 import type { Network } from './network.ts';
@@ -36,9 +37,10 @@ export async function calibrate({ proto, analysis, sizeBytes }: Network, task: T
   const budget = budgetOf(options.target, proto, sizeBytes), nearest = space.costOf(space.least)[cost];
   if (nearest > budget) throw new UnreachableTargetError(`Target ${options.target.metric}=${budget} can't be reached: with every layer at its least width, ${nearest.toFixed(3)} of the original's ${cost} remain. Choose ${options.target.metric}=${(Math.ceil(nearest * 100) / 100).toFixed(2)} or more, or lower --min-preserve.`);
   const outputs = analysis.layers.reduce((sum, { weight, outAxis }) => sum + (axes.shapeOf(weight)?.[outAxis] ?? 1), 0), mostRows = featureBytes / (4 * outputs);
-  const craft = async ({ images, points }: { images: number; points: number }, fit: Omit<RefitOptions, 'signal'>, offset: number): Promise<Craft> => ({
-    refit: await SequentialRefit.prepare(proto, analysis, feeds(Math.min(images, mostImages, Math.max(chunk, mostRows / 4))), Math.max(1, Math.min(points, Math.floor(mostRows / Math.min(images, mostImages)))), seed + offset, session), options: { ...fit, signal },
-  });
+  const craft = async ({ images, points }: { images: number; points: number }, fit: Omit<RefitOptions, 'signal'>, offset: number): Promise<Craft> => {
+    const targets = await refitTargets(proto, analysis, feeds(Math.min(images, mostImages, Math.max(chunk, mostRows / 4))), Math.max(1, Math.min(points, Math.floor(mostRows / Math.min(images, mostImages)))), seed + offset, session);
+    return (pruned, kept) => sequentialRefit(pruned, kept, targets, { ...fit, signal });
+  };
   const quick = await craft(sizes.quick, { rounds: 1, ridge: 1e-3, grouped: false }, 1);
   return { space, budget, quick, thorough: () => craft(sizes.thorough, { rounds: 8, ridge: 1e-4, grouped: true }, 2) };
 }

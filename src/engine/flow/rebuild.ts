@@ -15,7 +15,7 @@ const leaders = 3;
  * that a baseline that is better is what the user gets. A choice that the agent tried too, such as the hand-made ones it begins with, counts for both.
  * @returns the winner, and each policy's best accuracy on all images
  */
-export async function rebuild(agent: readonly Judged[], baselines: readonly Judged[], judge: CandidateJudge, judgeAll: Judge, craft: Craft, progress: (fraction: number) => void): Promise<{ winner: Winner; accuracies: ReadonlyMap<string, number> }> {
+export async function rebuild(agent: readonly Judged[], baselines: readonly Judged[], judge: CandidateJudge, judgeAll: Judge, craft: Craft, signal: AbortSignal, progress: (fraction: number) => void): Promise<{ winner: Winner; accuracies: ReadonlyMap<string, number> }> {
   const best = [...agent].sort((a, b) => b.candidate.reward - a.candidate.reward || a.candidate.episode - b.candidate.episode);
   const own = new Set(agent.map(({ counts }) => counts.join())), byChoice = new Map<string, { counts: Counts; policies: Set<string> }>();
   for (const { policy, counts } of [...best.slice(0, leaders), ...baselines]) {
@@ -25,7 +25,7 @@ export async function rebuild(agent: readonly Judged[], baselines: readonly Judg
   const accuracies = new Map<string, number>();
   let winner: Winner | undefined, done = 0;
   for (const { counts, policies } of byChoice.values()) {
-    const proto = await judge.make(counts, craft), accuracy = await judgeAll.accuracy(proto, undefined, craft.options.signal);
+    const proto = await judge.make(counts, craft), accuracy = await judgeAll.accuracy(proto, undefined, signal);
     for (const policy of policies) accuracies.set(policy, Math.max(accuracies.get(policy) ?? 0, accuracy));
     if (!winner || accuracy > winner.accuracy) winner = { policy: [...policies][0]!, counts, accuracy, proto };
     progress(++done / byChoice.size);

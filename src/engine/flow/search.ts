@@ -49,7 +49,7 @@ export class Search {
   private async evaluate(policy: string, counts: Counts, episode: number): Promise<Score> {
     const key = counts.join(), before = this.known.get(`${policy} ${episode}`);
     if (before && before.counts.join() === key) this.scored.set(key, before);
-    const score = this.scored.get(key) ?? await this.judge.score(counts, this.calibration.quick, this.images);
+    const score = this.scored.get(key) ?? await this.judge.score(counts, this.calibration.quick, this.images, this.context.signal);
     this.scored.set(key, score);
     if (!before) await this.run.append({ policy, episode, counts, accuracy: score.accuracy, reward: score.reward } satisfies JournalEntry);
     return score;

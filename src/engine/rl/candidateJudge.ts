@@ -1,13 +1,13 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import type { Judge } from '../evaluation/judge.ts';
 import { applyPlan } from '../pruning/surgery.ts';
-import type { RefitOptions, SequentialRefit } from '../reconstruction/sequentialRefit.ts';
+import type { KeptUnits } from '../pruning/types.ts';
 import type { Counts, SearchSpace } from './searchSpace.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
-/** How thoroughly a candidate is made: the reward needs the right order of candidates, the final model the best weights. */
-export interface Craft { readonly refit: SequentialRefit; readonly options: RefitOptions }
+/** Refits the remaining weights of a pruned network, more or less thoroughly: the reward needs the right order of candidates, the final model the best weights. */
+export type Craft = (pruned: Model, kept: KeptUnits) => Promise<Model>;
 
 /** Accuracy, and the reward made of it: half accuracy, half the mean probability of the right answers, which varies less from sample to sample. */
 export interface Score { readonly accuracy: number; readonly reward: number }
@@ -25,14 +25,14 @@ export class CandidateJudge {
   }
 
   /** The pruned network with its remaining weights refitted. */
-  async make(counts: Counts, { refit, options }: Craft): Promise<Model> {
+  async make(counts: Counts, craft: Craft): Promise<Model> {
     const kept = this.space.keptFor(counts);
-    return refit.refit(applyPlan(this.model, this.space.analysis, kept), kept, options);
+    return craft(applyPlan(this.model, this.space.analysis, kept), kept);
   }
 
   /** How a choice does on the first `images` images. */
-  async score(counts: Counts, craft: Craft, images: number): Promise<Score> {
-    const { accuracy, probability } = await this.judge.assess(await this.make(counts, craft), images, craft.options.signal);
+  async score(counts: Counts, craft: Craft, images: number, signal?: AbortSignal): Promise<Score> {
+    const { accuracy, probability } = await this.judge.assess(await this.make(counts, craft), images, signal);
     return { accuracy, reward: (accuracy + probability) / 2 };
   }
 }
