@@ -82,6 +82,7 @@ async function runStages(run: RunFolder, context: RunContext): Promise<Report> {
   clock.start('search');
   const judge = new CandidateJudge(network.proto, calibration.space, task.judge);
   const search = new Search(calibration, task, judge, options, run, context);
+  await search.anchor();
   const baselines = await search.baselines(), agent = await search.agent();
   if (options.baseline.includes('random')) baselines.push(await search.random());
 

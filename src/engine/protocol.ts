@@ -101,6 +101,8 @@ export interface Candidate {
   readonly params: number;
   readonly accuracy: number;
   readonly reward: number;
+  /** Validation images that it was judged on: fewer for one that was clearly not the best. */
+  readonly images?: number;
   /** Preserve ratio of each pruning group, in the order of the model event's groups. */
   readonly preserve: readonly number[];
 }
