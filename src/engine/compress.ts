@@ -87,7 +87,7 @@ async function runStages(run: RunFolder, context: RunContext): Promise<Report> {
   if (options.baseline.includes('random')) baselines.push(await search.random());
 
   clock.start('rebuild');
-  const { winner, accuracies } = await rebuild(agent, baselines, judge, task.judge, await calibration.thorough(), signal, (fraction) => { clock.progress(fraction); });
+  const { winner, accuracies } = await rebuild(agent, baselines, judge, task.judge, calibration, signal, (fraction) => { clock.progress(fraction); });
   await run.writePlan(planFrom(network.analysis, calibration.space.keptFor(winner.counts), network));
 
   const { proto, steps, notes } = await trainSteps(network, task, winner, options, run, clock, context);

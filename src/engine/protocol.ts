@@ -29,7 +29,7 @@ export const compressOptionsSchema = z.strictObject({
   out: z.string().min(1).optional().describe('The compressed model. Default: NAME.compressed.onnx beside the model.'),
   runDir: z.string().min(1).optional().describe('Folder of the run: journal, checkpoint, plan, report. Default: .auto-compress/MODEL/RUN beside the model.'),
   finetune: z.number().min(0).max(1000).default(0).describe('Epochs of fine-tuning after the search.'),
-  refine: z.number().min(0).max(1000).default(0).describe('Epochs of label-free refinement after the search: the compressed model learns to answer like the original on the calibration images.'),
+  refine: z.number().min(0).max(1000).optional().describe('Epochs of label-free refinement after the search: the compressed model learns to answer like the original on the calibration images. Default: as many as take a few minutes; 0 for none.'),
   preprocess: z.string().min(1).optional().describe('Preprocessing as JSON or a JSON file. Default: found by itself.'),
   baseline: z.array(z.enum(['random'])).default([]).describe('Further baselines, each with as many evaluations as the agent.'),
   agent: z.enum(['warm', 'paper']).default('warm').describe("'warm' starts from the allocation found by least squares; 'paper' is the cold-start agent of arXiv 1802.03494."),

@@ -4,7 +4,7 @@ import type { CompressOptions } from '../protocol.ts';
 import { AnchoredRefit } from '../reconstruction/anchoredRefit.ts';
 import { rankGroups } from '../reconstruction/calibration.ts';
 import { type RefitTargets, refitTargets } from '../reconstruction/refitTargets.ts';
-import { sequentialRefit } from '../reconstruction/sequentialRefit.ts';
+import { type RefitOptions, sequentialRefit } from '../reconstruction/sequentialRefit.ts';
 import type { Craft } from '../rl/candidateJudge.ts';
 import { type Counts, SearchSpace } from '../rl/searchSpace.ts';
 import type { Network } from './network.ts';
@@ -19,14 +19,15 @@ export interface Calibration {
   readonly quick: Craft;
   /** Refits candidates near a choice, at the cost of gathers. */
   readonly near: (anchor: Counts) => Promise<Craft>;
-  /** Made when it is first needed: it takes more memory. */
+  /** The repair by which policies are compared, and the one that the final model gets; prepared when first needed: they take more memory. */
+  readonly careful: () => Promise<Craft>;
   readonly thorough: () => Promise<Craft>;
 }
 
-/** Calibration images and points an image: for ranking, for scoring a candidate, for the final model. */
-const sizes = { rank: { images: 1024, points: 10 }, quick: { images: 512, points: 8 }, thorough: { images: 4096, points: 12 } };
+/** Calibration images and points an image: for ranking, for scoring a candidate, for comparing the best, for the final model. */
+const sizes = { rank: { images: 1024, points: 10 }, quick: { images: 512, points: 8 }, careful: { images: 1024, points: 8 }, thorough: { images: 4096, points: 12 } };
 /** Bytes that the activations held by one refit may take, the original's features at sampled positions, and the layers' inputs there around an anchor. */
-const activationBytes = 1e9, featureBytes = 4e8, anchorBytes = 8e8;
+const activationBytes = 8e8, featureBytes = 4e8, anchorBytes = 8e8;
 
 /** Ranks channels, measures the original's features, and checks that the target can be reached. @throws {UnreachableTargetError} says how near one gets */
 export async function calibrate({ proto, analysis, sizeBytes }: Network, task: Task, options: CompressOptions, signal: AbortSignal, progress: (fraction: number) => void): Promise<Calibration> {
@@ -44,7 +45,11 @@ export async function calibrate({ proto, analysis, sizeBytes }: Network, task: T
   const inputs = sumOver(analysis.layers, ({ weight, outAxis }) => { const dims = axes.shapeOf(weight) ?? [1]; return dims.reduce((a, b) => a * b, 1) / (dims[outAxis] ?? 1) + 1; });
   const targetsOf = ({ images, points }: { images: number; points: number }, offset: number, mostRows = featureBytes / (4 * outputs)): Promise<RefitTargets> =>
     refitTargets(proto, analysis, feeds(Math.min(images, mostImages, Math.max(chunk, mostRows / 4))), Math.max(1, Math.min(points, Math.floor(mostRows / Math.min(images, mostImages)))), seed + offset, session);
-  const few = await targetsOf(sizes.quick, 1, Math.min(featureBytes / (4 * outputs), anchorBytes / (4 * inputs))), quickFit = { rounds: 2, ridge: 1e-3, grouped: false, signal };
+  const sequential = async (size: { images: number; points: number }, offset: number, fit: RefitOptions): Promise<Craft> => {
+    const targets = await targetsOf(size, offset);
+    return (pruned, kept) => sequentialRefit(pruned, kept, targets, fit);
+  };
+  const few = await targetsOf(sizes.quick, 1, Math.min(featureBytes / (4 * outputs), anchorBytes / (4 * inputs))), quickFit = { rounds: 1, ridge: 1e-3, grouped: false, signal };
   return {
     space, budget,
     quick: (pruned, kept) => sequentialRefit(pruned, kept, few, quickFit),
@@ -52,10 +57,8 @@ export async function calibrate({ proto, analysis, sizeBytes }: Network, task: T
       const refit = await AnchoredRefit.prepare(proto, space.keptFor(anchor), few, quickFit);
       return (pruned, kept) => refit.refit(pruned, kept);
     },
-    thorough: async () => {
-      const many = await targetsOf(sizes.thorough, 2);
-      return (pruned, kept) => sequentialRefit(pruned, kept, many, { rounds: 8, ridge: 1e-4, grouped: true, signal });
-    },
+    careful: () => sequential(sizes.careful, 2, { rounds: 2, ridge: 1e-4, grouped: true, signal }),
+    thorough: () => sequential(sizes.thorough, 2, { rounds: 8, ridge: 1e-4, grouped: true, signal }),
   };
 }
 

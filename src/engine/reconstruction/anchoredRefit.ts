@@ -6,7 +6,7 @@ import type { KeptUnits } from '../pruning/types.ts';
 import { StagedNetwork } from '../runtime/stagedNetwork.ts';
 import { type RowLayout, columnsOf, inputRows, outputRows } from './layerRows.ts';
 import { tensorsFromMatrices, weightMatrices } from './layerWeights.ts';
-import { type OutputTransform, type RegressionChunk, fitWeights } from './leastSquares.ts';
+import { type OutputTransform, type RegressionChunk, fitWeights, gramOf } from './leastSquares.ts';
 import { outputSink } from './outputSink.ts';
 import { type RefitLayer, type RefitTargets, joined, pickColumns, withBiases } from './refitTargets.ts';
 import type { RefitOptions } from './sequentialRefit.ts';
@@ -20,6 +20,8 @@ interface AnchoredLayer {
   readonly transform: OutputTransform;
   /** float32 [columns, outs], the original's. */
   readonly present: Float32Array;
+  /** XᵀX of all input channels, of which every width takes its part; absent for layers so wide that it would not be worth the memory. */
+  readonly gram: Float64Array | undefined;
   /** Refitted matrices [kept columns, outs] by the input channels that are kept. */
   readonly fits: Map<string, Promise<Float32Array>>;
 }
@@ -61,7 +63,7 @@ export class AnchoredRefit {
         ...(residuals ? { residual: outputRows(layout, residuals[i]!.data as Float32Array, images, sampled[i]!) } : {}),
       })));
       const present = weightMatrices(fittedLayer, layout, constants.get(layer.weight)!, constants.get(layer.bias))[0]!;
-      const anchored: AnchoredLayer = { refit: { ...refit, layer: fittedLayer }, chunk, transform: sink.transform, present, fits: new Map() };
+      const anchored: AnchoredLayer = { refit: { ...refit, layer: fittedLayer }, chunk, transform: sink.transform, present, gram: columns <= widestKept ? await gramOf([chunk], columns) : undefined, fits: new Map() };
       const keptIn = positions.of(axes.axis(layer.weight, layer.inAxis)), fitted = await fitOf(anchored, keptIn, options);
       if (!fitted.every(Number.isFinite)) continue;
       layers.push(anchored);
@@ -93,19 +95,24 @@ export class AnchoredRefit {
   }
 }
 
+/** Columns up to which a layer's whole Gram matrix is kept (46 MB). */
+const widestKept = 2400;
+
 /** Columns of a regression that belong to the kept input channels, the constant one included. */
 function columnsFor(layout: RowLayout, keptIn: ArrayLike<number> | undefined): number[] {
   const { taps, channels } = layout;
   return [...Array.from(keptIn ?? { length: channels }, (channel, i) => channel ?? i).flatMap((channel) => Array.from({ length: taps }, (_, tap) => channel * taps + tap)), channels * taps];
 }
 
-function fitOf({ refit: { layout }, chunk, transform, present, fits }: AnchoredLayer, keptIn: ArrayLike<number> | undefined, options: RefitOptions): Promise<Float32Array> {
+function fitOf({ refit: { layout }, chunk, transform, present, gram, fits }: AnchoredLayer, keptIn: ArrayLike<number> | undefined, options: RefitOptions): Promise<Float32Array> {
   const key = keptIn ? Array.from(keptIn).join() : '';
   const known = fits.get(key);
   if (known) return known;
   const columns = columnsFor(layout, keptIn), { outs } = layout, start = new Float32Array(columns.length * outs);
   columns.forEach((column, i) => { start.set(present.subarray(column * outs, (column + 1) * outs), i * outs); });
-  const fitted = fitWeights([{ ...chunk, inputs: pickColumns(chunk.inputs, columnsOf(layout), keptIn && columns) }], columns.length, outs, start, transform, { ...options, bias: true });
+  const part = gram && new Float64Array(columns.length ** 2), width = columnsOf(layout);
+  if (part) columns.forEach((row, i) => { columns.forEach((column, j) => { part[i * columns.length + j] = gram[row * width + column]!; }); });
+  const fitted = fitWeights([{ ...chunk, inputs: pickColumns(chunk.inputs, width, keptIn && columns) }], columns.length, outs, start, transform, { ...options, bias: true, ...(part ? { gram: part } : {}) });
   fits.set(key, fitted);
   return fitted;
 }
