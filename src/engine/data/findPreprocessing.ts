@@ -24,7 +24,7 @@ export interface FindOptions {
 const geometries = ['shorter-side', 'stretch'] as const;
 const chunkImages = 8, cropRatio = 0.875;
 /** Scores closer to the best than this fraction of it are taken for equal: about the noise between two recipes on 1,000 images. */
-const equalWithin = 0.005;
+const equalWithin = 0.0075;
 
 /** Some images at the input's size, brought there in each way. */
 interface Sample { readonly fitted: Readonly<Record<Preprocessing['resize'], readonly RawImage[]>>; readonly labels: Int32Array | undefined; readonly resized: boolean }
