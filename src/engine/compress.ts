@@ -94,7 +94,7 @@ async function runStages(run: RunFolder, context: RunContext): Promise<Report> {
   await saveModel(proto, out);
 
   clock.start('report');
-  const report = await makeReport({ network, task, out, winner, accuracies, agent, baselines, steps, notes }, options, () => clock.seconds());
+  const report = await makeReport({ network, task, out, winner, accuracies, agent, baselines, profile: search.profile, steps, notes }, options, () => clock.seconds());
   await run.writeReport(report);
   emit({ type: 'result', out, plan: run.file('plan.json'), report: run.file('report.json'), summary: report });
   return report;

@@ -123,6 +123,10 @@ export interface Report {
   readonly pareto: readonly Candidate[];
   readonly candidates: readonly Candidate[];
   readonly baselines: readonly Baseline[];
+  /** The agent's best choice with the same repair as the baselines, before the written model's longer one and training: what the baselines are to be compared with. */
+  readonly agent?: Baseline;
+  /** Seconds of the search by what they were spent on. */
+  readonly profile?: Readonly<Record<string, number>>;
   readonly episodes: number;
   /** Accuracy on the validation images after each step that changes weights: reconstruction by least squares, and, where asked for, label-free refinement and fine-tuning. */
   readonly steps: readonly { readonly step: 'reconstruct' | 'refine' | 'finetune'; readonly accuracy: number; readonly epochs?: number }[];

@@ -48,13 +48,13 @@ export async function trainSteps(network: Network, task: Task, winner: Winner, o
 }
 
 /**
- * Epochs of refinement that take about four minutes on a laptop, and at most twelve: a step costs about six forward passes of the small network and
- * one of the original, at 6e10 multiply-accumulates a second. None for models so large that one would take more than ten minutes.
+ * Epochs of refinement that take about four minutes on a laptop: at most twelve, at least four where these take no more than ten minutes, and one where
+ * that takes no more. A step costs about six forward passes of the small network and one of the original, at 6e10 multiply-accumulates a second.
  * @param macs of the compressed network as a fraction of the original's
  */
 function defaultEpochs({ analysis }: Network, { calibration }: Task, macs: number): number {
-  const epochSeconds = (calibration.count * analysis.macs * (6 * macs + 1)) / 6e10;
-  return Math.min(12, Math.max(Math.floor(240 / epochSeconds), epochSeconds < 600 ? 1 : 0));
+  const epochSeconds = (calibration.count * analysis.macs * (6 * macs + 1)) / 6e10, within = (seconds: number): number => Math.floor(seconds / epochSeconds);
+  return Math.min(12, Math.max(within(240), Math.min(4, within(600))));
 }
 
 async function trainingData(network: Network, task: Task, options: CompressOptions, signal: AbortSignal): Promise<JudgeImages> {
