@@ -80,16 +80,22 @@ export class Search {
 
   /** Score of a choice: from the journal where an interrupted run has already found it, otherwise made, judged and written there. */
   private async evaluate(policy: string, counts: Counts, episode: number): Promise<Score> {
-    const key = counts.join(), before = this.known.get(`${policy} ${episode}`), known = before?.counts.join() === key ? before : undefined;
+    const before = this.known.get(`${policy} ${episode}`), known = before?.counts.join() === counts.join() ? before : undefined;
+    const score = await this.scoreOf(counts, known);
+    if (!known) await this.write({ policy, episode, counts, accuracy: score.accuracy, reward: score.reward, images: score.images });
+    return score;
+  }
+
+  /** Score of a choice: the known one, or that of the same choice before, or by judging it against the best so far. */
+  async scoreOf(counts: Counts, known?: Score): Promise<Score> {
+    const key = counts.join();
     let outcomes: Outcomes | undefined, score = known ?? this.scored.get(key);
     if (!score) {
       const rival = this.best && { score: this.best.score, outcomes: this.best.outcomes ??= (await this.judge.score(this.best.counts, this.craft, this.images)).outcomes };
       ({ score, outcomes } = await this.judge.score(counts, this.craft, this.images, rival, this.context.signal));
     }
-    const { accuracy, reward, images } = score;
     this.scored.set(key, score);
-    if (images === this.images && reward > (this.best?.score.reward ?? -1)) this.best = { counts, score, outcomes };
-    if (!known) await this.write({ policy, episode, counts, accuracy, reward, images });
+    if (score.images === this.images && score.reward > (this.best?.score.reward ?? -1)) this.best = { counts, score, outcomes };
     return score;
   }
 
@@ -118,16 +124,23 @@ export class Search {
   }
 
   /** The agent's episodes. */
-  async agent(): Promise<Judged[]> {
+  agent(): Promise<Judged[]> { return this.follow(this.episodesOfAgent()); }
+
+  /** The agent's episodes one by one. */
+  episodesOfAgent(): AsyncGenerator<Episode> {
     const { space, budget } = this.calibration, features = groupFeatures(space.analysis, space.groups);
     const searchOptions = { budget, episodes: this.episodes, seed: this.options.seed, signal: this.context.signal, evaluate: (counts: Counts, episode: number) => this.evaluate('agent', counts, episode) };
-    if (this.options.agent === 'paper') return this.follow(paperSearch(space, features, searchOptions));
-    const guesses = new Map(this.allocations().map((counts) => [counts.join(), counts]));
+    return this.options.agent === 'paper' ? paperSearch(space, features, searchOptions) : warmSearch(space, features, this.guesses(), searchOptions);
+  }
+
+  /** What the warm agent tries first: the allocations by least-squares error, and the hand-made policies. */
+  guesses(): Counts[] {
+    const { space, budget } = this.calibration, guesses = new Map(this.allocations().map((counts) => [counts.join(), counts]));
     for (const policy of Object.keys(handMadePolicies) as HandMadePolicy[]) {
       const counts = handMade(space, policy, budget);
       if (counts) guesses.set(counts.join(), counts);
     }
-    return this.follow(warmSearch(space, features, [...guesses.values()], searchOptions));
+    return [...guesses.values()];
   }
 
   /** Random search with as many evaluations as the agent had: its best choice. */
