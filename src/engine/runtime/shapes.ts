@@ -1,10 +1,11 @@
 import { create } from '@bufbuild/protobuf';
-import { type GraphProto, type ModelProto, type ValueInfoProto, ValueInfoProtoSchema, TensorProto_DataType as DataType } from 'onnx-buf';
+import { type GraphProto, type ModelProto, type NodeProto, type TensorProto, type ValueInfoProto, ValueInfoProtoSchema, TensorProto_DataType as DataType } from 'onnx-buf';
 import { InputError, UnsupportedModelError, messageOf } from '../errors.ts';
 import { hasAttribute, intAttribute, makeNode, subgraphsOf, tensorAttribute } from '../onnx/attributes.ts';
-import { type GraphView } from '../onnx/graphView.ts';
+import { capturedValues, type GraphView } from '../onnx/graphView.ts';
 import { elementCount } from '../onnx/tensor.ts';
 import { Session, type Tensor, type TypedArray } from './session.ts';
+import { thinLayers } from './thinLayers.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
@@ -88,14 +89,27 @@ export function inputShapeCandidates(view: GraphView, batch: number): Record<str
 
 /**
  * Shapes of all values and the contents of small ones, by running the model with graph optimisation off: exact, not inferred.
- * Tensor contents never leave onnxruntime: a Shape node is attached to every value.
+ * Tensor contents never leave onnxruntime: a Shape node is attached to every value. Layers are thin ones first (see thinLayers); a model that
+ * does not run so, because its data steer it, runs as it is.
  * @param inputShapes a shape for every graph input
  * @throws {InputError} with onnxruntime's message when the model does not run on these shapes
  */
 export async function runShapes(model: Model, view: GraphView, inputShapes: Readonly<Record<string, readonly number[]>>): Promise<ValueShapes> {
+  const thin = thinLayers(view.nodes, view.constants);
+  try { return await measure(model, view, thin.nodes, [...model.graph.initializer, ...thin.initializers], inputShapes); } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    return measure(model, view, view.nodes, model.graph.initializer, inputShapes);
+  }
+}
+
+async function measure(
+  model: Model, view: GraphView, nodes: readonly NodeProto[], initializers: readonly TensorProto[], inputShapes: Readonly<Record<string, readonly number[]>>,
+): Promise<ValueShapes> {
   const values = view.nodes.filter((node) => !nonTensorOutputs.has(node.opType)).flatMap((node) => node.output.filter((name) => name !== ''));
   const feeds = Object.fromEntries(view.graph.input.filter(({ name }) => view.inputs.includes(name)).map((input) => [input.name, syntheticInput(input, inputShapes[input.name] ?? [])]));
-  const probe = (extraNodes: GraphProto['node'], outputs: readonly string[]): Model => ({ ...model, graph: { ...model.graph, node: [...view.nodes, ...extraNodes], output: outputs.map(withoutType), valueInfo: [] } });
+  const read = new Set([...nodes.flatMap(({ input }) => input), ...nodes.flatMap(capturedValues), ...view.graph.input.map(({ name }) => name)]);
+  const initializer = initializers.filter(({ name }) => read.has(name));
+  const probe = (extraNodes: GraphProto['node'], outputs: readonly string[]): Model => ({ ...model, graph: { ...model.graph, node: [...nodes, ...extraNodes], initializer, output: outputs.map(withoutType), valueInfo: [] } });
   const shapeName = (value: string): string => `${value}/auto-compress:shape`;
   const run = async (probed: Model): Promise<Record<string, Tensor>> => {
     const session = await Session.create(probed, { optimization: 'disabled' });
