@@ -75,16 +75,33 @@ export function declaredDims(input: ValueInfoProto): (number | undefined)[] {
 }
 
 /**
- * Shapes to try for the inputs of a model: declared dims, `batch` for a symbolic first one, and for other symbolic dims the usual image
- * sizes in turn (or 3 channels for an image without).
+ * Shapes to try for the inputs of a model: declared dims, `batch` for a symbolic first one and wherever its name occurs again, and for other
+ * symbolic dims the usual image sizes in turn (or 3 channels for an image without); sums of names are added up.
  */
 export function inputShapeCandidates(view: GraphView, batch: number): Record<string, number[]>[] {
   const inputs = view.graph.input.filter(({ name }) => view.inputs.includes(name));
-  const free = inputs.some((input) => declaredDims(input).slice(1).includes(undefined));
-  return (free ? [224, 256, 32, 64, 128, 299, 384, 512, 640, 16, 8, 1] : [0]).map((size) => Object.fromEntries(inputs.map((input) => {
-    const dims = declaredDims(input);
-    return [input.name, dims.map((dim, i) => dim ?? (i === 0 ? batch : i === 1 && dims.length === 4 ? 3 : size))];
-  })));
+  const dims = inputs.map((input) => symbolicDims(input)), names = new Set(dims.flat().filter((dim) => typeof dim === 'string'));
+  const first = new Set(dims.map(([dim]) => dim).filter((dim) => typeof dim === 'string' && dim !== ''));
+  const free = dims.some((own) => own.slice(1).some((dim) => typeof dim === 'string'));
+  const shapes = (size: number, sizeOf: (symbol: string) => number | undefined): Record<string, number[]> => Object.fromEntries(inputs.map((input, at) => [input.name, dims[at]!.map((dim, i) => {
+    if (typeof dim === 'number') return dim;
+    const parts = dim.split('+').map((part) => part.trim()); // exporters write sums of other dims: past_sequence_length + 1
+    const known = parts.length > 1 ? parts.reduce((sum, part) => sum + (/^\d+$/.test(part) ? Number(part) : sizeOf(part) ?? (first.has(part) ? batch : size)), 0) : sizeOf(dim);
+    return known ?? (i === 0 || (dim !== '' && first.has(dim)) ? batch : i === 1 && dims[at]!.length === 4 && !/seq|time|len|head/i.test(dim) ? 3 : size);
+  })]));
+  const sizes = free ? [224, 256, 32, 64, 128, 299, 384, 512, 640, 16, 8, 1] : [0];
+  const plain = sizes.map((size) => shapes(size, () => undefined));
+  // a cache of earlier steps: masks and totals run over old and new ones together
+  const cached = [...names].some((name) => /past|total/i.test(name)) ? [16, 32, 8].map((size) => shapes(size, (symbol) => (/total|mask/i.test(symbol) ? 2 * size : undefined))) : [];
+  // first dims that are not batches: nodes, points, rows
+  const counted = [...first].some((name) => !/batch|^n$|^bs?$|unk/i.test(name as string)) ? [16, 64].map((size) => shapes(size, (symbol) => (first.has(symbol) && !/batch/i.test(symbol) ? size : undefined))) : [];
+  return [...cached, ...plain, ...counted];
+}
+
+/** Declared dims of a graph input: numbers, or names of symbolic dims ('' where they have none). */
+function symbolicDims(input: ValueInfoProto): (number | string)[] {
+  const shape = input.type?.value.case === 'tensorType' ? input.type.value.value.shape : undefined, known = declaredDims(input);
+  return (shape?.dim ?? []).map(({ value }, i) => known[i] ?? (value.case === 'dimParam' ? value.value : ''));
 }
 
 /**

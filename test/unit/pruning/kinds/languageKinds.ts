@@ -79,20 +79,20 @@ export const kinds: Readonly<Record<string, Kind>> = {
     return { ids: [2, 1], attention_mask: [2, 5], past_key: [2, 3, 4, 4], past_value: [2, 3, 4, 4] };
   } },
   'interleaved rotary embedding': { macs: 0.5, build: (net) => {
-    const x = net.input('x', ['batch', 6, 10]), cos = net.weight([1, 6, 1, 4]), sin = net.weight([1, 6, 1, 4]);
+    const x = net.input('x', ['batch', 6, 10]), cos = net.weight([1, 6, 1, 6]), sin = net.weight([1, 6, 1, 6]);
     const turn = (y: string): string => {
-      const pairs = net.op('Reshape', [y, net.ints([0, 6, 3, 4, 2])]), part = (i: number): string => net.op('Gather', [pairs, net.ints([i], [])], { axis: 4 });
+      const pairs = net.op('Reshape', [y, net.ints([0, 6, 3, 6, 2])]), part = (i: number): string => net.op('Gather', [pairs, net.ints([i], [])], { axis: 4 });
       const [a, b] = [part(0), part(1)], up = (z: string): string => net.op('Unsqueeze', [z, net.ints([-1])]);
       const real = net.op('Sub', [net.op('Mul', [a, cos]), net.op('Mul', [b, sin])]), imaginary = net.op('Add', [net.op('Mul', [a, sin]), net.op('Mul', [b, cos])]);
-      return net.op('Transpose', [net.op('Reshape', [net.op('Concat', [up(real), up(imaginary)], { axis: -1 }), net.ints([0, 6, 3, 8])])], { perm: [0, 2, 1, 3] });
+      return net.op('Transpose', [net.op('Reshape', [net.op('Concat', [up(real), up(imaginary)], { axis: -1 }), net.ints([0, 6, 3, 12])])], { perm: [0, 2, 1, 3] });
     };
-    net.output(net.linear(join(net, attend(net, turn(net.linear(x, 10, 24)), turn(net.linear(x, 10, 24)), heads(net, net.linear(x, 10, 12), 3, 4), 8), 12), 12, 5));
+    net.output(net.linear(join(net, attend(net, turn(net.linear(x, 10, 36)), turn(net.linear(x, 10, 36)), heads(net, net.linear(x, 10, 12), 3, 4), 12), 12), 12, 5));
     return { x: [2, 6, 10] };
   } },
   'Attention and RotaryEmbedding (opset 23)': { macs: 0.75, opset: 23, build: (net) => {
-    const x = net.input('x', ['batch', 6, 16]), angles = [net.weight([32, 4]), net.weight([32, 4]), net.op('Expand', [net.ints([0, 1, 2, 3, 4, 5], [1, 6]), net.op('Concat', [dim(net, x, 0), net.ints([1])], { axis: 0 })])];
+    const x = net.input('x', ['batch', 6, 16]), angles = [net.weight([32, 6]), net.weight([32, 6]), net.op('Expand', [net.ints([0, 1, 2, 3, 4, 5], [1, 6]), net.op('Concat', [dim(net, x, 0), net.ints([1])], { axis: 0 })])];
     const turn = (y: string, count: number): string => net.op('RotaryEmbedding', [y, ...angles], { num_heads: count });
-    const y = net.op('Attention', [turn(bare(net, x, 16, 32), 4), turn(bare(net, x, 16, 16), 2), bare(net, x, 16, 8)], { q_num_heads: 4, kv_num_heads: 2, is_causal: 1 });
+    const y = net.op('Attention', [turn(bare(net, x, 16, 48), 4), turn(bare(net, x, 16, 24), 2), bare(net, x, 16, 8)], { q_num_heads: 4, kv_num_heads: 2, is_causal: 1 });
     net.output(bare(net, silu(net, bare(net, bare(net, y, 16, 12), 12, 20)), 20, 5));
     return { x: [2, 6, 16] };
   } },
