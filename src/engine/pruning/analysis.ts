@@ -20,7 +20,7 @@ import { Zeroing } from './zeroing.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
-const quantised = /^(QuantizeLinear|DequantizeLinear|DynamicQuantize\w+|QLinear\w+|\w+Integer|QGemm|QAttention|QEmbed\w+|MatMulNBits|\w+Quantized)$/;
+const quantised = /^(QuantizeLinear|DequantizeLinear|DynamicQuantize\w+|QLinear\w+|QOrdered\w+|\w+Integer\w*|QGemm|QAttention|QEmbed\w+|QMoE|MatMulNBits|MatMulBnb4|\w+Quantized)$/;
 
 /** @throws {UnsupportedModelError} for a graph that holds quantised operators */
 function refuseQuantised(graph: GraphProto): void {

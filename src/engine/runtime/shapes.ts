@@ -4,7 +4,7 @@ import { InputError, UnsupportedModelError, messageOf } from '../errors.ts';
 import { hasAttribute, intAttribute, makeNode, subgraphsOf, tensorAttribute } from '../onnx/attributes.ts';
 import { capturedValues, type GraphView } from '../onnx/graphView.ts';
 import { elementCount } from '../onnx/tensor.ts';
-import { Session, type Tensor, type TypedArray } from './session.ts';
+import { Session, loadFailure, type Tensor, type TypedArray } from './session.ts';
 import { thinLayers } from './thinLayers.ts';
 
 type Model = ModelProto & { graph: GraphProto };
@@ -24,6 +24,20 @@ const smallElements = 4096;
 const nonTensorOutputs = new Set(['SequenceConstruct', 'SequenceEmpty', 'SplitToSequence', 'SequenceInsert', 'SequenceErase', 'SequenceMap', 'Optional', 'ZipMap', 'OptionalGetElement']);
 const integerOutputs = new Set(['Shape', 'Size', 'NonZero', 'ArgMax', 'ArgMin', 'NonMaxSuppression', 'Equal', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual', 'Not', 'And', 'Or', 'Xor', 'IsNaN', 'IsInf']);
 const floatTypes = new Set<number>([DataType.FLOAT, DataType.DOUBLE, DataType.FLOAT16, DataType.BFLOAT16]);
+
+/** Values that are no tensors, told by operator, or by the types that subgraphs declare for their outputs. */
+function nonTensors(view: GraphView): ReadonlySet<string> {
+  const found = new Set<string>();
+  for (const node of view.nodes) {
+    const made = nonTensorOutputs.has(node.opType) || (node.opType === 'Identity' && found.has(node.input[0] ?? ''));
+    const [body] = subgraphsOf(node), offset = node.opType === 'Loop' ? 1 : 0;
+    node.output.forEach((name, i) => {
+      const type = body?.output[i + offset]?.type?.value.case;
+      if (made || (type !== undefined && type !== 'tensorType')) found.add(name);
+    });
+  }
+  return found;
+}
 
 /** Values of an integer type or bool, told by operator; one that is missed only counts as not known. */
 function integerValues(view: GraphView): ReadonlySet<string> {
@@ -122,7 +136,8 @@ export async function runShapes(model: Model, view: GraphView, inputShapes: Read
 async function measure(
   model: Model, view: GraphView, nodes: readonly NodeProto[], initializers: readonly TensorProto[], inputShapes: Readonly<Record<string, readonly number[]>>,
 ): Promise<ValueShapes> {
-  const values = view.nodes.filter((node) => !nonTensorOutputs.has(node.opType)).flatMap((node) => node.output.filter((name) => name !== ''));
+  const lists = nonTensors(view);
+  const values = view.nodes.flatMap((node) => node.output.filter((name) => name !== '' && !lists.has(name)));
   const feeds = Object.fromEntries(view.graph.input.filter(({ name }) => view.inputs.includes(name)).map((input) => [input.name, syntheticInput(input, inputShapes[input.name] ?? [])]));
   const read = new Set([...nodes.flatMap(({ input }) => input), ...nodes.flatMap(capturedValues), ...view.graph.input.map(({ name }) => name)]);
   const initializer = initializers.filter(({ name }) => read.has(name));
@@ -154,7 +169,7 @@ export async function findShapes(model: Model, view: GraphView, options: { batch
   let failure = '';
   for (const candidate of inputShapeCandidates(view, options.batch ?? 1)) {
     try { return await runShapes(model, view, { ...candidate, ...options.given }); } catch (error) {
-      if (!(error instanceof InputError)) throw error;
+      if (!(error instanceof InputError) || messageOf(error).startsWith(loadFailure)) throw error; // what can't be loaded fits no shape
       failure = messageOf(error);
     }
   }

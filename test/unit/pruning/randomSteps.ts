@@ -59,6 +59,27 @@ const steps = {
     return [{ ...x, name: net.op('Transpose', [last], { perm: [0, 3, 1, 2] }) }];
   },
   unitLength: (net: Network, x: Image): Image[] => [{ ...x, name: net.op('Div', [x.name, net.op('Add', [net.op('ReduceL2', [x.name], { axes: [1], keepdims: 1 }), net.weight([], { scale: 0, mean: 1 })])]) }],
+  channelGate: (net: Network, x: Image, _: Image, p: number): Image[] => // means and extremes over channels
+    [{ ...x, name: net.op('Mul', [x.name, net.op('Sigmoid', [net.op(pick(['ReduceMean', 'ReduceMax', 'ReduceMin'], p), [x.name], { axes: [1], keepdims: 1 })])]) }],
+  rootMeanSquare: (net: Network, x: Image): Image[] => {
+    const last = net.op('SimplifiedLayerNormalization', [net.op('Transpose', [x.name], { perm: [0, 2, 3, 1] }), net.weight([x.channels], { mean: 1 })], { axis: -1, epsilon: { float: 1e-3 } });
+    return [{ ...x, name: net.op('Transpose', [last], { perm: [0, 3, 1, 2] }) }];
+  },
+  recurrent: (net: Network, x: Image, _: Image, p: number): Image[] => { // pixels as time
+    const directions = 1 + (p % 2), hidden = 2 + (p % 4), length = x.size * x.size, time = net.op('Transpose', [net.op('Reshape', [x.name, net.ints([0, 0, length])])], { perm: [2, 0, 1] });
+    const [y = ''] = net.ops('GRU', [time, net.weight([directions, 3 * hidden, x.channels]), net.weight([directions, 3 * hidden, hidden]), net.weight([directions, 6 * hidden])], 1, { hidden_size: hidden, direction: directions === 2 ? 'bidirectional' : 'forward' });
+    const all = net.op('Reshape', [net.op('Transpose', [y], { perm: [2, 1, 3, 0] }), net.ints([0, directions * hidden, x.size, x.size])]);
+    return [{ ...x, name: all, channels: directions * hidden }];
+  },
+  unpool: (net: Network, x: Image): Image[] => {
+    if (x.size < 2) return [];
+    const window = { kernel_shape: [2, 2], strides: [2, 2] }, [low = '', where = ''] = net.ops('MaxPool', [x.name], 2, window);
+    return [{ ...x, name: net.op('MaxUnpool', [net.op('Tanh', [low]), where], window) }];
+  },
+  scatter: (net: Network, x: Image, y: Image): Image[] => // rows of pixels written over others
+    (x.channels === y.channels && x.size === y.size && x.size > 1 ? [{ ...x, name: net.op('Transpose', [net.op('ScatterND', [
+      net.op('Transpose', [x.name], { perm: [2, 0, 3, 1] }), net.ints([1], [1, 1]), net.op('Slice', [net.op('Transpose', [y.name], { perm: [2, 0, 3, 1] }), net.ints([0]), net.ints([1]), net.ints([0])])])], { perm: [1, 3, 0, 2] }) }] : []),
+  resize: (net: Network, x: Image): Image[] => (x.size < 8 ? [{ ...x, name: net.op('Resize', [x.name, '', net.floats([1, 1, 2, 2])], { mode: 'nearest' }), size: 2 * x.size }] : []),
   softmax: (net: Network, x: Image): Image[] => [{ ...x, name: net.op('Softmax', [x.name], { axis: 1 }) }],
   pool: (net: Network, x: Image): Image[] => (x.size > 1 ? [{ ...x, name: net.op('MaxPool', [x.name], { kernel_shape: [2, 2], strides: [2, 2] }), size: x.size / 2 }] : []),
   deepen: (net: Network, x: Image): Image[] => (x.size > 1 ? [{ name: net.op('SpaceToDepth', [x.name], { blocksize: 2 }), channels: 4 * x.channels, size: x.size / 2 }] : []),

@@ -69,7 +69,7 @@ export const kinds: Readonly<Record<string, Kind>> = {
     net.output(net.op('MatMul', [norm(x, 16), net.op('Transpose', [table], { perm: [1, 0] })]));
     return tokens;
   } },
-  'decoder with past keys and values as inputs and outputs': { macs: 0.8, frozen: ['LayerNormalization over the axis', 'input of the graph'], build: (net) => {
+  'decoder with past keys and values as inputs and outputs': { macs: 0.9, frozen: ['LayerNormalization over the axis', 'input of the graph'], build: (net) => {
     const x = net.op('Gather', [net.weight([20, 12]), ids(net)]), a = net.layerNorm(x, 12), past = (name: string): string => net.input(name, ['batch_size', 3, 'past_sequence_length', 4]);
     const mask = net.input('attention_mask', ['batch_size', 'past_sequence_length + sequence_length'], DataType.INT64);
     const bias = net.op('Mul', [net.op('Sub', [net.scalar(1), net.op('Cast', [net.op('Unsqueeze', [mask, net.ints([1, 2])])], { to: DataType.FLOAT })]), net.scalar(-1e4)]);
