@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { GraphProtoSchema, type GraphProto, ModelProtoSchema, type ModelProto, TensorProtoSchema, type TensorProto, TensorProto_DataType as DataType } from 'onnx-buf';
 import { InputError, UnsupportedModelError, UserError, messageOf } from '../errors.ts';
+import { inlineFunctions } from './inlineFunctions.ts';
 import { asExternal, loadExternalData } from './externalData.ts';
 
 /** Protobuf messages end at 2 GiB; weights beyond this many bytes are written as external data. */
@@ -33,13 +34,13 @@ export function decodeModel(bytes: Uint8Array, name: string): ModelProto & { gra
   return proto as ModelProto & { graph: GraphProto };
 }
 
-/** Reads a model and all its external data. @throws {InputError} names the file */
+/** Reads a model and all its external data; calls of functions that the model defines are spelled out. @throws {InputError} names the file */
 export async function loadModel(path: string): Promise<OnnxModel> {
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
     const why = error.code === 'ENOENT' ? 'there is no such file' : error.code === 'EISDIR' ? 'it is a folder' : messageOf(error);
     throw new InputError(`Can't read the model ${path}: ${why}.`, { cause: error });
   });
-  const proto = decodeModel(bytes, path);
+  const proto = inlineFunctions(decodeModel(bytes, path));
   const hadExternalData = await loadExternalData(proto, path);
   return { path, proto, hadExternalData };
 }

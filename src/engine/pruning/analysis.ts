@@ -20,7 +20,7 @@ import { Zeroing } from './zeroing.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
-const quantised = /^(QuantizeLinear|DequantizeLinear|DynamicQuantize\w+|QLinear\w+|\w+Integer|QGemm|QAttention|QEmbed\w+|MatMulNBits|\w+Quantized)$/;
+const quantised = /^(QuantizeLinear|DequantizeLinear|DynamicQuantize\w+|QLinear\w+|QOrdered\w+|\w+Integer\w*|QGemm|QAttention|QEmbed\w+|QMoE|MatMulNBits|MatMulBnb4|\w+Quantized)$/;
 
 /** @throws {UnsupportedModelError} for a graph that holds quantised operators */
 function refuseQuantised(graph: GraphProto): void {
@@ -47,15 +47,30 @@ export async function analyse(model: Model, options: { inputShapes?: Readonly<Re
   return assemble(facts, folded);
 }
 
+/** Constants that something is divided by: zeros in them are no way to make a quotient zero. */
+function divisors(view: GraphView): Set<string> {
+  const found = new Set<string>();
+  const open = view.nodes.flatMap(({ opType, input }) => (opType === 'Div' ? [input[1] ?? ''] : opType === 'Reciprocal' || opType === 'Log' ? [input[0] ?? ''] : []));
+  for (let name = open.pop(); name !== undefined; name = open.pop()) {
+    if (found.has(name)) continue;
+    found.add(name);
+    open.push(...view.producers.get(name)?.input ?? []);
+  }
+  return found;
+}
+
 /** For each axis of a folded weight, the constants in its part of the graph that make it zero along that axis. */
 function zeroRoutes(facts: GraphFacts, folded: FoldedWeights | undefined): Map<AxisId, readonly AxisId[]> {
   const routes = new Map<AxisId, readonly AxisId[]>();
   if (!folded) return routes;
   const inner: GraphFacts = { ...facts, view: folded.region, axes: new Axes(folded.shapes), layers: [], generators: [] };
   relateAll(inner);
-  const zeroing = new Zeroing(inner);
+  const zeroing = new Zeroing(inner, divisors(folded.region)), summed = new Set(inner.axes.contractions.flatMap(({ operands }) => operands.map((axis) => inner.axes.classOf(axis))));
+  const regrouped = new Set(inner.axes.relations.flatMap((relation) => (relation.kind === 'regroup' ? [...relation.as, ...relation.bs] : [])).map((axis) => inner.axes.classOf(axis)));
   for (const { name } of folded.tensors) {
     inner.axes.axesOf(name).forEach((own, k) => {
+      // where other positions depend on this one (a norm over the axis), zeros would change them
+      if (summed.has(inner.axes.classOf(own)) || (summed.size > 0 && regrouped.has(inner.axes.classOf(own)))) return;
       const constants = zeroing.constantsFor(own);
       if (!constants?.every((axis) => inner.axes.classOf(axis) === inner.axes.classOf(own))) return;
       const outer = facts.axes.axis(name, k);
@@ -95,12 +110,13 @@ function assemble(facts: GraphFacts, folded: FoldedWeights | undefined): Analysi
   const zeroing = new Zeroing(facts, foldedNames, zeroRoutes(facts, folded));
   const consumers = new Set<AxisId>(), pureConsumers = new Set<AxisId>();
   const derived = constantDerived(view);
-  for (const { operands } of axes.contractions) {
+  axes.freezeThroughRegroups();
+  for (const { node, operands } of axes.contractions) {
     if (axes.frozenReason(operands[0]!) !== undefined) continue;
     const isWeight = (axis: AxisId): boolean => derived.has(axes.ownerOf(axis).value);
     const ordered = [...operands].sort((a, b) => Number(isWeight(b)) - Number(isWeight(a)));
     const side = ordered.find((axis) => zeroing.constantsFor(axis) !== undefined);
-    if (side === undefined) { axes.freeze(operands[0]!, 'summed where no weight can be made zero'); continue; }
+    if (side === undefined) { axes.freeze(operands[0]!, `summed by ${node.opType} where no weight can be made zero`); continue; }
     for (const constant of zeroing.constantsFor(side)!) {
       consumers.add(constant);
       if (isWeight(side)) pureConsumers.add(constant);

@@ -23,7 +23,7 @@ export class Atoms {
 
   constructor(axes: Axes) {
     this.axes = axes;
-    this.freezeThroughRegroups();
+    axes.freezeThroughRegroups();
     this.propagateCuts();
     this.makeAtoms();
   }
@@ -34,19 +34,6 @@ export class Atoms {
   frozenReason(atom: number): string | undefined { return this.reasons.get(this.sets.find(atom)); }
   /** Every atom that stands for itself. */
   *[Symbol.iterator](): Generator<number> { for (let atom = 0; atom < this.sizes.length; atom++) if (this.sets.find(atom) === atom) yield atom; }
-
-  private freezeThroughRegroups(): void {
-    for (let changed = true; changed;) {
-      changed = false;
-      for (const relation of this.axes.relations) {
-        if (relation.kind !== 'regroup') continue;
-        for (const [from, to] of [[relation.as, relation.bs], [relation.bs, relation.as]] as const) {
-          const reason = from.length > 0 && from.every((axis) => this.axes.frozenReason(axis) !== undefined) ? this.axes.frozenReason(from[0]!) : undefined;
-          for (const axis of to) if (reason !== undefined && this.axes.frozenReason(axis) === undefined) { this.axes.freeze(axis, reason); changed = true; }
-        }
-      }
-    }
-  }
 
   private cutsOf(axis: AxisId): readonly number[] { return this.cuts.get(this.axes.classOf(axis)) ?? []; }
 

@@ -109,6 +109,20 @@ export class Axes {
   }
   frozenReason(axis: AxisId): string | undefined { return this.frozenReasons.get(this.classOf(axis)); }
 
+  /** An axis regrouped from frozen ones alone is frozen for their reason. */
+  freezeThroughRegroups(): void {
+    for (let changed = true; changed;) {
+      changed = false;
+      for (const relation of this.relations) {
+        if (relation.kind !== 'regroup') continue;
+        for (const [from, to] of [[relation.as, relation.bs], [relation.bs, relation.as]] as const) {
+          const reason = from.length > 0 && from.every((axis) => this.frozenReason(axis) !== undefined) ? this.frozenReason(from[0]!) : undefined;
+          for (const axis of to) if (reason !== undefined && this.frozenReason(axis) === undefined) { this.freeze(axis, reason); changed = true; }
+        }
+      }
+    }
+  }
+
   link(out: AxisId, link: Link): void {
     const list = this.links.get(out);
     if (list) list.push(link); else this.links.set(out, [link]);

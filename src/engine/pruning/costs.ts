@@ -69,7 +69,7 @@ function atomSizes(analysis: Omit<Analysis, 'macs' | 'params'>, { sizes }: CostM
 const evaluate = ({ constant, factors }: Term, sizes: Float64Array): number => factors.reduce((value, factor) => value * sizes[factor]!, constant);
 
 /**
- * Multiply-accumulates for one sample (Conv, ConvTranspose, Gemm, MatMul and Einsum, computed operands included) and float parameters of
+ * Multiply-accumulates for one sample (Conv, ConvTranspose, Gemm, MatMul, Einsum, recurrent layers and attention operators, computed operands included) and float parameters of
  * the model pruned to `kept`: exactly those of the pruned file.
  */
 export function costs(analysis: Omit<Analysis, 'macs' | 'params'>, kept: KeptUnits): { macs: number; params: number } {

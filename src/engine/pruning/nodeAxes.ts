@@ -91,7 +91,14 @@ export class NodeAxes {
   /** The output axes, as a row-major product, are the input axes'. */
   regroup(outAxes: readonly AxisId[], input: number, inAxes: readonly AxisId[]): void {
     this.axes.regroup(outAxes, inAxes);
-    for (const out of outAxes) for (const axis of inAxes) if (this.axes.sizeOf(out) > 1 && this.axes.sizeOf(axis) > 1) this.link(out, input, axis);
+    const right = this.strides(inAxes);
+    for (const [out, from, to] of this.strides(outAxes)) for (const [axis, start, end] of right) if (from < end && start < to) this.link(out, input, axis);
+  }
+
+  /** Axes above size 1 of a row-major product, each with the strides it lies between. */
+  private strides(axes: readonly AxisId[]): [axis: AxisId, from: number, to: number][] {
+    let stride = 1;
+    return axes.toReversed().map((axis): [AxisId, number, number] => [axis, stride, stride *= this.axes.sizeOf(axis)]).filter(([, from, to]) => to > from);
   }
 
   /** Sums of products over an axis of one or two operands. */
@@ -111,10 +118,10 @@ export class NodeAxes {
   /** Output channels are made along an input's axis (weights of recurrent networks, embeddings). */
   generates(input: number, axis: number): void { this.facts.generators.push(this.inAxis(input, axis)); }
 
-  /** Records a layer when its weight is constant. @param bias input index of a bias, -1 for none */
+  /** Records a layer when its weight is constant and nothing is fused behind it. @param bias input index of a bias, -1 for none */
   layer(weight: number, bias: number, shape: { outAxis: number; inAxis: number; groups?: number; input?: number }): void {
     this.facts.generators.push(this.inAxis(weight, shape.outAxis));
-    const constant = this.constantIn(weight);
+    const constant = this.node.domain === 'com.microsoft' ? undefined : this.constantIn(weight);
     if (!constant || !isFloatTensor(constant.tensor) || dimsOf(constant.tensor).length < 2) return;
     this.facts.layers.push({
       name: this.node.name || this.output(), node: this.node, opType: this.opType, weight: constant.name,

@@ -35,6 +35,10 @@ export interface NodeEdit {
   setInts(input: number, values: readonly number[], dims?: readonly number[]): void;
   /** A new integer constant's name. */
   constant(values: readonly number[], dims: readonly number[]): string;
+  /** A new floating constant of rank 0, in the element type of an output. */
+  scalar(value: number, output?: number): string;
+  /** Renames an output, so that nodes in `after` can make it. @returns the new name */
+  rename(output?: number): string;
   /** A name for a value that the graph does not use. */
   freshName(hint: string): string;
   /** Replaces the node by others. */

@@ -1,8 +1,9 @@
-import { type GraphProto, type ModelProto, type NodeProto, type TensorProto, NodeProtoSchema, TensorProto_DataType as DataType } from 'onnx-buf';
-import { clone } from '@bufbuild/protobuf';
+import { type GraphProto, type ModelProto, type NodeProto, type TensorProto, NodeProtoSchema, TensorProtoSchema, TensorProto_DataType as DataType } from 'onnx-buf';
+import { clone, create } from '@bufbuild/protobuf';
 import { makeNode, setAttribute, tensorAttribute } from '../onnx/attributes.ts';
-import { int64Tensor, intsOf } from '../onnx/tensor.ts';
+import { int64Tensor, intsOf, withFloats } from '../onnx/tensor.ts';
 import type { AxisId } from './axes.ts';
+import { elementTypeOf } from './elementType.ts';
 import { gatherAxes } from './gather.ts';
 import { KeptPositions } from './keptPositions.ts';
 import { NodeAxes } from './nodeAxes.ts';
@@ -76,6 +77,17 @@ class Edit implements NodeEdit {
     const tensor = int64Tensor(this.freshName(this.hint), dims, values);
     this.constants.push(tensor);
     return tensor.name;
+  }
+  scalar(value: number, output = 0): string {
+    const like = create(TensorProtoSchema, { name: this.freshName(this.hint), dataType: elementTypeOf(this.n.view, this.n.output(output)) });
+    const tensor = withFloats(like, [], Float32Array.of(value));
+    this.constants.push(tensor);
+    return tensor.name;
+  }
+  rename(output = 0): string {
+    const name = this.freshName(`${this.n.output(output)}/pruned`);
+    this.node().output[output] = name;
+    return name;
   }
   setInts(input: number, values: readonly number[], dims: readonly number[] = [values.length]): void {
     const name = this.constant(values, dims);

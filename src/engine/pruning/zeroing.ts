@@ -18,15 +18,15 @@ export class Zeroing {
   /** Constants that several layers share: zeroing them for one would change the others. */
   private readonly shared: ReadonlySet<string>;
 
-  private readonly folded: ReadonlySet<string>;
+  private readonly excluded: ReadonlySet<string>;
 
   /**
-   * @param folded weights that the original graph computes: no constants of it (see foldWeights)
+   * @param excluded constants that must not be made zero: weights that the original graph computes (see foldWeights)
    * @param routes what makes them zero, by axis
    */
-  constructor({ axes, view, sources }: GraphFacts, folded: ReadonlySet<string> = new Set(), routes: ReadonlyMap<AxisId, readonly AxisId[]> = new Map()) {
+  constructor({ axes, view, sources }: GraphFacts, excluded: ReadonlySet<string> = new Set(), routes: ReadonlyMap<AxisId, readonly AxisId[]> = new Map()) {
     for (const [axis, constants] of routes) this.found.set(axis, constants);
-    this.folded = folded;
+    this.excluded = excluded;
     this.axes = axes;
     this.view = view;
     this.shared = new Set([...sources.keys(), ...sources.values()]);
@@ -45,7 +45,7 @@ export class Zeroing {
     const { value } = this.axes.ownerOf(axis);
     const constant = this.view.constants.get(value);
     if (constant && this.shared.has(value)) return rawBytes(constant).every((byte) => byte === 0) ? [] : undefined;
-    if (constant) return this.folded.has(value) ? undefined : [axis];
+    if (constant) return this.excluded.has(value) ? undefined : [axis];
     const node = this.view.producers.get(value);
     const rule = node && ruleOf(node).zeros;
     if (!node || !rule) return undefined;
@@ -67,8 +67,9 @@ export class Zeroing {
     const all = new Set<AxisId>();
     for (const input of wanted) {
       if (!node.input[input]) continue;
-      const own = links.filter((link) => link.input === input);
-      if (own.length === 0) return undefined;
+      const linked = links.filter((link) => link.input === input);
+      if (linked.length === 0) return undefined;
+      const own = linked.filter((link) => linked.length === 1 || this.axes.frozenReason(link.axis) === undefined); // factors that lose nothing need no zeros
       for (const link of own) {
         const result = this.constantsFor(link.axis, depth + 1);
         if (!result) return undefined;

@@ -29,6 +29,9 @@ const fromOrt = (tensor: ort.OnnxValue): Tensor => {
   return { type, dims, data: data as unknown as TypedArray };
 };
 
+/** How messages begin that tell of a model that onnxruntime refuses, whatever its inputs. */
+export const loadFailure = "onnxruntime can't load the model";
+
 /** One loaded model: the only door to onnxruntime. `run` is native and synchronous on its thread, so it can be cancelled only between runs. */
 export class Session {
   readonly inputNames: readonly string[];
@@ -61,7 +64,7 @@ export class Session {
       }
       return new Session(await ort.InferenceSession.create(Buffer.concat(split.bytes), options));
     } catch (error) {
-      throw new InputError(`onnxruntime can't load the model: ${messageOf(error)}`, { cause: error });
+      throw new InputError(`${loadFailure}: ${messageOf(error)}`, { cause: error });
     }
   }
 

@@ -1,10 +1,11 @@
 import { create } from '@bufbuild/protobuf';
-import { type GraphProto, type ModelProto, type ValueInfoProto, ValueInfoProtoSchema, TensorProto_DataType as DataType } from 'onnx-buf';
+import { type GraphProto, type ModelProto, type NodeProto, type TensorProto, type ValueInfoProto, ValueInfoProtoSchema, TensorProto_DataType as DataType } from 'onnx-buf';
 import { InputError, UnsupportedModelError, messageOf } from '../errors.ts';
 import { hasAttribute, intAttribute, makeNode, subgraphsOf, tensorAttribute } from '../onnx/attributes.ts';
-import { type GraphView } from '../onnx/graphView.ts';
+import { capturedValues, type GraphView } from '../onnx/graphView.ts';
 import { elementCount } from '../onnx/tensor.ts';
-import { Session, type Tensor, type TypedArray } from './session.ts';
+import { Session, loadFailure, type Tensor, type TypedArray } from './session.ts';
+import { thinLayers } from './thinLayers.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
@@ -23,6 +24,20 @@ const smallElements = 4096;
 const nonTensorOutputs = new Set(['SequenceConstruct', 'SequenceEmpty', 'SplitToSequence', 'SequenceInsert', 'SequenceErase', 'SequenceMap', 'Optional', 'ZipMap', 'OptionalGetElement']);
 const integerOutputs = new Set(['Shape', 'Size', 'NonZero', 'ArgMax', 'ArgMin', 'NonMaxSuppression', 'Equal', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual', 'Not', 'And', 'Or', 'Xor', 'IsNaN', 'IsInf']);
 const floatTypes = new Set<number>([DataType.FLOAT, DataType.DOUBLE, DataType.FLOAT16, DataType.BFLOAT16]);
+
+/** Values that are no tensors, told by operator, or by the types that subgraphs declare for their outputs. */
+function nonTensors(view: GraphView): ReadonlySet<string> {
+  const found = new Set<string>();
+  for (const node of view.nodes) {
+    const made = nonTensorOutputs.has(node.opType) || (node.opType === 'Identity' && found.has(node.input[0] ?? ''));
+    const [body] = subgraphsOf(node), offset = node.opType === 'Loop' ? 1 : 0;
+    node.output.forEach((name, i) => {
+      const type = body?.output[i + offset]?.type?.value.case;
+      if (made || (type !== undefined && type !== 'tensorType')) found.add(name);
+    });
+  }
+  return found;
+}
 
 /** Values of an integer type or bool, told by operator; one that is missed only counts as not known. */
 function integerValues(view: GraphView): ReadonlySet<string> {
@@ -74,28 +89,59 @@ export function declaredDims(input: ValueInfoProto): (number | undefined)[] {
 }
 
 /**
- * Shapes to try for the inputs of a model: declared dims, `batch` for a symbolic first one, and for other symbolic dims the usual image
- * sizes in turn (or 3 channels for an image without).
+ * Shapes to try for the inputs of a model: declared dims, `batch` for a symbolic first one and wherever its name occurs again, and for other
+ * symbolic dims the usual image sizes in turn (or 3 channels for an image without); sums of names are added up.
  */
 export function inputShapeCandidates(view: GraphView, batch: number): Record<string, number[]>[] {
   const inputs = view.graph.input.filter(({ name }) => view.inputs.includes(name));
-  const free = inputs.some((input) => declaredDims(input).slice(1).includes(undefined));
-  return (free ? [224, 256, 32, 64, 128, 299, 384, 512, 640, 16, 8, 1] : [0]).map((size) => Object.fromEntries(inputs.map((input) => {
-    const dims = declaredDims(input);
-    return [input.name, dims.map((dim, i) => dim ?? (i === 0 ? batch : i === 1 && dims.length === 4 ? 3 : size))];
-  })));
+  const dims = inputs.map((input) => symbolicDims(input)), names = new Set(dims.flat().filter((dim) => typeof dim === 'string'));
+  const first = new Set(dims.map(([dim]) => dim).filter((dim) => typeof dim === 'string' && dim !== ''));
+  const free = dims.some((own) => own.slice(1).some((dim) => typeof dim === 'string'));
+  const shapes = (size: number, sizeOf: (symbol: string) => number | undefined): Record<string, number[]> => Object.fromEntries(inputs.map((input, at) => [input.name, dims[at]!.map((dim, i) => {
+    if (typeof dim === 'number') return dim;
+    const parts = dim.split('+').map((part) => part.trim()); // exporters write sums of other dims: past_sequence_length + 1
+    const known = parts.length > 1 ? parts.reduce((sum, part) => sum + (/^\d+$/.test(part) ? Number(part) : sizeOf(part) ?? (first.has(part) ? batch : size)), 0) : sizeOf(dim);
+    return known ?? (i === 0 || (dim !== '' && first.has(dim)) ? batch : i === 1 && dims[at]!.length === 4 && !/seq|time|len|head/i.test(dim) ? 3 : size);
+  })]));
+  const sizes = free ? [224, 256, 32, 64, 128, 299, 384, 512, 640, 16, 8, 1] : [0];
+  const plain = sizes.map((size) => shapes(size, () => undefined));
+  // a cache of earlier steps: masks and totals run over old and new ones together
+  const cached = [...names].some((name) => /past|total/i.test(name)) ? [16, 32, 8].map((size) => shapes(size, (symbol) => (/total|mask/i.test(symbol) ? 2 * size : undefined))) : [];
+  // first dims that are not batches: nodes, points, rows
+  const counted = [...first].some((name) => !/batch|^n$|^bs?$|unk/i.test(name as string)) ? [16, 64].map((size) => shapes(size, (symbol) => (first.has(symbol) && !/batch/i.test(symbol) ? size : undefined))) : [];
+  return [...cached, ...plain, ...counted];
+}
+
+/** Declared dims of a graph input: numbers, or names of symbolic dims ('' where they have none). */
+function symbolicDims(input: ValueInfoProto): (number | string)[] {
+  const shape = input.type?.value.case === 'tensorType' ? input.type.value.value.shape : undefined, known = declaredDims(input);
+  return (shape?.dim ?? []).map(({ value }, i) => known[i] ?? (value.case === 'dimParam' ? value.value : ''));
 }
 
 /**
  * Shapes of all values and the contents of small ones, by running the model with graph optimisation off: exact, not inferred.
- * Tensor contents never leave onnxruntime: a Shape node is attached to every value.
+ * Tensor contents never leave onnxruntime: a Shape node is attached to every value. Layers are thin ones first (see thinLayers); a model that
+ * does not run so, because its data steer it, runs as it is.
  * @param inputShapes a shape for every graph input
  * @throws {InputError} with onnxruntime's message when the model does not run on these shapes
  */
 export async function runShapes(model: Model, view: GraphView, inputShapes: Readonly<Record<string, readonly number[]>>): Promise<ValueShapes> {
-  const values = view.nodes.filter((node) => !nonTensorOutputs.has(node.opType)).flatMap((node) => node.output.filter((name) => name !== ''));
+  const thin = thinLayers(view.nodes, view.constants);
+  try { return await measure(model, view, thin.nodes, [...model.graph.initializer, ...thin.initializers], inputShapes); } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    return measure(model, view, view.nodes, model.graph.initializer, inputShapes);
+  }
+}
+
+async function measure(
+  model: Model, view: GraphView, nodes: readonly NodeProto[], initializers: readonly TensorProto[], inputShapes: Readonly<Record<string, readonly number[]>>,
+): Promise<ValueShapes> {
+  const lists = nonTensors(view);
+  const values = view.nodes.flatMap((node) => node.output.filter((name) => name !== '' && !lists.has(name)));
   const feeds = Object.fromEntries(view.graph.input.filter(({ name }) => view.inputs.includes(name)).map((input) => [input.name, syntheticInput(input, inputShapes[input.name] ?? [])]));
-  const probe = (extraNodes: GraphProto['node'], outputs: readonly string[]): Model => ({ ...model, graph: { ...model.graph, node: [...view.nodes, ...extraNodes], output: outputs.map(withoutType), valueInfo: [] } });
+  const read = new Set([...nodes.flatMap(({ input }) => input), ...nodes.flatMap(capturedValues), ...view.graph.input.map(({ name }) => name)]);
+  const initializer = initializers.filter(({ name }) => read.has(name));
+  const probe = (extraNodes: GraphProto['node'], outputs: readonly string[]): Model => ({ ...model, graph: { ...model.graph, node: [...nodes, ...extraNodes], initializer, output: outputs.map(withoutType), valueInfo: [] } });
   const shapeName = (value: string): string => `${value}/auto-compress:shape`;
   const run = async (probed: Model): Promise<Record<string, Tensor>> => {
     const session = await Session.create(probed, { optimization: 'disabled' });
@@ -123,7 +169,7 @@ export async function findShapes(model: Model, view: GraphView, options: { batch
   let failure = '';
   for (const candidate of inputShapeCandidates(view, options.batch ?? 1)) {
     try { return await runShapes(model, view, { ...candidate, ...options.given }); } catch (error) {
-      if (!(error instanceof InputError)) throw error;
+      if (!(error instanceof InputError) || messageOf(error).startsWith(loadFailure)) throw error; // what can't be loaded fits no shape
       failure = messageOf(error);
     }
   }

@@ -13,11 +13,18 @@ const first = (zeros?: ZeroRule): Rule => ({
 const family = (names: string, value: Rule): Record<string, Rule> => Object.fromEntries(names.split(' ').map((name) => [name, value]));
 
 export const elementwise: Readonly<Record<string, Rule>> = {
-  ...family('Identity Relu LeakyRelu Abs Neg Sqrt Tanh Erf Sin Tan Asin Atan Sinh Asinh Floor Ceil Round Sign Elu Selu Celu Gelu HardSwish Swish Mish Softsign Cast CastLike Dropout ThresholdedRelu Shrink FastGelu QuickGelu', first([0])),
+  ...family('Identity Relu LeakyRelu Abs Neg Sqrt Tanh Erf Sin Tan Asin Atan Sinh Asinh Floor Ceil Round Sign Elu Selu Celu Gelu HardSwish Swish Mish Softsign Cast CastLike Dropout ThresholdedRelu Shrink QuickGelu', first([0])),
   ...family('Sigmoid Exp Log Cos Acos Cosh Acosh Atanh HardSigmoid Softplus Not Reciprocal IsNaN IsInf BitwiseNot', first()),
   ...family('Add Sub Sum Mean Max Min Or Xor BitwiseOr BitwiseXor', rule('every')),
   ...family('Mul And BitwiseAnd', rule('any')),
-  ...family('Div Pow PRelu Mod', rule([0])),
+  ...family('Div PRelu Mod', rule([0])),
+  Pow: {
+    ...rule([0]),
+    relate: (n) => { // zero to no positive power is not zero
+      relate(n);
+      if (!((n.scalarIn(1) ?? 0) > 0)) for (const axis of n.axes.axesOf(n.output())) n.axes.links.delete(axis);
+    },
+  },
   ...family('Equal Less LessOrEqual Greater GreaterOrEqual BitShift', rule()),
   Where: rule([1, 2]),
   Clip: {

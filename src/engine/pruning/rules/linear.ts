@@ -17,20 +17,22 @@ function gemm(n: NodeAxes): void {
   n.cost(1, [m, weightIn, weightOut]);
 }
 
+/** MatMul, and com.microsoft's FusedMatMul that may read its operands transposed. */
 function matmul(n: NodeAxes): void {
   const a = n.inputShape(0), b = n.inputShape(1), rank = n.outputShape().length;
-  const k = n.inAxis(0, -1), weightIn = n.inAxis(1, b.length === 1 ? 0 : -2);
+  const ta = a.length > 1 && n.int('transA', 0) === 1, tb = b.length > 1 && n.int('transB', 0) === 1;
+  const k = n.inAxis(0, ta ? -2 : -1), weightIn = n.inAxis(1, b.length === 1 ? 0 : tb ? -1 : -2);
   n.contract(k, weightIn);
   const rows = a.length > 1 ? 1 : 0, columns = b.length > 1 ? 1 : 0; // vectors have no row or column axis in the output
-  if (rows) n.alias(n.outAxis(rank - 1 - columns), 0, n.inAxis(0, -2));
-  if (columns) n.alias(n.outAxis(rank - 1), 1, n.inAxis(1, -1));
+  if (rows) n.alias(n.outAxis(rank - 1 - columns), 0, n.inAxis(0, ta ? -1 : -2));
+  if (columns) n.alias(n.outAxis(rank - 1), 1, n.inAxis(1, tb ? -2 : -1));
   const batch = rank - rows - columns;
   for (const [input, shape] of [[0, a], [1, b]] as const) {
     const own = Math.max(0, shape.length - 2);
     for (let i = 0; i < own; i++) n.alias(n.outAxis(batch - own + i), input, n.inAxis(input, i));
   }
-  if (b.length === 2) n.layer(1, -1, { outAxis: 1, inAxis: 0 });
-  else if (a.length === 2) n.layer(0, -1, { outAxis: 0, inAxis: 1, input: 1 });
+  if (b.length === 2) n.layer(1, -1, { outAxis: tb ? 0 : 1, inAxis: tb ? 1 : 0 });
+  else if (a.length === 2) n.layer(0, -1, { outAxis: ta ? 1 : 0, inAxis: ta ? 0 : 1, input: 1 });
   n.cost(1, [...n.axes.axesOf(n.output()), k]);
 }
 

@@ -32,6 +32,7 @@ function concat(n: NodeAxes): void {
     if (size > 0) n.axes.relate({ kind: 'segment', a: from, offsetA: 0, b: out, offsetB: offset, length: size });
     offset += size;
   });
+  if (n.node.input.every((_, i) => n.inputShape(i)[axis]! <= 1)) n.axes.freeze(out, 'single positions joined');
 }
 
 function split(n: NodeAxes): void {
@@ -201,7 +202,7 @@ function blocks(n: NodeAxes, deep: AxisId, shallow: AxisId, blockFirst: boolean)
 }
 
 /** Whether a value is zero everywhere: a constant, spread by nodes that only change its shape. */
-function isZero(n: NodeAxes, value: string): boolean {
+export function isZero(n: NodeAxes, value: string): boolean {
   const tensor = n.view.constants.get(value);
   if (tensor) return rawBytes(tensor).every((byte) => byte === 0);
   const producer = n.view.producers.get(value);
@@ -237,13 +238,6 @@ export const movement: Readonly<Record<string, Rule>> = {
   DepthToSpace: {
     zeros: 'linked',
     relate: (n) => { blocks(n, n.inAxis(0, 1), n.outAxis(1), stringAttribute(n.node, 'mode', 'DCR') === 'DCR'); },
-  },
-  ScatterND: { // its positions are not followed, so nothing is pruned; but zeros written into zeros are zeros
-    zeros: [0],
-    relate: (n) => {
-      n.freezeAll('ScatterND');
-      n.inputShape(0).forEach((_, k) => { if (isZero(n, n.input(2))) n.alias(n.outAxis(k), 0, n.inAxis(0, k)); });
-    },
   },
   SpaceToDepth: { zeros: 'linked', relate: (n) => { blocks(n, n.outAxis(1), n.inAxis(0, 1), true); } },
 };

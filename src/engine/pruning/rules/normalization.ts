@@ -1,5 +1,5 @@
 /** Normalisations: over the batch or each channel alone they pass a channel through; over an axis they mix it, which freezes it. */
-import { intAttribute, setAttribute } from '../../onnx/attributes.ts';
+import { floatAttribute, intAttribute, makeNode, setAttribute } from '../../onnx/attributes.ts';
 import type { NodeAxes } from '../nodeAxes.ts';
 import type { Rule } from '../rule.ts';
 
@@ -28,6 +28,28 @@ function group(n: NodeAxes): void {
   }
 }
 
+/**
+ * The root of the mean of squares: zeros that are dropped count in the mean, so over n of N positions the result is
+ * sqrt(N / n) of the same operator with epsilon * N / n.
+ */
+const rootMeanSquare: Rule = {
+  zeros: 'any',
+  relate: (n) => {
+    sameShape(n);
+    const rank = n.inputShape(0).length, axis = n.int('axis', -1);
+    for (let k = axis < 0 ? axis + rank : axis; k < rank; k++) n.contract(n.inAxis(0, k));
+    if (n.has(1)) n.broadcast(1);
+    for (let o = 1; o < n.node.output.length; o++) if (n.output(o) !== '') for (const own of [...n.axes.axesOf(n.output(o)), n.inAxis(0, -1)]) n.axes.freeze(own, `statistics of ${n.opType}`);
+  },
+  rewrite: (n, edit) => {
+    const rank = n.inputShape(0).length, axis = n.int('axis', -1), first = axis < 0 ? axis + rank : axis;
+    const over = n.axes.axesOf(n.input(0)).slice(first), ratio = over.reduce((product, own) => (product * n.axes.sizeOf(own)) / edit.size(own), 1);
+    if (ratio === 1) return;
+    setAttribute(edit.node(), 'epsilon', { float: floatAttribute(n.node, 'epsilon', 1e-5) * ratio });
+    edit.after.push(makeNode('Mul', [edit.rename(), edit.scalar(Math.sqrt(ratio))], [n.output()]));
+  },
+};
+
 export const normalization: Readonly<Record<string, Rule>> = {
   BatchNormalization: {
     zeros: (node) => (intAttribute(node, 'training_mode', 0) !== 0 ? [0, 2] : [1, 2]), // zeros have zero mean: only the bias is left of them
@@ -48,8 +70,7 @@ export const normalization: Readonly<Record<string, Rule>> = {
     },
   },
   LayerNormalization: { relate: overLastAxes },
-  RMSNormalization: { relate: overLastAxes },
-  SimplifiedLayerNormalization: { relate: overLastAxes },
+  RMSNormalization: rootMeanSquare, SimplifiedLayerNormalization: rootMeanSquare,
   GroupNormalization: {
     relate: group,
     rewrite: (n, edit) => { const axis = n.axes.groupAxes.get(n.node); if (axis !== undefined && edit.kept(axis)) setAttribute(edit.node(), 'num_groups', edit.size(axis)); },

@@ -20,6 +20,7 @@ function recurrent(gates: number, biases: number, peepholes: number): Rule {
     blocks(3, biases);
     blocks(7, peepholes);
     n.generates(1, 1);
+    for (const input of [1, 2]) n.cost(1, [time, batch, ...axes.axesOf(n.input(input))]);
     for (const axis of [time, batch]) axes.freeze(axis, `time or batch axis of ${n.opType}`);
     for (const input of [5, 6]) {
       if (!n.has(input)) continue;

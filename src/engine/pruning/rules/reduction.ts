@@ -1,6 +1,8 @@
 /** Operators that mix the positions of an axis: reductions, Softmax, ArgMax, CumSum, TopK; and pooling and resizing of spatial axes. */
+import { floatsOf, isFloatTensor } from '../../onnx/tensor.ts';
+import { makeNode, stringAttribute } from '../../onnx/attributes.ts';
 import type { NodeAxes } from '../nodeAxes.ts';
-import type { Rule } from '../rule.ts';
+import type { NodeEdit, Rule } from '../rule.ts';
 
 /** The axes that a reduction works on (attribute before opset 13 or 18, input after). */
 function reducedAxes(n: NodeAxes): number[] | undefined {
@@ -10,19 +12,28 @@ function reducedAxes(n: NodeAxes): number[] | undefined {
   return given.map((axis) => (axis < 0 ? axis + rank : axis));
 }
 
-/** Kept axes pass through; of the others, sums lose nothing when zeros are dropped, and anything else changes. */
-const reduce = (isSum: boolean) => (n: NodeAxes): void => {
+/** Kept axes pass through; of the others, what loses nothing when zeros are dropped may be pruned, and anything else changes. */
+const reduce = (ignoresZeros: boolean) => (n: NodeAxes): void => {
   const axes = reducedAxes(n), keep = n.int('keepdims', 1) === 1;
   if (!axes) { n.freezeAll(`${n.opType} over axes that depend on the data`); return; }
   let out = 0;
   n.inputShape(0).forEach((_, k) => {
     const x = n.inAxis(0, k);
     if (axes.includes(k)) {
-      if (isSum) n.contract(x); else n.axes.freeze(x, `${n.opType} over the axis`);
+      if (ignoresZeros) n.contract(x); else n.axes.freeze(x, `${n.opType} over the axis`);
       if (keep) out++;
     } else n.alias(n.outAxis(out++), 0, x);
   });
 };
+
+/** What the zeros that were dropped meant: they count in a mean, and they may have been the extreme. */
+function countZeros(n: NodeAxes, edit: NodeEdit): void {
+  const reduced = (reducedAxes(n) ?? []).map((k) => n.inAxis(0, k)).filter((axis) => edit.kept(axis));
+  if (reduced.length === 0) return;
+  const rest = reduced.reduce((share, axis) => (share * edit.size(axis)) / n.axes.sizeOf(axis), 1);
+  const [opType, operand] = n.opType === 'ReduceMean' ? ['Mul', rest] as const : [n.opType === 'ReduceMax' ? 'Max' : 'Min', 0] as const;
+  edit.after.push(makeNode(opType, [edit.rename(), edit.scalar(operand)], [n.output()]));
+}
 
 /** Same shape in and out, one axis (or the last ones) mixed. */
 const along = (axesOf: (n: NodeAxes) => number[]) => (n: NodeAxes): void => {
@@ -60,28 +71,43 @@ const space = (n: NodeAxes): void => {
     const x = n.inAxis(0, k), y = n.outAxis(k);
     if (k < 2) n.alias(y, 0, x); else for (const axis of [x, y]) n.axes.freeze(axis, `spatial axis of ${n.opType}`);
   });
-  for (let o = 1; o < n.node.output.length; o++) if (n.output(o) !== '') n.broadcast(0, o);
+  for (let o = 1; o < n.node.output.length; o++) if (n.output(o) !== '') { n.alias(n.outAxis(0, o), 0, n.inAxis(0, 0)); n.alias(n.outAxis(1, o), 0, n.inAxis(0, 1)); }
 };
-/** Indices that MaxPool returns count elements of the whole tensor, so no channel may go where they are asked for. */
+/** Indices that MaxPool returns count elements of the whole tensor: channels may go only where nothing but MaxUnpool reads them. */
 const pool: Rule = {
   zeros: [0],
   relate: (n) => {
     space(n);
-    if (n.output(1) !== '' && n.opType === 'MaxPool') n.axes.freeze(n.outAxis(1), 'MaxPool that returns indices');
+    const indices = n.opType === 'MaxPool' ? n.output(1) : '';
+    const readBack = !n.view.isOutput(indices) && n.view.usesOf(indices).every(({ node }) => node.opType === 'MaxUnpool');
+    if (indices !== '' && !readBack) n.axes.freeze(n.outAxis(1), 'MaxPool that returns indices');
   },
 };
 
 export const reduction: Readonly<Record<string, Rule>> = {
   ...Object.fromEntries(['ReduceSum', 'ReduceL1', 'ReduceL2', 'ReduceSumSquare'].map((name) => [name, { relate: reduce(true), zeros: [0] } satisfies Rule])),
-  ...Object.fromEntries(['ReduceMean', 'ReduceMax', 'ReduceMin'].map((name) => [name, { relate: reduce(false), zeros: [0] } satisfies Rule])),
-  ...Object.fromEntries(['ReduceProd', 'ReduceLogSum', 'ReduceLogSumExp'].map((name) => [name, { relate: reduce(false) } satisfies Rule])),
+  ...Object.fromEntries(['ReduceMean', 'ReduceMax', 'ReduceMin'].map((name) => [name, { relate: reduce(true), zeros: [0], rewrite: countZeros } satisfies Rule])),
+  ReduceLogSum: { relate: reduce(true) }, ReduceLogSumExp: { relate: reduce(false) }, ReduceProd: { relate: reduce(false), zeros: [0] },
   ...Object.fromEntries(['Softmax', 'LogSoftmax', 'Hardmax'].map((name) => [name, { relate: along(softmaxAxes) } satisfies Rule])),
   ArgMax: { relate: arg }, ArgMin: { relate: arg }, TopK: { relate: topK, zeros: [0] },
   CumSum: { relate: along((n) => n.intsIn(1) ?? Array.from(n.inputShape(0), (_, k) => k)), zeros: [0] },
 };
 
+/** By how much a Resize (ONNX 10 to 19) scales an axis; sizes, and scales that are not constant, are told by the shapes. */
+function factor(n: NodeAxes, k: number): number {
+  const named = n.ints('axes')?.map((axis) => (axis < 0 ? axis + n.inputShape(0).length : axis)), entry = named ? named.indexOf(k) : k;
+  const scales = n.constantIn(n.opset < 11 ? 1 : 2);
+  const given = scales && isFloatTensor(scales.tensor) && entry >= 0 ? floatsOf(scales.tensor)[entry] : undefined;
+  return stringAttribute(n.node, 'coordinate_transformation_mode', '') === 'tf_crop_and_resize' ? NaN : given ?? 1;
+}
+
 export const pooling: Readonly<Record<string, Rule>> = {
   ...Object.fromEntries(['MaxPool', 'AveragePool', 'LpPool', 'GlobalAveragePool', 'GlobalMaxPool', 'GlobalLpPool'].map((name) => [name, pool])),
+  MaxUnpool: {
+    zeros: [0],
+    relate: (n) => { space(n); n.alias(n.outAxis(0), 1, n.inAxis(1, 0)); n.alias(n.outAxis(1), 1, n.inAxis(1, 1)); },
+    rewrite: (n, edit) => { if (n.has(2)) edit.scaleSizes(2, n.axes.axesOf(n.output())); },
+  },
   GridSample: {
     zeros: [0],
     relate: (n) => {
@@ -104,7 +130,7 @@ export const pooling: Readonly<Record<string, Rule>> = {
     relate: (n) => {
       n.outputShape().forEach((size, k) => {
         const x = n.inAxis(0, k), y = n.outAxis(k);
-        if (k < 2 && size === n.inputShape(0)[k]) n.alias(y, 0, x);
+        if (size === n.inputShape(0)[k] && factor(n, k) === 1) n.alias(y, 0, x);
         else for (const axis of [x, y]) n.axes.freeze(axis, 'axis of Resize');
       });
     },
