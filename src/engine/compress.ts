@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import { CancelledError, InputError, UserError } from './errors.ts';
-import { calibrate, refuseUnsupported } from './flow/calibrate.ts';
+import { calibrate } from './flow/calibrate.ts';
+import { finish } from './flow/finish.ts';
 import { defaultOut, modelEvent, openNetwork } from './flow/network.ts';
-import { rebuild } from './flow/rebuild.ts';
 import { makeReport } from './flow/report.ts';
 import { type JournalEntry, Search } from './flow/search.ts';
 import { openTask } from './flow/task.ts';
@@ -23,7 +23,6 @@ export interface RunContext { emit(event: RunEvent): void; readonly signal: Abor
  * @throws {UserError} for wrong input (exit status 2), a target out of reach (3), a cancelled run (130): `resume` goes on with that
  */
 export async function compress(options: CompressOptions, context: RunContext): Promise<Report> {
-  refuseUnsupported(options);
   return carryOut(await createRunFolder(options), context);
 }
 
@@ -82,11 +81,11 @@ async function runStages(run: RunFolder, context: RunContext): Promise<Report> {
   clock.start('search');
   const judge = new CandidateJudge(network.proto, calibration.space, task.judge);
   const search = new Search(calibration, task, judge, options, run, context);
-  const baselines = await search.baselines(), agent = await search.agent();
-  if (options.baseline.includes('random')) baselines.push(await search.random());
+  const judged = await search.baselines(), agent = await search.agent();
+  if (options.baseline.includes('random')) judged.push(await search.random());
 
   clock.start('rebuild');
-  const { winner, accuracies } = await rebuild(agent, baselines, judge, task.judge, await calibration.thorough(), (fraction) => { clock.progress(fraction); });
+  const { winner, accuracies, baselines } = await finish(calibration, agent, judged, judge, task, (fraction) => { clock.progress(fraction); });
   await run.writePlan(planFrom(network.analysis, calibration.space.keptFor(winner.counts), network));
 
   const { proto, steps, notes } = await trainSteps(network, task, winner, options, run, clock, context);

@@ -48,10 +48,11 @@ export function parseCompressOptions(value: unknown): CompressOptions {
     const issue = parsed.error.issues[0]!;
     throw new InputError(`Option "${issue.path.join('.')}": ${issue.message}.`);
   }
-  const { metric, value: amount } = parsed.data.target;
+  const { target: { metric, value: amount }, method } = parsed.data;
   if (metric === 'accuracy-drop' ? !(amount >= 0 && amount <= 100) : !(amount > 0 && amount < 1)) {
     throw new InputError(`Target ${metric}=${amount}: expected ${metric === 'accuracy-drop' ? 'points between 0 and 100' : 'a fraction between 0 and 1, such as 0.5'}.`);
   }
+  if (method === 'weights' && (metric === 'macs' || metric === 'latency')) throw new InputError(`Target ${metric} needs --method channels: single weights that are zero are still multiplied. With --method weights use params=R, size=R or accuracy-drop=P.`);
   return parsed.data;
 }
 

@@ -1,18 +1,18 @@
-import { InputError, UnreachableTargetError } from '../errors.ts';
 import { chunked } from '../evaluation/taskData.ts';
 import type { CompressOptions } from '../protocol.ts';
 import { rankGroups } from '../reconstruction/calibration.ts';
 import { type RefitOptions, SequentialRefit } from '../reconstruction/sequentialRefit.ts';
 import type { Craft } from '../rl/candidateJudge.ts';
-import { SearchSpace } from '../rl/searchSpace.ts';
+import { ChannelSpace } from '../rl/channelSpace.ts';
+import type { SearchSpace } from '../rl/searchSpace.ts';
+import { type Goal, checkReachable, goalOf } from './goal.ts';
 import type { Network } from './network.ts';
 import type { Task } from './task.ts';
 
 /** What the search needs: the choices it has, how to make a candidate quickly, and how to make the final model well. */
 export interface Calibration {
   readonly space: SearchSpace;
-  /** Fraction of the original's cost that a choice may have. */
-  readonly budget: number;
+  readonly goal: Goal;
   readonly quick: Craft;
   /** Made when it is first needed: it takes more memory. */
   readonly thorough: () => Promise<Craft>;
@@ -24,37 +24,21 @@ const sizes = { rank: { images: 1024, points: 10 }, quick: { images: 512, points
 const activationBytes = 1e9, featureBytes = 4e8;
 
 /** Ranks channels, measures the original's features, and checks that the target can be reached. @throws {UnreachableTargetError} says how near one gets */
-export async function calibrate({ proto, analysis, sizeBytes }: Network, task: Task, options: CompressOptions, signal: AbortSignal, progress: (fraction: number) => void): Promise<Calibration> {
-  const session = { threads: options.threads }, { seed } = options, cost = options.target.metric === 'macs' ? 'macs' : 'params';
+export async function calibrate(network: Network, task: Task, options: CompressOptions, signal: AbortSignal, progress: (fraction: number) => void): Promise<Calibration> {
+  const { proto, analysis } = network, session = { threads: options.threads }, { seed } = options, goal = goalOf(options, network);
   const imageElements = task.calibration.imageDims.reduce((a, b) => a * b, 1), chunk = Math.max(1, Math.min(64, Math.floor(6e6 / imageElements)));
   const feeds = (images: number) => chunked(task.calibration, task.input, images, chunk);
   const { axes, view } = analysis.structure.facts;
   const largest = Math.max(...view.nodes.flatMap(({ output }) => output.map((value) => (axes.shapeOf(value) ?? [1]).reduce((a, b) => a * b, 1))));
   const mostImages = Math.max(chunk, Math.floor(activationBytes / (largest * 4 * 2.2)));
   const ranked = await rankGroups(proto, analysis, feeds(Math.min(sizes.rank.images, mostImages)), { ...session, points: sizes.rank.points, seed, signal, progress });
-  const space = new SearchSpace(analysis, ranked, cost, { minPreserve: options.minPreserve, roundTo: options.roundTo });
-  const budget = budgetOf(options.target, proto, sizeBytes), nearest = space.costOf(space.least)[cost];
-  if (nearest > budget) throw new UnreachableTargetError(`Target ${options.target.metric}=${budget} can't be reached: with every layer at its least width, ${nearest.toFixed(3)} of the original's ${cost} remain. Choose ${options.target.metric}=${(Math.ceil(nearest * 100) / 100).toFixed(2)} or more, or lower --min-preserve.`);
+  const space = new ChannelSpace(analysis, ranked, goal.cost, { minPreserve: options.minPreserve, roundTo: options.roundTo });
+  checkReachable(goal, space);
   const outputs = analysis.layers.reduce((sum, { weight, outAxis }) => sum + (axes.shapeOf(weight)?.[outAxis] ?? 1), 0), mostRows = featureBytes / (4 * outputs);
   const craft = async ({ images, points }: { images: number; points: number }, fit: Omit<RefitOptions, 'signal'>, offset: number): Promise<Craft> => ({
     refit: await SequentialRefit.prepare(proto, analysis, feeds(Math.min(images, mostImages, Math.max(chunk, mostRows / 4))), Math.max(1, Math.min(points, Math.floor(mostRows / Math.min(images, mostImages)))), seed + offset, session), options: { ...fit, signal },
   });
   const quick = await craft(sizes.quick, { rounds: 1, ridge: 1e-3, grouped: false }, 1);
-  return { space, budget, quick, thorough: () => craft(sizes.thorough, { rounds: 8, ridge: 1e-4, grouped: true }, 2) };
-}
-
-/**
- * The fraction of the original's MACs or parameters that a target allows. A file is its weights and a graph that stays: the size left for weights
- * is what the graph leaves, and half a percent for names and biases that the repair adds.
- */
-function budgetOf({ metric, value }: CompressOptions['target'], proto: Network['proto'], sizeBytes: number): number {
-  if (metric !== 'size') return value;
-  const weightBytes = proto.graph.initializer.reduce((sum, { rawData }) => sum + rawData.length, 0);
-  return (value * sizeBytes - Math.max(0, sizeBytes - weightBytes)) / Math.max(1, weightBytes) - 0.005;
-}
-
-/** @throws {InputError} for options that this version does not carry out yet */
-export function refuseUnsupported({ target, method }: CompressOptions): void {
-  if (target.metric === 'latency' || target.metric === 'accuracy-drop') throw new InputError(`Target ${target.metric} is not available in this version; use macs=R, params=R or size=R, such as macs=0.5.`);
-  if (method === 'weights') throw new InputError('Method weights is not available in this version; use --method channels.');
+  let thorough: Promise<Craft> | undefined;
+  return { space, goal, quick, thorough: () => thorough ??= craft(sizes.thorough, { rounds: 8, ridge: 1e-4, grouped: true }, 2) };
 }

@@ -2,12 +2,13 @@ import { UnreachableTargetError } from '../errors.ts';
 import type { Baseline, Candidate, CompressOptions, RunEvent } from '../protocol.ts';
 import { allocate, fillBudget } from '../rl/allocation.ts';
 import type { CandidateJudge, Score } from '../rl/candidateJudge.ts';
-import { groupFeatures } from '../rl/features.ts';
+import { type Objective, mostAccurate, smallestWithin } from '../rl/objective.ts';
 import { handMade, handMadePolicies, type HandMadePolicy } from '../rl/policies.ts';
 import { type Episode, allocationExponents, paperSearch, randomSearch, warmSearch } from '../rl/search.ts';
 import type { Counts } from '../rl/searchSpace.ts';
 import type { RunFolder } from '../run/runFolder.ts';
 import type { Calibration } from './calibrate.ts';
+import { findStartingPoint } from './guarantee.ts';
 import type { Task } from './task.ts';
 
 /** One choice that was judged, by whom. */
@@ -15,6 +16,12 @@ export interface Judged { readonly policy: string; readonly counts: Counts; read
 
 /** One line of the journal. */
 export interface JournalEntry { readonly policy: string; readonly episode: number; readonly counts: Counts; readonly accuracy: number; readonly reward: number }
+
+/** Within which budget to search, and what the agent is paid for. */
+interface SearchPlan { readonly budget: number; readonly objective: Objective; readonly budgetNear?: (best: Counts, position: number) => number }
+
+/** Where the budget is searched for as well: how far from the best choice's cost, to both sides. */
+const budgetSpread = 0.06;
 
 /** Images on which a candidate is scored. */
 const scoredImages = 2000;
@@ -30,6 +37,7 @@ export class Search {
   /** Accuracies of the choices judged so far: policies may hit on the same one. */
   private readonly scored = new Map<string, Score>();
   readonly episodes: number;
+  private plan: Promise<SearchPlan> | undefined;
 
   constructor(calibration: Calibration, task: Task, judge: CandidateJudge, options: CompressOptions, run: RunFolder, context: Search['context']) {
     this.calibration = calibration;
@@ -55,18 +63,49 @@ export class Search {
     return score;
   }
 
+  private paid(objective: Objective, counts: Counts, score: Score): Score {
+    return { ...score, reward: objective(score, this.calibration.space.costOf(counts)) };
+  }
+
   private judged(policy: string, counts: Counts, { accuracy, reward }: Score, episode: number): Judged {
-    const { space } = this.calibration, { macs, params } = space.costOf(counts);
-    return { policy, counts, candidate: { episode, macs, params, accuracy, reward, preserve: space.ratiosOf(counts) } };
+    const { space } = this.calibration;
+    return { policy, counts, candidate: { episode, ...space.costOf(counts), accuracy, reward, preserve: space.ratiosOf(counts) } };
+  }
+
+  /** Within which budget to search and what is paid for: as the target says, or, where accuracy is guaranteed, found by bisection. */
+  private planned(): Promise<SearchPlan> { return this.plan ??= this.makePlan(); }
+
+  private async makePlan(): Promise<SearchPlan> {
+    const { space, goal } = this.calibration;
+    if (goal.allowedDrop === undefined) return { budget: goal.budget, objective: mostAccurate };
+    let probes = 0;
+    const { budget, quickFloor } = await findStartingPoint(space, goal.allowedDrop, {
+      quick: async (counts) => (await this.evaluate('allocation', counts, ++probes)).accuracy,
+      thorough: (counts) => this.evaluateThoroughly(counts),
+    });
+    const whole = goal.cost === 'params' ? space.analysis.params : space.analysis.macs, least = space.spent(space.least);
+    return {
+      budget, objective: smallestWithin(1 - quickFloor, goal.cost, whole),
+      budgetNear: (best, position) => Math.min(1, Math.max(least, space.spent(best) * (1 + budgetSpread * (2 * position - 1.25)))),
+    };
+  }
+
+  /** Accuracy of a choice on the scored images when it is made as well as the final model. */
+  private async evaluateThoroughly(counts: Counts): Promise<number> {
+    const before = this.known.get('thorough 0');
+    if (before && before.counts.join() === counts.join()) return before.accuracy;
+    const score = await this.judge.score(counts, await this.calibration.thorough(), this.images);
+    if (!before) await this.run.append({ policy: 'thorough', episode: 0, counts, ...score } satisfies JournalEntry);
+    return score.accuracy;
   }
 
   /** The hand-made policies at the same budget, one evaluation each. */
   async baselines(): Promise<Judged[]> {
-    const { space, budget } = this.calibration, found: Judged[] = [];
+    const { space } = this.calibration, { budget, objective } = await this.planned(), found: Judged[] = [];
     for (const policy of Object.keys(handMadePolicies) as HandMadePolicy[]) {
       const counts = handMade(space, policy, budget);
       if (!counts) continue;
-      const judged = this.judged(policy, counts, await this.evaluate(policy, counts, 0), 0);
+      const judged = this.judged(policy, counts, this.paid(objective, counts, await this.evaluate(policy, counts, 0)), 0);
       found.push(judged);
       this.context.emit({ type: 'baseline', baseline: baselineOf(judged), preserve: judged.candidate.preserve });
     }
@@ -75,9 +114,12 @@ export class Search {
 
   /** The agent's episodes. */
   async agent(): Promise<Judged[]> {
-    const { space, budget } = this.calibration, features = groupFeatures(space.analysis, space.groups);
-    const searchOptions = { budget, episodes: this.episodes, seed: this.options.seed, signal: this.context.signal, evaluate: (counts: Counts, episode: number) => this.evaluate('agent', counts, episode) };
-    if (this.options.agent === 'paper') return this.follow(paperSearch(space, features, searchOptions));
+    const { space, goal } = this.calibration, { features } = space, { budget, objective, budgetNear } = await this.planned();
+    const searchOptions = {
+      budget, episodes: this.episodes, seed: this.options.seed, signal: this.context.signal, ...(budgetNear ? { budgetNear } : {}),
+      evaluate: async (counts: Counts, episode: number) => this.paid(objective, counts, await this.evaluate('agent', counts, episode)),
+    };
+    if (this.options.agent === 'paper') return this.follow(paperSearch(space, features, { ...searchOptions, budget: goal.budget }));
     const guesses = new Map<string, Counts>();
     for (const exponent of allocationExponents) {
       const allocated = allocate(space, budget, exponent);
@@ -94,9 +136,9 @@ export class Search {
 
   /** Random search with as many evaluations as the agent had: its best choice. */
   async random(): Promise<Judged> {
-    const { space, budget } = this.calibration;
+    const { space } = this.calibration, { budget, objective } = await this.planned();
     let best: Judged | undefined;
-    for await (const { counts, score, episode, best: better } of randomSearch(space, { budget, episodes: this.episodes, seed: this.options.seed, signal: this.context.signal, evaluate: (counts, episode) => this.evaluate('random', counts, episode) })) {
+    for await (const { counts, score, episode, best: better } of randomSearch(space, { budget, episodes: this.episodes, seed: this.options.seed, signal: this.context.signal, evaluate: async (counts, episode) => this.paid(objective, counts, await this.evaluate('random', counts, episode)) })) {
       if (better) best = this.judged('random', counts, score, episode);
       this.context.emit({ type: 'stage', stage: 'search', fraction: episode / this.episodes, message: 'random search' });
     }
@@ -127,7 +169,8 @@ export const baselineOf = ({ policy, candidate: { macs, accuracy } }: Judged): B
  * Episodes that take a reasonable time, estimated from the model's arithmetic alone, so that their number is the same on every machine: forward
  * passes of the pruned network and the refit's products, in units of 2e10 multiply-accumulates (about a second of a laptop).
  */
-function defaultEpisodes({ space: { analysis }, budget }: Calibration, task: Task): number {
+function defaultEpisodes({ space: { analysis }, goal }: Calibration, task: Task): number {
+  const budget = goal.allowedDrop === undefined ? goal.budget : 0.5;
   const { axes } = analysis.structure.facts;
   const forward = analysis.macs * budget * (Math.min(scoredImages, task.judge.images.count) + 1200);
   const refit = analysis.layers.reduce((sum, layer) => {

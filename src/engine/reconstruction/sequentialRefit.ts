@@ -21,6 +21,8 @@ export interface RefitOptions {
   readonly ridge: number;
   /** Whether grouped and depthwise convolutions are refitted as well: many small regressions for a small gain. */
   readonly grouped: boolean;
+  /** Share of the weights that stay, for layers that are pruned weight by weight, by the name of their weight. */
+  readonly densities?: ReadonlyMap<string, number>;
   readonly signal?: AbortSignal;
 }
 
@@ -91,7 +93,7 @@ export class SequentialRefit {
     let changed = false;
     for (const refit of this.layers) {
       options.signal?.throwIfAborted();
-      changed ||= touches(keptOf, refit.layer);
+      changed ||= touches(keptOf, refit.layer) || (options.densities?.get(refit.layer.weight) ?? 1) < 1;
       if (!changed || (refit.layout.groups > 1 && !options.grouped)) continue;
       await this.refitLayer(refit, network, view, biases.get(refit.layer) ?? refit.layer.bias, keptOf, images, options);
     }

@@ -9,7 +9,7 @@ import type { Counts, SearchSpace } from './searchSpace.ts';
  */
 export function allocate(space: SearchSpace, budget: number, exponent: number): Counts | undefined {
   const counts = space.full, { least } = space;
-  let now = space.costOf(counts)[space.cost];
+  let now = space.spent(counts);
   /** The next smaller count: a multiple of the group's step, at least a 64th of its width lower. */
   const stepDown = (i: number): number => {
     const step = space.stepOf(i), leap = Math.max(1, Math.round(space.groups[i]!.group.channels / 64 / step)) * step;
@@ -19,7 +19,7 @@ export function allocate(space: SearchSpace, budget: number, exponent: number): 
     const next = stepDown(i), { group, error } = space.groups[i]!;
     if (next >= counts[i]!) return Infinity;
     const rise = price(error[group.channels - next]!, exponent) - price(error[group.channels - counts[i]!]!, exponent);
-    const saved = now - space.costOf(counts.with(i, next))[space.cost];
+    const saved = now - space.spent(counts.with(i, next));
     return saved > 0 ? rise / saved : Infinity;
   };
   const rates = space.groups.map((_, i) => rateOf(i));
@@ -29,7 +29,7 @@ export function allocate(space: SearchSpace, budget: number, exponent: number): 
     const fresh = rateOf(best);
     if (fresh > rates[best]! * (1 + 1e-9)) { rates[best] = fresh; continue; }
     counts[best] = stepDown(best);
-    now = space.costOf(counts)[space.cost];
+    now = space.spent(counts);
     rates[best] = rateOf(best);
   }
   return counts;
@@ -38,12 +38,12 @@ export function allocate(space: SearchSpace, budget: number, exponent: number): 
 /** Spends what a choice leaves of the budget: gives back the unit that lowers error^exponent most for its cost, while one fits. */
 export function fillBudget(space: SearchSpace, counts: Counts, budget: number, exponent: number): number[] {
   const filled = [...counts];
-  let now = space.costOf(filled)[space.cost];
+  let now = space.spent(filled);
   const stepUp = (i: number): number => Math.min(space.groups[i]!.group.channels, (Math.floor(filled[i]! / space.stepOf(i)) + 1) * space.stepOf(i));
   const gainOf = (i: number): { rate: number; cost: number } => {
     const { group, error } = space.groups[i]!;
     if (filled[i]! >= group.channels) return { rate: Infinity, cost: Infinity };
-    const next = stepUp(i), cost = space.costOf(filled.with(i, next))[space.cost];
+    const next = stepUp(i), cost = space.spent(filled.with(i, next));
     const gain = price(error[group.channels - filled[i]!]!, exponent) - price(error[group.channels - next]!, exponent);
     return { rate: cost <= budget ? -gain / Math.max(cost - now, 1e-12) : Infinity, cost };
   };

@@ -27,7 +27,7 @@ export class CandidateJudge {
   /** The pruned network with its remaining weights refitted. */
   async make(counts: Counts, { refit, options }: Craft): Promise<Model> {
     const kept = this.space.keptFor(counts);
-    return refit.refit(applyPlan(this.model, this.space.analysis, kept), kept, options);
+    return refit.refit(applyPlan(this.model, this.space.analysis, kept), kept, { ...options, densities: this.space.densitiesFor(counts) });
   }
 
   /** How a choice does on the first `images` images. */

@@ -1,10 +1,9 @@
-import type { Analysis } from '../pruning/types.ts';
-import type { RankedGroup } from '../reconstruction/calibration.ts';
+import type { Analysis, PruningGroup } from '../pruning/types.ts';
 import { intsAttribute } from '../onnx/attributes.ts';
 import type { GroupFeatures } from './environment.ts';
 
 /** What the agent sees of each group: the first layer that makes its channels. Shapes are those of the analysis' run. */
-export function groupFeatures(analysis: Analysis, groups: readonly RankedGroup[]): GroupFeatures[] {
+export function groupFeatures(analysis: Analysis, groups: readonly { readonly group: PruningGroup }[]): GroupFeatures[] {
   const { axes } = analysis.structure.facts;
   const byWeight = new Map(analysis.layers.map((layer) => [layer.weight, layer]));
   return groups.map(({ group }) => {
