@@ -40,7 +40,7 @@ export async function exportCandidate(runDir: string, episode: number, out: stri
   const entry = (entries as JournalEntry[]).find(({ policy, episode: at }) => policy === 'agent' && at === episode);
   if (!entry) throw new InputError(`The run ${runDir} has no episode ${episode}.`);
   setMatrixThreads(options.threads);
-  const clock = new StageClock(emit), network = await openNetwork(options.model);
+  const clock = new StageClock(emit), network = await openNetwork(options.model, options.method);
   clock.start('data');
   const task = await openTask(network, options, signal);
   clock.start('calibrate');
@@ -68,7 +68,7 @@ async function runStages(run: RunFolder, context: RunContext): Promise<Report> {
   setMatrixThreads(options.threads);
 
   clock.start('load');
-  const network = await openNetwork(options.model);
+  const network = await openNetwork(options.model, options.method);
 
   clock.start('data');
   const task = await openTask(network, options, signal);
@@ -85,14 +85,14 @@ async function runStages(run: RunFolder, context: RunContext): Promise<Report> {
   if (options.baseline.includes('random')) judged.push(await search.random());
 
   clock.start('rebuild');
-  const { winner, accuracies, baselines } = await finish(calibration, agent, judged, judge, task, (fraction) => { clock.progress(fraction); });
-  await run.writePlan(planFrom(network.analysis, calibration.space.keptFor(winner.counts), network));
+  const { winner, accuracies, baselines, notes: finishNotes } = await finish(calibration, network, agent, judged, judge, task, run, (fraction) => { clock.progress(fraction); });
+  await run.writePlan(planFrom(network.analysis, calibration.space.keptFor(winner.counts), network, calibration.space.densitiesFor(winner.counts)));
 
   const { proto, steps, notes } = await trainSteps(network, task, winner, options, run, clock, context);
   await saveModel(proto, out);
 
   clock.start('report');
-  const report = await makeReport({ network, task, out, winner, accuracies, agent, baselines, steps, notes }, options, () => clock.seconds());
+  const report = await makeReport({ network, task, out, winner, accuracies, agent, baselines, steps, notes: [...finishNotes, ...notes] }, options, () => clock.seconds());
   await run.writeReport(report);
   emit({ type: 'result', out, plan: run.file('plan.json'), report: run.file('report.json'), summary: report });
   return report;

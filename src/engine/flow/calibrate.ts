@@ -1,11 +1,14 @@
 import { chunked } from '../evaluation/taskData.ts';
 import type { CompressOptions } from '../protocol.ts';
 import { rankGroups } from '../reconstruction/calibration.ts';
+import { rankWeights } from '../reconstruction/rankWeights.ts';
 import { type RefitOptions, SequentialRefit } from '../reconstruction/sequentialRefit.ts';
 import type { Craft } from '../rl/candidateJudge.ts';
 import { ChannelSpace } from '../rl/channelSpace.ts';
 import type { SearchSpace } from '../rl/searchSpace.ts';
+import { WeightSpace } from '../rl/weightSpace.ts';
 import { type Goal, checkReachable, goalOf } from './goal.ts';
+import { latencyOf } from './latencyTarget.ts';
 import type { Network } from './network.ts';
 import type { Task } from './task.ts';
 
@@ -31,14 +34,20 @@ export async function calibrate(network: Network, task: Task, options: CompressO
   const { axes, view } = analysis.structure.facts;
   const largest = Math.max(...view.nodes.flatMap(({ output }) => output.map((value) => (axes.shapeOf(value) ?? [1]).reduce((a, b) => a * b, 1))));
   const mostImages = Math.max(chunk, Math.floor(activationBytes / (largest * 4 * 2.2)));
-  const ranked = await rankGroups(proto, analysis, feeds(Math.min(sizes.rank.images, mostImages)), { ...session, points: sizes.rank.points, seed, signal, progress });
-  const space = new ChannelSpace(analysis, ranked, goal.cost, { minPreserve: options.minPreserve, roundTo: options.roundTo });
+  const rankOptions = { ...session, points: sizes.rank.points, seed, signal, progress }, rankFeeds = feeds(Math.min(sizes.rank.images, mostImages));
+  const space = options.method === 'weights' ? new WeightSpace(analysis, await rankWeights(proto, analysis, rankFeeds, rankOptions), options.minPreserve) : await channelSpace();
   checkReachable(goal, space);
   const outputs = analysis.layers.reduce((sum, { weight, outAxis }) => sum + (axes.shapeOf(weight)?.[outAxis] ?? 1), 0), mostRows = featureBytes / (4 * outputs);
   const craft = async ({ images, points }: { images: number; points: number }, fit: Omit<RefitOptions, 'signal'>, offset: number): Promise<Craft> => ({
-    refit: await SequentialRefit.prepare(proto, analysis, feeds(Math.min(images, mostImages, Math.max(chunk, mostRows / 4))), Math.max(1, Math.min(points, Math.floor(mostRows / Math.min(images, mostImages)))), seed + offset, session), options: { ...fit, signal },
+    refit: await SequentialRefit.prepare(proto, analysis, feeds(Math.min(images, mostImages, Math.max(chunk, mostRows / 4))), Math.max(1, Math.min(points, Math.floor(mostRows / Math.min(images, mostImages)))), seed + offset, { ...session, firstLayers: options.method === 'weights' }), options: { ...fit, signal },
   });
   const quick = await craft(sizes.quick, { rounds: 1, ridge: 1e-3, grouped: false }, 1);
   let thorough: Promise<Craft> | undefined;
   return { space, goal, quick, thorough: () => thorough ??= craft(sizes.thorough, { rounds: 8, ridge: 1e-4, grouped: true }, 2) };
+
+  async function channelSpace(): Promise<SearchSpace> {
+    const ranked = await rankGroups(proto, analysis, rankFeeds, rankOptions);
+    const latency = goal.cost === 'latency' ? await latencyOf(network, ranked, task, options, signal, progress) : undefined;
+    return new ChannelSpace(analysis, ranked, goal.cost, { minPreserve: options.minPreserve, roundTo: options.roundTo, ...(latency ? { latency } : {}) });
+  }
 }

@@ -1,7 +1,7 @@
 import { UnreachableTargetError } from '../errors.ts';
 import type { CompressOptions, Target } from '../protocol.ts';
 import type { CostName, SearchSpace } from '../rl/searchSpace.ts';
-import { sharesForStorage } from '../sparsity/storage.ts';
+import { bitmapShare } from '../pruning/sparseStorage.ts';
 import type { Network } from './network.ts';
 
 /** What a target asks of the search. */
@@ -20,7 +20,7 @@ export function goalOf({ target, method }: Pick<CompressOptions, 'target' | 'met
   const { metric, value } = target;
   switch (metric) {
     case 'macs': case 'params': case 'latency': return { target, cost: metric, budget: value };
-    case 'size': return { target, cost: 'params', budget: method === 'weights' ? sharesForStorage(value) : budgetForSize(value, proto, sizeBytes) };
+    case 'size': return { target, cost: 'params', budget: budgetForSize(value, proto, sizeBytes) - (method === 'weights' ? bitmapShare : 0) };
     case 'accuracy-drop': return { target, cost: method === 'weights' ? 'params' : 'macs', budget: 1, allowedDrop: value / 100 };
     default: { const never: never = metric; return never; }
   }

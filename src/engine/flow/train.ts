@@ -63,7 +63,7 @@ async function train(kind: 'refine' | 'finetune', network: Network, task: Task, 
   const spatial = images.imageDims.length === 3 && images.imageDims[1]! >= 16;
   const { model, history, bestEpoch } = await finetune({
     model: start.proto, teacher: network.proto, images: trainingImages(images, training.distillation !== 1), signal,
-    options: { ...training, seed: options.seed, threads: options.threads, augmentation: spatial ? { shift: Math.round(images.imageDims[1]! / 8), flip: true } : undefined },
+    options: { ...training, seed: options.seed, keepZeros: options.method === 'weights', threads: options.threads, augmentation: spatial ? { shift: Math.round(images.imageDims[1]! / 8), flip: true } : undefined },
     evaluate: (proto) => task.judge.accuracy(proto, undefined, signal),
     onProgress: ({ epoch, epochs, loss, secondsLeft }) => { emit({ type: 'training', epoch, epochs, loss, secondsLeft }); },
     onCheckpoint: (bytes) => run.writeCheckpoint({ header: { kind }, bytes }),

@@ -8,6 +8,7 @@ import { Session, type SessionOptions, type Tensor } from '../runtime/session.ts
 import { runShapes } from '../runtime/shapes.ts';
 import { StagedNetwork } from '../runtime/stagedNetwork.ts';
 import { type RowLayout, columnsOf, inputRows, outputRows, rowLayout, samplePositions } from './layerRows.ts';
+import { fitSparse } from './fitSparse.ts';
 import { tensorsFromMatrices, weightMatrices } from './layerWeights.ts';
 import { type RegressionChunk, fitWeights } from './leastSquares.ts';
 import { outputSink } from './outputSink.ts';
@@ -58,9 +59,9 @@ export class SequentialRefit {
   /**
    * Runs the original network once over the calibration images and keeps its outputs at sampled positions.
    * @param feeds for every graph input, one tensor a chunk of images; chunks are equally long
-   * @param points output positions looked at in each image
+   * @param points output positions looked at in each image @param session firstLayers: whether layers that read the graph's inputs are refitted as well, as they must be when they lose weights
    */
-  static async prepare(model: Model, analysis: Analysis, feeds: Readonly<Record<string, Tensor[]>>, points: number, seed: number, session: SessionOptions = {}): Promise<SequentialRefit> {
+  static async prepare(model: Model, analysis: Analysis, feeds: Readonly<Record<string, Tensor[]>>, points: number, seed: number, session: SessionOptions & { readonly firstLayers?: boolean } = {}): Promise<SequentialRefit> {
     const view = new GraphView(model.graph);
     const chunkShapes = Object.fromEntries(Object.entries(feeds).map(([name, chunks]) => [name, chunks[0]!.dims]));
     const { shapes } = await runShapes(model, view, chunkShapes);
@@ -68,7 +69,7 @@ export class SequentialRefit {
     const order = refitOrder(view, analysis);
     const layers = order.layers.flatMap((layer, position): RefitLayer[] => {
       const weight = view.constants.get(layer.weight), output = shapes.get(layer.output), input = shapes.get(layer.input);
-      if (!weight || !isFloatTensor(weight) || !output || !input || view.usesOf(layer.weight).length !== 1 || !order.follows(layer)) return [];
+      if (!weight || !isFloatTensor(weight) || !output || !input || view.usesOf(layer.weight).length !== 1 || !(session.firstLayers || order.follows(layer))) return [];
       const layout = rowLayout(layer, input, output, dimsOf(weight));
       if (!layout || (layer.opType === 'MatMul' && layer.bias === '')) return [];
       const sink = outputSink(view, view.initializers, layer, layout.groups * layout.outs, (shortcut) => order.lastLayerBefore(shortcut) < position && sameShape(shapes.get(shortcut), output));
@@ -125,8 +126,9 @@ export class SequentialRefit {
     });
     const fitted: Float32Array[] = [];
     for (const [group, blocks] of groupChunks.entries()) {
-      const { scale, shift, low, high } = sink.transform, from = group * outs;
-      fitted.push(await fitWeights(blocks.map(joined), columns, outs, present[group]!, { scale: scale.subarray(from, from + outs), shift: shift.subarray(from, from + outs), low, high }, { ...options, bias: true }));
+      const { scale, shift, low, high } = sink.transform, from = group * outs, chunks = blocks.map(joined), density = options.densities?.get(layer.weight) ?? 1;
+      const transform = { scale: scale.subarray(from, from + outs), shift: shift.subarray(from, from + outs), low, high };
+      fitted.push(density < 1 ? await fitSparse(chunks, columns, outs, present[group]!, transform, { ...options, density }) : await fitWeights(chunks, columns, outs, present[group]!, transform, { ...options, bias: true }));
     }
     const tensors = tensorsFromMatrices(prunedLayer, layout, fitted, weight, biasName);
     if (![tensors.weight, tensors.bias].every(isFinite)) return;

@@ -29,6 +29,8 @@ export class ChannelSpace implements SearchSpace {
     this.options = options;
   }
 
+  /** Time falls in blocks of channels, so one step may save nothing. */
+  get strides(): readonly number[] { return this.cost === 'latency' ? [1, 2, 4] : [1]; }
   get full(): number[] { return this.groups.map(({ group }) => group.channels); }
   get least(): number[] { return this.groups.map((_, i) => this.leastOf(i)); }
 
@@ -64,7 +66,10 @@ export class ChannelSpace implements SearchSpace {
     return { macs: macs / this.analysis.macs, params: params / this.analysis.params, ...(latency ? { latency: latency(kept) } : {}) };
   }
 
-  spent(counts: Counts): number { return this.costOf(counts)[this.cost] ?? NaN; }
+  spent(counts: Counts): number {
+    const { latency } = this.options;
+    return this.cost === 'latency' && latency ? latency(this.keptFor(counts)) : this.costOf(counts)[this.cost] ?? NaN;
+  }
 
   ratiosOf(counts: Counts): number[] { return counts.map((count, i) => count / this.groups[i]!.group.channels); }
 }

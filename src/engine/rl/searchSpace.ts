@@ -35,6 +35,8 @@ export interface SearchSpace {
   readonly least: number[];
   /** Counts of a group are multiples of this, or its whole width. */
   stepOf(i: number): number;
+  /** How many steps to look ahead for the next count that pays: more than one where costs don't fall with every step. */
+  readonly strides: readonly number[];
   /** The nearest allowed count for a preserve ratio. */
   countFor(i: number, preserveRatio: number): number;
   /** Channels that stay, for each group of the analysis. */

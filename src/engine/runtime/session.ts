@@ -29,6 +29,9 @@ const fromOrt = (tensor: ort.OnnxValue): Tensor => {
   return { type, dims, data: data as unknown as TypedArray };
 };
 
+/** Version of onnxruntime. */
+export const runtimeVersion = ort.env.versions.node ?? ort.env.versions.common;
+
 /** One loaded model: the only door to onnxruntime. `run` is native and synchronous on its thread, so it can be cancelled only between runs. */
 export class Session {
   readonly inputNames: readonly string[];
