@@ -1,4 +1,5 @@
-import { chunked } from '../evaluation/taskData.ts';
+import { fixedBatch } from '../evaluation/judge.ts';
+import { chunked, elementsOf } from '../evaluation/samples.ts';
 import type { CompressOptions } from '../protocol.ts';
 import { rankGroups } from '../reconstruction/calibration.ts';
 import { rankWeights } from '../reconstruction/rankWeights.ts';
@@ -29,8 +30,8 @@ const activationBytes = 1e9, featureBytes = 4e8;
 /** Ranks channels, measures the original's features, and checks that the target can be reached. @throws {UnreachableTargetError} says how near one gets */
 export async function calibrate(network: Network, task: Task, options: CompressOptions, signal: AbortSignal, progress: (fraction: number) => void): Promise<Calibration> {
   const { proto, analysis } = network, session = { threads: options.threads }, { seed } = options, goal = goalOf(options, network);
-  const imageElements = task.calibration.imageDims.reduce((a, b) => a * b, 1), chunk = Math.max(1, Math.min(64, Math.floor(6e6 / imageElements)));
-  const feeds = (images: number) => chunked(task.calibration, task.input, images, chunk);
+  const chunk = fixedBatch(proto) ?? Math.max(1, Math.min(64, Math.floor(6e6 / elementsOf(task.calibration))));
+  const feeds = (images: number) => chunked(task.calibration, images, chunk);
   const { axes, view } = analysis.structure.facts;
   const largest = Math.max(...view.nodes.flatMap(({ output }) => output.map((value) => (axes.shapeOf(value) ?? [1]).reduce((a, b) => a * b, 1))));
   const mostImages = Math.max(chunk, Math.floor(activationBytes / (largest * 4 * 2.2)));

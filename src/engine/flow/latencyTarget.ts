@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { UnreachableTargetError } from '../errors.ts';
 import { latencyRatio, timeInTurn } from '../evaluation/latency.ts';
 import { type LatencyTable, latencyPredictor, latencyTableSchema, measureTable } from '../evaluation/latencyTable.ts';
+import { inputShapesOf } from '../evaluation/samples.ts';
 import type { CompressOptions } from '../protocol.ts';
 import type { KeptUnits } from '../pruning/types.ts';
 import { applyPlan } from '../pruning/surgery.ts';
@@ -56,12 +57,10 @@ async function measure({ proto, analysis }: Network, ranked: readonly RankedGrou
   const space = new ChannelSpace(analysis, ranked, 'macs', { minPreserve, roundTo });
   const choices = new Map(networkRatios.map((ratio) => space.groups.map((_, i) => space.countFor(i, ratio))).map((counts) => [counts.join(), space.keptFor(counts)]));
   return measureTable(proto, analysis, [...choices.values()].map((kept) => ({ kept, model: applyPlan(proto, analysis, kept) })), {
-    threads, signal, progress, inputShapes: inputShapesOf(task),
+    threads, signal, progress, inputShapes: inputShapesOf(task.judge.images),
     widthsOf: (full) => { const step = stepOf(full, roundTo); return { step, least: Math.max(1, Math.min(full, Math.ceil((full * minPreserve) / step) * step)) }; },
   });
 }
-
-const inputShapesOf = (task: Task): Record<string, readonly number[]> => ({ [task.input]: task.preparation.inputDims });
 
 /** A measured ratio of times and its 95% confidence interval, as the journal keeps it: a resumed run goes on with what was measured. */
 export interface MeasuredRatio { readonly policy: 'latency'; readonly episode: number; readonly counts: Counts; readonly accuracy: number; readonly reward: number; readonly ratio: { readonly value: number; readonly low: number; readonly high: number } }
@@ -81,7 +80,7 @@ export async function meetLatency(space: SearchSpace, { target, budget }: Goal, 
   const ratioOf = async ({ counts, proto, accuracy }: Winner): Promise<MeasuredRatio['ratio']> => {
     const before = journal.known.find(({ episode, counts: own }) => episode === tried.length && own.join() === counts.join());
     if (before) return before.ratio;
-    const [now, whole] = await timeInTurn([proto, original], { batch: 1, threads, seconds: secondsARatio, inputShapes: inputShapesOf(task), ...(signal ? { signal } : {}) });
+    const [now, whole] = await timeInTurn([proto, original], { batch: 1, threads, seconds: secondsARatio, inputShapes: inputShapesOf(task.judge.images), ...(signal ? { signal } : {}) });
     const ratio = latencyRatio(now!, whole!);
     await journal.append({ policy: 'latency', episode: tried.length, counts, accuracy, reward: 0, ratio });
     return ratio;

@@ -4,6 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import { createDeflateRaw } from 'node:zlib';
 import { version } from '../../../package.json';
 import { measureLatency } from '../evaluation/latency.ts';
+import { inputShapesOf } from '../evaluation/samples.ts';
 import { loadModel } from '../onnx/modelFile.ts';
 import { floatsOf, isFloatTensor } from '../onnx/tensor.ts';
 import type { Candidate, CompressOptions, LayerReport, Measurements, Report } from '../protocol.ts';
@@ -18,7 +19,7 @@ import type { Task } from './task.ts';
 /** Measures two model files on the user's disk: nothing is carried over from the search. */
 async function measureFiles(network: Network, out: string, task: Task, options: CompressOptions): Promise<{ before: Measurements; after: Measurements; pruned: Analysis; notes: string[] }> {
   const { proto } = await loadModel(out), pruned = await analyse(proto);
-  const [before, after] = await measureLatency([network.proto, proto], { batch: 1, threads: options.threads, inputShapes: { [task.input]: task.preparation.inputDims } });
+  const [before, after] = await measureLatency([network.proto, proto], { batch: 1, threads: options.threads, inputShapes: inputShapesOf(task.judge.images) });
   const accuracy = async (model: Network['proto']) => ({ metric: task.judge.metric, value: model === network.proto ? task.judge.original : await task.judge.accuracy(model), images: task.judge.images.count, dataset: task.dataset });
   const storageOf = async (path: string, model: Network['proto']): Promise<Pick<Measurements, 'sparse'>> => {
     if (options.method === 'channels') return {};

@@ -1,5 +1,5 @@
 import { openDataset } from '../data/openDataset.ts';
-import type { JudgeImages } from '../evaluation/judge.ts';
+import { type Samples, trainingInput } from '../evaluation/samples.ts';
 import { loadTaskData, taskInputDims } from '../evaluation/taskData.ts';
 import { UnsupportedModelError } from '../errors.ts';
 import { saveModel } from '../onnx/modelFile.ts';
@@ -46,7 +46,7 @@ export async function trainSteps(network: Network, task: Task, winner: Winner, o
   return { proto: now.proto, steps, notes };
 }
 
-async function trainingData(network: Network, task: Task, options: CompressOptions, signal: AbortSignal): Promise<JudgeImages> {
+async function trainingData(network: Network, task: Task, options: CompressOptions, signal: AbortSignal): Promise<Samples> {
   if (options.train === undefined) return task.calibration;
   const dataset = await openDataset(options.train);
   try {
@@ -58,12 +58,12 @@ async function trainingData(network: Network, task: Task, options: CompressOptio
 /** Bytes that the images of training may take. */
 const trainingBytes = 1.5e9;
 
-async function train(kind: 'refine' | 'finetune', network: Network, task: Task, start: Trained, images: JudgeImages, training: Partial<FinetuneOptions>, options: CompressOptions, run: RunFolder, { emit, signal }: Context): Promise<Trained> {
+async function train(kind: 'refine' | 'finetune', network: Network, task: Task, start: Trained, images: Samples, training: Partial<FinetuneOptions>, options: CompressOptions, run: RunFolder, { emit, signal }: Context): Promise<Trained> {
   const saved = await run.readCheckpoint(), known = saved && (saved.header as { kind?: string }).kind === kind ? saved.bytes : undefined;
-  const spatial = images.imageDims.length === 3 && images.imageDims[1]! >= 16;
+  const { imageDims } = trainingInput(images), spatial = imageDims.length === 3 && imageDims[1]! >= 16;
   const { model, history, bestEpoch } = await finetune({
     model: start.proto, teacher: network.proto, images: trainingImages(images, training.distillation !== 1), signal,
-    options: { ...training, seed: options.seed, keepZeros: options.method === 'weights', threads: options.threads, augmentation: spatial ? { shift: Math.round(images.imageDims[1]! / 8), flip: true } : undefined },
+    options: { ...training, seed: options.seed, keepZeros: options.method === 'weights', threads: options.threads, augmentation: spatial ? { shift: Math.round(imageDims[1]! / 8), flip: true } : undefined },
     evaluate: (proto) => task.judge.accuracy(proto, undefined, signal),
     onProgress: ({ epoch, epochs, loss, secondsLeft }) => { emit({ type: 'training', epoch, epochs, loss, secondsLeft }); },
     onCheckpoint: (bytes) => run.writeCheckpoint({ header: { kind }, bytes }),
@@ -72,13 +72,13 @@ async function train(kind: 'refine' | 'finetune', network: Network, task: Task, 
   return { proto: model, accuracy: history.find(({ epoch }) => epoch === bestEpoch)?.score ?? 0, epochs: bestEpoch };
 }
 
-function trainingImages(images: JudgeImages, labelled: boolean): TrainingImages {
-  const size = images.values.length / images.count;
+function trainingImages(images: Samples, labelled: boolean): TrainingImages {
+  const { values, imageDims } = trainingInput(images), size = values.length / images.count;
   return {
-    count: images.count, dims: images.imageDims,
+    count: images.count, dims: imageDims,
     batch: (indices) => {
       const out = new Float32Array(indices.length * size);
-      indices.forEach((index, i) => { out.set(images.values.subarray(index * size, (index + 1) * size), i * size); });
+      indices.forEach((index, i) => { out.set(values.subarray(index * size, (index + 1) * size), i * size); });
       return Promise.resolve({ images: out, ...(labelled && images.labels ? { labels: Int32Array.from(indices, (index) => images.labels![index]!) } : {}) });
     },
   };
