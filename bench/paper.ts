@@ -47,7 +47,7 @@ const accuracyOn = async (model: string, path: string): Promise<number> => {
 };
 
 /** Ratios of He, Zhang, Sun 2017 (section 4.1.2) for VGG-16: conv1 to conv3 against conv4 as 1 : 1.5, conv5 whole. */
-const handCrafted = ({ space, budget }: Calibration): Counts | undefined => (space.groups.length < 12 ? undefined : scaleToBudget(space, space.groups.map((_, i) => (i < 7 ? 1 : i < 10 ? 1.5 : 1000)), budget));
+const handCrafted = ({ space, goal: { budget } }: Calibration): Counts | undefined => (space.groups.length < 12 ? undefined : scaleToBudget(space, space.groups.map((_, i) => (i < 7 ? 1 : i < 10 ? 1.5 : 1000)), budget));
 
 /** Makes the models of a method. @returns for each method that comes of it the file, and the episodes and seconds that it took */
 async function make(network: string, macsTarget: number, method: Method, seed: number): Promise<{ method: Method; file: string; episodes: number; seconds: number }[]> {
@@ -62,7 +62,7 @@ async function make(network: string, macsTarget: number, method: Method, seed: n
     return [...made(episodes), ...(method === 'ours' && existsSync(unrefined) ? [{ method: 'ours, not refined' as const, file: unrefined, episodes, seconds: seconds['total']! - (seconds['refine'] ?? 0) }] : [])];
   }
   const original = await openNetwork(options.model), task = await openTask(original, options, context.signal);
-  const calibration = await calibrate(original, task, options, context.signal, () => undefined), { space, budget } = calibration, judge = new CandidateJudge(original.proto, space, task.judge);
+  const calibration = await calibrate(original, task, options, context.signal, () => undefined), { space, goal: { budget } } = calibration, judge = new CandidateJudge(original.proto, space, task.judge);
   if (method === 'uniform, no repair') {
     const counts = handMade(space, 'uniform', budget)!, orders = channelOrders(original.proto, original.analysis);
     await saveModel(applyPlan(original.proto, original.analysis, new Map(space.groups.map(({ group }, i) => [group.id, orders.get(group.id)!.slice(0, counts[i]).sort((a, b) => a - b)]))), out);
@@ -82,7 +82,7 @@ async function make(network: string, macsTarget: number, method: Method, seed: n
 
 async function measure(network: string, macsTarget: number, seed: number, { method, file, episodes, seconds }: Awaited<ReturnType<typeof make>>[number]): Promise<Row> {
   const original = await openNetwork(resolve(`${models}/${network}.onnx`)), { proto } = await loadModel(file), { macs, params } = await analyse(proto);
-  const [before, after] = await measureLatency([original.proto, proto], { batch: 1, threads: 0, inputDims: [1, 3, 32, 32] });
+  const [before, after] = await measureLatency([original.proto, proto], { batch: 1, threads: 0 });
   return {
     network, macsTarget, method, seed, val: await accuracyOn(file, `${data}/val5k.npz`), test: await accuracyOn(file, await testImages()), macs: macs / original.analysis.macs, params: params / original.analysis.params,
     latency: after!.median / before!.median, seconds: Math.round(seconds), episodes, measured: new Date().toISOString().slice(0, 10), machine, commit,

@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { calibrate } from '../src/engine/flow/calibrate.ts';
 import { openNetwork } from '../src/engine/flow/network.ts';
 import { openTask } from '../src/engine/flow/task.ts';
-import { chunked } from '../src/engine/evaluation/taskData.ts';
+import { chunked } from '../src/engine/evaluation/samples.ts';
 import { Random } from '../src/engine/numerics/random.ts';
 import { parseCompressOptions, parseTarget } from '../src/engine/protocol.ts';
 import { AnchoredRefit } from '../src/engine/reconstruction/anchoredRefit.ts';
@@ -64,7 +64,7 @@ const ways: Way[] = JSON.parse(option('--ways', JSON.stringify([
 for (const name of names) {
   const options = parseCompressOptions({ model: `../shared/models/cifar10/${name}.onnx`, val: '../shared/data/cifar10/val5k.npz', calibration: '../shared/data/cifar10/train10k.npz', target: parseTarget(target) });
   const network = await openNetwork(options.model), task = await openTask(network, options, signal);
-  const { space, budget, thorough } = await calibrate(network, task, options, signal, () => undefined);
+  const { space, goal: { budget }, thorough } = await calibrate(network, task, options, signal, () => undefined);
   const judge = new CandidateJudge(network.proto, space, task.judge), choices = candidates(space, budget, wanted);
   mkdirSync('bench/out', { recursive: true });
   const file = `bench/out/ranking-${name}-${target}.json`, known = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) as Record<string, number> : {};
@@ -82,7 +82,7 @@ for (const name of names) {
   console.log(`${name} ${target}: ${choices.length} candidates, finished accuracy ${(100 * Math.min(...finished)).toFixed(2)} to ${(100 * Math.max(...finished)).toFixed(2)}, ${((performance.now() - start) / 1000).toFixed(0)} s`);
   for (const { anchored, images, points, rounds, ridge, scored } of ways) {
     const started = performance.now(), fit = { rounds, ridge, grouped: false };
-    const targets = await refitTargets(network.proto, network.analysis, chunked(task.calibration, task.input, images, 64), points, 1);
+    const targets = await refitTargets(network.proto, network.analysis, chunked(task.calibration, images, 64), points, 1);
     const anchor = anchored ? await AnchoredRefit.prepare(network.proto, space.keptFor(anchorCounts), targets, fit) : undefined;
     const quick: Craft = anchor ? (pruned, kept) => anchor.refit(pruned, kept) : (pruned, kept) => sequentialRefit(pruned, kept, targets, fit);
     const preparing = (performance.now() - started) / 1000;

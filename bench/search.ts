@@ -15,7 +15,6 @@ import { Search } from '../src/engine/flow/search.ts';
 import { type Task, openTask } from '../src/engine/flow/task.ts';
 import { type CompressOptions, type CompressRequest, parseCompressOptions } from '../src/engine/protocol.ts';
 import { CandidateJudge } from '../src/engine/rl/candidateJudge.ts';
-import { groupFeatures } from '../src/engine/rl/features.ts';
 import { annealing, evolution } from '../src/engine/rl/otherSearches.ts';
 import { type Episode, type SearchOptions, paperSearch, randomSearch, warmSearch } from '../src/engine/rl/search.ts';
 import type { Counts } from '../src/engine/rl/searchSpace.ts';
@@ -90,11 +89,11 @@ if (wants('growth')) {
 
 if (wants('quality')) {
   for (const name of ['mobilenetv1', 'plain20']) {
-    const setting = await open(cifar(name, 0.5)), { calibration: { space, budget }, judge, task } = setting, search = await searchOf(setting), features = groupFeatures(space.analysis, space.groups);
+    const setting = await open(cifar(name, 0.5)), { calibration: { space, goal: { budget } }, judge, task } = setting, search = await searchOf(setting), { features } = space;
     await search.anchor();
-    const careful = await setting.calibration.careful();
+    const careful = await setting.calibration.careful(), guesses = await search.guesses();
     const policies: Record<string, (options: SearchOptions) => AsyncGenerator<Episode>> = {
-      agent: (options) => warmSearch(space, features, search.guesses(), options), "paper's agent": (options) => paperSearch(space, features, options),
+      agent: (options) => warmSearch(space, features, guesses, options), "paper's agent": (options) => paperSearch(space, features, options),
       random: (options) => randomSearch(space, options), evolution: (options) => evolution(space, options), annealing: (options) => annealing(space, options),
     };
     for (const [policy, generate] of Object.entries(policies)) {

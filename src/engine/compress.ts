@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import { CancelledError, InputError, UserError } from './errors.ts';
-import { calibrate, refuseUnsupported } from './flow/calibrate.ts';
+import { calibrate } from './flow/calibrate.ts';
+import { finish } from './flow/finish.ts';
 import { defaultOut, modelEvent, openNetwork } from './flow/network.ts';
-import { rebuild } from './flow/rebuild.ts';
 import { makeReport } from './flow/report.ts';
 import { type JournalEntry, Search } from './flow/search.ts';
 import { openTask } from './flow/task.ts';
@@ -23,7 +23,6 @@ export interface RunContext { emit(event: RunEvent): void; readonly signal: Abor
  * @throws {UserError} for wrong input (exit status 2), a target out of reach (3), a cancelled run (130): `resume` goes on with that
  */
 export async function compress(options: CompressOptions, context: RunContext): Promise<Report> {
-  refuseUnsupported(options);
   return carryOut(await createRunFolder(options), context);
 }
 
@@ -41,7 +40,7 @@ export async function exportCandidate(runDir: string, episode: number, out: stri
   const entry = (entries as JournalEntry[]).find(({ policy, episode: at }) => policy === 'agent' && at === episode);
   if (!entry) throw new InputError(`The run ${runDir} has no episode ${episode}.`);
   setMatrixThreads(options.threads);
-  const clock = new StageClock(emit), network = await openNetwork(options.model);
+  const clock = new StageClock(emit), network = await openNetwork(options.model, options.method);
   clock.start('data');
   const task = await openTask(network, options, signal);
   clock.start('calibrate');
@@ -69,7 +68,7 @@ async function runStages(run: RunFolder, context: RunContext): Promise<Report> {
   setMatrixThreads(options.threads);
 
   clock.start('load');
-  const network = await openNetwork(options.model);
+  const network = await openNetwork(options.model, options.method);
 
   clock.start('data');
   const task = await openTask(network, options, signal);
@@ -83,18 +82,18 @@ async function runStages(run: RunFolder, context: RunContext): Promise<Report> {
   const judge = new CandidateJudge(network.proto, calibration.space, task.judge);
   const search = new Search(calibration, task, judge, options, run, context);
   await search.anchor();
-  const baselines = await search.baselines(), agent = await search.agent();
-  if (options.baseline.includes('random')) baselines.push(await search.random());
+  const judged = await search.baselines(), agent = await search.agent();
+  if (options.baseline.includes('random')) judged.push(await search.random());
 
   clock.start('rebuild');
-  const { winner, accuracies } = await rebuild(agent, baselines, judge, task.judge, calibration, signal, (fraction) => { clock.progress(fraction); });
-  await run.writePlan(planFrom(network.analysis, calibration.space.keptFor(winner.counts), network));
+  const { winner, accuracies, baselines, notes: finishNotes } = await finish(calibration, network, agent, judged, judge, task, run, signal, (fraction) => { clock.progress(fraction); });
+  await run.writePlan(planFrom(network.analysis, calibration.space.keptFor(winner.counts), network, calibration.space.densitiesFor(winner.counts)));
 
-  const { proto, steps, notes } = await trainSteps(network, task, winner, options, run, clock, context);
+  const { proto, steps, notes } = await trainSteps(network, task, { ...winner, macs: calibration.space.costOf(winner.counts).macs }, options, run, clock, context);
   await saveModel(proto, out);
 
   clock.start('report');
-  const report = await makeReport({ network, task, out, winner, accuracies, agent, baselines, profile: search.profile, steps, notes }, options, () => clock.seconds());
+  const report = await makeReport({ network, task, out, winner, accuracies, agent, baselines, profile: search.profile, steps, notes: [...finishNotes, ...notes] }, options, () => clock.seconds());
   await run.writeReport(report);
   emit({ type: 'result', out, plan: run.file('plan.json'), report: run.file('report.json'), summary: report });
   return report;

@@ -34,7 +34,7 @@ export const compressOptionsSchema = z.strictObject({
   baseline: z.array(z.enum(['random'])).default([]).describe('Further baselines, each with as many evaluations as the agent.'),
   agent: z.enum(['warm', 'paper']).default('warm').describe("'warm' starts from the allocation found by least squares; 'paper' is the cold-start agent of arXiv 1802.03494."),
   roundTo: z.int().min(1).max(64).default(8).describe('Kept channel counts are multiples of this, or of a smaller power of two in layers of few channels: inference kernels work on blocks of channels.'),
-  minPreserve: z.number().gt(0).max(1).default(0.1).describe('Smallest preserve ratio of a layer.'),
+  minPreserve: z.number().gt(0).max(1).default(0.1).describe('Smallest preserve ratio of a layer: of its channels, or five times the smallest of its single weights.'),
   threads: z.int().min(0).max(256).default(0).describe('Threads used by onnxruntime; 0 uses every core.'),
 });
 export type CompressOptions = z.infer<typeof compressOptionsSchema>;
@@ -48,10 +48,11 @@ export function parseCompressOptions(value: unknown): CompressOptions {
     const issue = parsed.error.issues[0]!;
     throw new InputError(`Option "${issue.path.join('.')}": ${issue.message}.`);
   }
-  const { metric, value: amount } = parsed.data.target;
+  const { target: { metric, value: amount }, method } = parsed.data;
   if (metric === 'accuracy-drop' ? !(amount >= 0 && amount <= 100) : !(amount > 0 && amount < 1)) {
     throw new InputError(`Target ${metric}=${amount}: expected ${metric === 'accuracy-drop' ? 'points between 0 and 100' : 'a fraction between 0 and 1, such as 0.5'}.`);
   }
+  if (method === 'weights' && (metric === 'macs' || metric === 'latency')) throw new InputError(`Target ${metric} needs --method channels: single weights that are zero are still multiplied. With --method weights use params=R, size=R or accuracy-drop=P.`);
   return parsed.data;
 }
 
@@ -75,6 +76,8 @@ export interface Measurements {
   readonly macs: number;
   readonly params: number;
   readonly sizeBytes: number;
+  /** Where weights were pruned one by one: what is not zero, and bytes of the weights stored as a bitmap and values and of the file in a zip. */
+  readonly sparse?: { readonly nonZero: number; readonly storedBytes: number; readonly zipBytes: number };
   /** Batch 1, milliseconds. */
   readonly latencyMs: Latency;
   readonly accuracy: Accuracy;
@@ -93,12 +96,13 @@ export interface LayerReport {
   readonly channelsAfter: number;
 }
 
-/** One evaluated candidate: fractions of the original model's MACs and parameters, accuracy as a fraction in [0, 1]. */
+/** One evaluated candidate: fractions of the original model's MACs and parameters (and of its time, predicted, where there is a latency table), accuracy as a fraction in [0, 1]. */
 export interface Candidate {
   /** Episode number from 1; 0 for a baseline. */
   readonly episode: number;
   readonly macs: number;
   readonly params: number;
+  readonly latency?: number;
   readonly accuracy: number;
   readonly reward: number;
   /** Validation images that it was judged on: fewer for one that was clearly not the best. */

@@ -16,6 +16,11 @@ export function reportTable({ before, after, agent, baselines, layers, out, poli
       ['MACs (FLOPs in the paper)', amount(before.macs), amount(after.macs), ratio(after.macs, before.macs)],
       ['parameters', amount(before.params), amount(after.params), ratio(after.params, before.params)],
       ['file size', bytes(before.sizeBytes), bytes(after.sizeBytes), ratio(after.sizeBytes, before.sizeBytes)],
+      ...(before.sparse && after.sparse ? [
+        ['weights that are not zero', amount(before.sparse.nonZero), amount(after.sparse.nonZero), ratio(after.sparse.nonZero, before.sparse.nonZero)],
+        ['stored as bitmap and values', bytes(before.sparse.storedBytes), bytes(after.sparse.storedBytes), ratio(after.sparse.storedBytes, before.sizeBytes)],
+        ['file in a zip', bytes(before.sparse.zipBytes), bytes(after.sparse.zipBytes), ratio(after.sparse.zipBytes, before.sparse.zipBytes)],
+      ] : []),
       ['latency, batch 1', milliseconds(before.latencyMs.median), milliseconds(after.latencyMs.median), `${ratio(after.latencyMs.median, before.latencyMs.median)}`],
       [`${metric}, ${after.accuracy.images} images`, percent(before.accuracy.value, 2), percent(after.accuracy.value, 2), `${points >= 0 ? '+' : ''}${points.toFixed(2)} points`],
     ]),
@@ -28,7 +33,8 @@ export function reportTable({ before, after, agent, baselines, layers, out, poli
   }
   lines.push('', `${metric} of this model (${policy}): ${steps.map(({ step, accuracy, epochs }) => `${stepNames[step]} ${percent(accuracy, 2)}${epochs === undefined ? '' : ` (${epochs} epochs)`}`).join(', ')}`);
   const nameWidth = Math.min(40, Math.max(12, width - 50), Math.max(...layers.map(({ name }) => name.length), 0)), barWidth = Math.max(10, Math.min(30, width - nameWidth - 24));
-  lines.push('', 'Channels kept', ...layers.map(({ name, preserveRatio, channelsBefore, channelsAfter }) => `${fit(name, nameWidth)}  ${bar(preserveRatio, barWidth)} ${percent(preserveRatio, 0).padStart(4)}  ${channelsAfter} of ${channelsBefore}`));
+  if (after.sparse) lines.push('', 'Weights kept', ...layers.map(({ name, weightSparsity }) => `${fit(name, nameWidth)}  ${bar(1 - weightSparsity, barWidth)} ${percent(1 - weightSparsity, 1).padStart(6)}`));
+  else lines.push('', 'Channels kept', ...layers.map(({ name, preserveRatio, channelsBefore, channelsAfter }) => `${fit(name, nameWidth)}  ${bar(preserveRatio, barWidth)} ${percent(preserveRatio, 0).padStart(4)}  ${channelsAfter} of ${channelsBefore}`));
   if (notes.length > 0) lines.push('', ...notes);
   const total = seconds['total'];
   lines.push('', `${episodes} episodes${total === undefined ? '' : ` in ${total.toFixed(0)} s`}. Written to ${out}`);

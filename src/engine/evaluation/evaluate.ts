@@ -7,6 +7,7 @@ import { CancelledError, InputError } from '../errors.ts';
 import { loadModel } from '../onnx/modelFile.ts';
 import type { Metric } from '../protocol.ts';
 import { floats, Session, type Tensor } from '../runtime/session.ts';
+import { type Truth, answersOf, holdsClasses, tally } from './answers.ts';
 import { type Preparation, prepare, taskInputDims } from './taskData.ts';
 
 type Model = ModelProto & { graph: GraphProto };
@@ -37,24 +38,6 @@ export interface Evaluation {
 }
 
 const batchImages = 64;
-
-/** Rank of one class among the scores of one image at one position: 0 for the largest; equal scores rank by class number, as argmax does. */
-function rankOf(data: Float32Array, base: number, stride: number, classes: number, wanted: number): number {
-  const own = data[base + wanted * stride]!;
-  let rank = 0;
-  for (let c = 0; c < classes; c++) {
-    const value = data[base + c * stride]!;
-    if (value > own || (value === own && c < wanted)) rank++;
-  }
-  return Number.isNaN(own) ? classes : rank;
-}
-
-/** Class scores of the first output: [N, classes] or [N, classes, ...positions]. @throws {InputError} otherwise */
-function scoresOf(output: Tensor, name: string): { data: Float32Array; classes: number; positions: number } {
-  const [images = 0, classes = 0, ...rest] = output.dims;
-  if (output.dims.length < 2 || !(output.data instanceof Float32Array)) throw new InputError(`The model's output "${name}" of shape [${output.dims.join(', ')}] (${output.type}) does not hold scores of classes.`);
-  return { data: output.data, classes, positions: images === 0 ? 0 : rest.reduce((a, b) => a * b, 1) };
-}
 
 /** The model's feeds for some samples of a data set. */
 async function feedsFor(dataset: Dataset, session: Session, { recipe, inputDims }: Preparation, indices: readonly number[]): Promise<Record<string, Tensor>> {
@@ -87,44 +70,34 @@ async function overBatches(indices: readonly number[], { signal, progress }: Eva
 export async function evaluateModel(model: Model, dataset: Dataset, options: EvaluateOptions = {}): Promise<Evaluation> {
   const { limit = Infinity, seed = 0, threads = 0, against, metric = dataset.labels ? 'top1' : 'agreement' } = options;
   if (metric === 'agreement' && against === undefined) throw new InputError(`${dataset.labels ? 'Metric agreement' : `${dataset.path} has no labels: agreement`} needs the model to agree with: give --against MODEL.`);
-  const inputDims = dataset.kind === 'images' || dataset.inputs.length === 1 ? await taskInputDims(model, dataset) : [];
+  const inputDims = await taskInputDims(model, dataset);
   const preparation = await prepare(model, dataset, inputDims, { seed, threads, ...(options.preprocess === undefined ? {} : { preprocess: options.preprocess }), ...(options.signal ? { signal: options.signal } : {}) });
   const indices = dataset.labels ? stratifiedSubset(dataset.labels, Math.min(limit, dataset.count), seed) : evenSubset(dataset.count, limit);
   const sessions = [await Session.create(model, { threads })];
+  /** The right answers of a batch, by output: labels, or what the other model answers. */
+  async function truths(feeds: Record<string, Tensor>, batch: readonly number[], first: Tensor): Promise<(name: string) => Truth | undefined> {
+    const other = sessions[1];
+    if (!other) { const labels = requireLabels(dataset, first.dims[1] ?? 0), classes = Int32Array.from(batch, (index) => labels[index]!); return () => ({ classes }); }
+    const theirs = await other.run(feeds);
+    return (name) => { const output = theirs[name] ?? (other.outputNames.length === 1 ? theirs[other.outputNames[0]!] : undefined); return output && output.data instanceof Float32Array && output.dims[0] === batch.length ? answersOf(output, name) : undefined; };
+  }
   try {
     if (metric === 'agreement') sessions.push(await Session.create((await loadModel(against!)).proto, { threads }));
-    const [session, other] = sessions as [Session, Session | undefined];
-    const output = session.outputNames[0]!;
+    const session = sessions[0]!;
+    const names = metric === 'agreement' ? session.outputNames : session.outputNames.slice(0, 1);
     let classes = 0;
     const value = await overBatches(indices, options, async (batch) => {
-      const feeds = await feedsFor(dataset, session, preparation, batch);
-      const { data, classes: count, positions } = scoresOf((await session.run(feeds, [output]))[output]!, output);
-      classes = count;
-      const labels = metric === 'agreement' ? undefined : requireLabels(dataset, count);
-      const otherOutput = other?.outputNames[0];
-      const reference = other && scoresOf((await other.run(feeds, [otherOutput!]))[otherOutput!]!, otherOutput!);
-      if (reference && (reference.classes !== count || reference.positions !== positions)) throw new InputError(`The two models have outputs of different shapes; they can't be compared.`);
-      if (labels && positions !== 1) throw new InputError(`The model's output "${output}" gives an answer at ${positions} places of an image, but the labels are one an image. Use --metric agreement.`);
-      let right = 0;
-      batch.forEach((index, i) => {
-        for (let p = 0; p < positions; p++) {
-          const base = i * count * positions + p;
-          const truth = labels ? labels[index]! : topClass(reference!.data, base, positions, count);
-          right += Number(rankOf(data, base, positions, count, truth) < (metric === 'top5' ? 5 : 1));
-        }
-      });
-      return { right, answers: batch.length * positions };
+      const feeds = await feedsFor(dataset, session, preparation, batch), outputs = await session.run(feeds, names), first = outputs[names[0]!]!;
+      if (holdsClasses(first)) classes = first.dims[1]!;
+      const truthOf = await truths(feeds, batch, first);
+      const judged = names.filter((name) => truthOf(name) !== undefined).map((name) => tally(outputs[name]!, truthOf(name)!, metric, name));
+      if (judged.length === 0) throw new InputError('The two models have no output in common that holds one float32 answer a sample.');
+      return { right: judged.flat().reduce((sum, { right, answers }) => sum + right / answers, 0), answers: judged.length * batch.length };
     });
     return { metric, value, images: indices.length, dataset: dataset.path, classes: classes || classCountOf(dataset), labelled: dataset.labels !== undefined, preprocessing: preparation.description };
   } finally {
     for (const session of sessions) await session.release();
   }
-}
-
-function topClass(data: Float32Array, base: number, stride: number, classes: number): number {
-  let top = 0;
-  for (let c = 1; c < classes; c++) if (data[base + c * stride]! > data[base + top * stride]!) top = c;
-  return top;
 }
 
 /** The accuracy of a model file on data: a path to any kind that openDataset reads. */

@@ -1,98 +1,79 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { InputError } from '../errors.ts';
-import { Session, type SessionOptions, type Tensor, floats } from '../runtime/session.ts';
+import { GraphView } from '../onnx/graphView.ts';
+import type { Metric } from '../protocol.ts';
+import { Session, type SessionOptions, type Tensor } from '../runtime/session.ts';
+import { declaredDims } from '../runtime/shapes.ts';
+import { type Truth, answersOf, tally } from './answers.ts';
+import { type Samples, batchOf, elementsOf } from './samples.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
-/** Images on which candidates are judged, preprocessed, in memory. */
-export interface JudgeImages {
-  /** float32 [count, ...image] */
-  readonly values: Float32Array;
-  readonly imageDims: readonly number[];
-  readonly count: number;
-  /** Class of each image; absent for unlabelled images. */
-  readonly labels?: Int32Array;
+/** Samples that are run at once, and float32 values of inputs or outputs that this may take. */
+const mostBatch = 200, batchElements = 3e7;
+/** Bytes that the original's own answers may take where they are values. */
+const truthBytes = 2e9;
+
+/** The right answers of one output for all samples. */
+interface OutputTruth { readonly name: string; readonly truth: Truth; /** Answers or values a sample. */ readonly each: number }
+
+const lengthOf = (truth: Truth): number => ('classes' in truth ? truth.classes : truth.values).length;
+const part = ({ truth, each }: OutputTruth, from: number, count: number): Truth =>
+  ('classes' in truth ? { classes: truth.classes.subarray(from * each, (from + count) * each) } : { values: truth.values.subarray(from * each, (from + count) * each) });
+
+/** The batch that a model fixes by the declared shape of its inputs; undefined where it takes any. */
+export function fixedBatch({ graph }: Model): number | undefined {
+  const { inputs } = new GraphView(graph);
+  return graph.input.filter(({ name }) => inputs.includes(name)).map((input) => declaredDims(input)[0]).find((batch) => batch !== undefined);
 }
 
-const batchSize = 200;
-
-/** Largest entry along axis 1 of [batch, classes, ...positions], a class per image and position. */
-function argmax(output: Tensor): Int32Array {
-  const [batch = 1, classes = 1] = output.dims, data = output.data as Float32Array, positions = data.length / (batch * classes);
-  const out = new Int32Array(batch * positions);
-  for (let image = 0; image < batch; image++) {
-    for (let p = 0; p < positions; p++) {
-      let best = -Infinity, at = 0;
-      for (let c = 0; c < classes; c++) {
-        const value = data[(image * classes + c) * positions + p]!;
-        if (value > best) { best = value; at = c; }
-      }
-      out[image * positions + p] = at;
-    }
-  }
-  return out;
-}
-
-/** Whether the label is among the five largest entries. */
-function inTopFive(output: Tensor, image: number, label: number): boolean {
-  const classes = output.dims[1]!, data = output.data as Float32Array, own = data[image * classes + label]!;
-  let above = 0;
-  for (let c = 0; c < classes; c++) if (data[image * classes + c]! > own) above++;
-  return above < 5;
-}
-
-/** Judges models by their first output: top-1, top-5, or agreement with the original model (its top-1 answers are the labels). */
+/**
+ * Judges models: top-1 and top-5 of the first output against labels, or agreement of all outputs with the original model's (answers.ts says how).
+ */
 export class Judge {
-  readonly metric: 'top1' | 'top5' | 'agreement';
-  readonly images: JudgeImages;
-  /** The original model's own value of the metric on all images; 1 for agreement. */
+  readonly metric: Metric;
+  readonly images: Samples;
+  /** The original model's own value of the metric on all samples; 1 for agreement. */
   readonly original: number;
-  private readonly input: string;
-  private readonly truth: Int32Array;
+  private readonly truths: readonly OutputTruth[];
+  private readonly batch: number;
   private readonly options: SessionOptions;
 
-  private constructor(metric: 'top1' | 'top5' | 'agreement', images: JudgeImages, input: string, truth: Int32Array, original: number, options: SessionOptions) {
+  private constructor(metric: Metric, images: Samples, truths: readonly OutputTruth[], original: number, batch: number, options: SessionOptions) {
     this.metric = metric;
     this.images = images;
-    this.input = input;
-    this.truth = truth;
+    this.truths = truths;
     this.original = original;
+    this.batch = batch;
     this.options = options;
   }
 
-  /** @throws {InputError} when the metric needs labels and there are none, or the model's output is not one of class scores */
-  static async create(model: Model, images: JudgeImages, metric: 'top1' | 'top5' | 'agreement', options: SessionOptions = {}): Promise<Judge> {
+  /** @throws {InputError} when the metric needs labels and there are none, or the model's outputs can't be judged */
+  static async create(model: Model, images: Samples, metric: Metric, options: SessionOptions = {}): Promise<Judge> {
     if (metric !== 'agreement' && !images.labels) throw new InputError(`Metric ${metric} needs labelled images; use --metric agreement, or give images in class folders.`);
-    const input = model.graph.input.find(({ name }) => !model.graph.initializer.some((tensor) => tensor.name === name))!.name;
-    const answers = await Judge.answers(model, images, input, options);
-    if (metric === 'agreement') return new Judge(metric, images, input, answers, 1, options);
-    const judge = new Judge(metric, images, input, images.labels!, 0, options);
-    return new Judge(metric, images, input, images.labels!, await judge.accuracy(model), options);
-  }
-
-  private static async answers(model: Model, images: JudgeImages, input: string, options: SessionOptions): Promise<Int32Array> {
     const session = await Session.create(model, options);
     try {
-      const parts: Int32Array[] = [];
-      for (let from = 0; from < images.count; from += batchSize) {
-        const output = (await session.run({ [input]: batchOf(images, from, Math.min(batchSize, images.count - from)) }, [session.outputNames[0]!]))[session.outputNames[0]!]!;
-        if (output.dims.length < 2 || !(output.data instanceof Float32Array)) throw new InputError(`Output "${session.outputNames[0]}" of shape [${output.dims.join(', ')}] does not hold scores of classes.`);
-        parts.push(argmax(output));
+      const fixed = fixedBatch(model), shown = await session.run(batchOf(images, 0, Math.min(images.count, fixed ?? 1))), samples = Math.min(images.count, fixed ?? 1);
+      const largest = Math.max(elementsOf(images), ...Object.values(shown).map(({ data }) => data.length / samples));
+      const batch = fixed ?? Math.max(1, Math.min(mostBatch, Math.floor(batchElements / largest)));
+      if (metric !== 'agreement') {
+        const judge = new Judge(metric, images, [{ name: session.outputNames[0]!, truth: { classes: images.labels! }, each: 1 }], 0, batch, options);
+        return new Judge(metric, images, judge.truths, await judge.accuracy(model), batch, options);
       }
-      const all = new Int32Array(parts.reduce((sum, part) => sum + part.length, 0));
-      parts.reduce((at, part) => { all.set(part, at); return at + part.length; }, 0);
-      return all;
+      const comparable = session.outputNames.filter((name) => shown[name]!.data instanceof Float32Array && shown[name]!.dims[0] === samples);
+      if (comparable.length === 0) throw new InputError(`No output of the model holds one float32 answer a sample (${session.outputNames.map((name) => `"${name}": ${shown[name]!.type} [${shown[name]!.dims.join(', ')}]`).join(', ')}), so that agreement can't be measured.`);
+      return new Judge(metric, images, await ownAnswers(session, comparable, images, batch), 1, batch, options);
     } finally {
       await session.release();
     }
   }
 
-  /** The model's accuracy as a fraction, on the first `count` images. */
+  /** The model's accuracy as a fraction, on the first `count` samples. */
   async accuracy(model: Model, count = this.images.count, signal?: AbortSignal): Promise<number> {
     return (await this.assess(model, count, signal)).accuracy;
   }
 
-  /** Accuracy, and the mean probability of the right answers. @param count only the first images; all by default */
+  /** Accuracy, and the mean probability of the right answers. @param count only the first samples; all by default */
   async assess(model: Model, count = this.images.count, signal?: AbortSignal): Promise<Assessment> {
     const trial = await this.trial(model);
     try {
@@ -104,17 +85,19 @@ export class Judge {
 
   /** Opens a model to look at its answers bit by bit. */
   async trial(model: Model): Promise<Trial> {
-    const session = await Session.create(model, this.options), output = session.outputNames[0]!, perImage = this.truth.length / this.images.count;
+    const session = await Session.create(model, this.options), names = this.truths.map(({ name }) => name);
     return {
       look: async (from, to, signal) => {
         const outcomes: Outcomes = { right: new Float32Array(to - from), probability: new Float32Array(to - from) };
-        for (let at = from; at < to; at += batchSize) {
+        for (const { from: at, size, feeds } of batches(this.images, from, to, this.batch)) {
           signal?.throwIfAborted();
-          const size = Math.min(batchSize, to - at), truth = this.truth.subarray(at * perImage, (at + size) * perImage);
-          const scores = (await session.run({ [this.input]: batchOf(this.images, at, size) }, [output]))[output]!;
-          if (this.metric === 'top5') for (let i = 0; i < size; i++) outcomes.right[at - from + i] = Number(inTopFive(scores, i, truth[i]!));
-          else argmax(scores).forEach((answer, i) => { outcomes.right[at - from + Math.floor(i / perImage)]! += Number(answer === truth[i]) / perImage; });
-          for (let i = 0; i < size; i++) outcomes.probability[at - from + i] = truthProbability(scores, i, truth.subarray(i * perImage, (i + 1) * perImage));
+          const outputs = await session.run(feeds, names);
+          for (const truth of this.truths) {
+            tally(outputs[truth.name]!, part(truth, at, size), this.metric, truth.name).forEach(({ right, certainty, answers }, i) => {
+              outcomes.right[at - from + i]! += right / answers / this.truths.length;
+              outcomes.probability[at - from + i]! += certainty / answers / this.truths.length;
+            });
+          }
         }
         return outcomes;
       },
@@ -125,14 +108,14 @@ export class Judge {
 
 /** A model that is being judged. */
 export interface Trial {
-  /** Its answers to the images [from, to). */
+  /** Its answers to the samples [from, to). */
   look(from: number, to: number, signal?: AbortSignal): Promise<Outcomes>;
   release(): Promise<void>;
 }
 
 /**
- * Image by image whether the answer is right (a share where an image has many answers), and the probability that the model gives to the right answers:
- * the same thing measured more finely, so that candidates can be told apart on fewer images.
+ * Sample by sample whether the answer is right (a share where a sample has many answers), and the probability that the model gives to the right answers:
+ * the same thing measured more finely, so that candidates can be told apart on fewer samples.
  */
 export interface Outcomes { readonly right: Float32Array; readonly probability: Float32Array }
 
@@ -141,24 +124,31 @@ export const assessmentOf = ({ right, probability }: Outcomes): Assessment => ({
 
 export interface Assessment { readonly accuracy: number; /** Mean softmax probability of the right answers. */ readonly probability: number }
 
-/** Mean probability of one image's right answers; scores that are probabilities already (in [0, 1], summing to 1) are taken as they are. */
-function truthProbability(output: Tensor, image: number, truth: Int32Array): number {
-  const [, classes = 1] = output.dims, data = output.data as Float32Array, positions = truth.length;
-  let sum = 0;
-  for (let p = 0; p < positions; p++) {
-    const at = (c: number): number => data[(image * classes + c) * positions + p]!;
-    let top = -Infinity, plain = 0, least = Infinity;
-    for (let c = 0; c < classes; c++) { const value = at(c); plain += value; if (value > top) top = value; if (value < least) least = value; }
-    const right = at(truth[p]!);
-    if (least >= 0 && Math.abs(plain - 1) < 1e-3) { sum += right; continue; }
-    let exponentials = 0;
-    for (let c = 0; c < classes; c++) exponentials += Math.exp(at(c) - top);
-    sum += Math.exp(right - top) / exponentials;
+/** Feeds for samples, a batch at a time; the last batch is smaller. */
+function* batches(images: Samples, start: number, end: number, batch: number): Generator<{ from: number; size: number; feeds: Record<string, Tensor> }> {
+  for (let from = start; from < end; from += batch) {
+    const size = Math.min(batch, end - from);
+    yield { from, size, feeds: batchOf(images, from, size) };
   }
-  return sum / positions;
 }
 
-export function batchOf(images: JudgeImages, from: number, count: number): Tensor<Float32Array> {
-  const size = images.values.length / images.count;
-  return floats(images.values.subarray(from * size, (from + count) * size), [count, ...images.imageDims]);
+async function ownAnswers(session: Session, names: readonly string[], images: Samples, batch: number): Promise<OutputTruth[]> {
+  const parts = names.map((): Truth[] => []);
+  let bytes = 0;
+  for (const { feeds } of batches(images, 0, images.count, batch)) {
+    const outputs = await session.run(feeds, names);
+    names.forEach((name, i) => {
+      const truth = answersOf(outputs[name]!, name);
+      bytes += 4 * lengthOf(truth);
+      if (bytes > truthBytes) throw new InputError(`The model's answers on ${images.count} samples take more than ${truthBytes / 1e9} GB. Give fewer samples.`);
+      parts[i]!.push(truth);
+    });
+  }
+  return names.map((name, i) => {
+    const all = parts[i]!, length = all.reduce((sum, truth) => sum + lengthOf(truth), 0), each = length / images.count;
+    if (!Number.isInteger(each)) throw new InputError(`The model's output "${name}" changes its shape with the contents of the samples; agreement can't be measured.`);
+    const joined = 'classes' in all[0]! ? new Int32Array(length) : new Float32Array(length);
+    all.reduce((at, truth) => { joined.set('classes' in truth ? truth.classes : truth.values, at); return at + lengthOf(truth); }, 0);
+    return { name, each, truth: joined instanceof Int32Array ? { classes: joined } : { values: joined } };
+  });
 }

@@ -17,8 +17,8 @@ export interface LatencyOptions {
   readonly threads?: number;
   /** Seconds of measuring, for all models together. Default 3; at least `leastRounds` rounds are made. */
   readonly seconds?: number;
-  /** Shape of the single input where the model leaves it open; its first dimension is of no effect. */
-  readonly inputDims?: readonly number[];
+  /** Shapes of inputs that the model leaves open, by name; their first dimension is of no effect. */
+  readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
   readonly signal?: AbortSignal;
 }
 
@@ -35,9 +35,9 @@ export function summarise(samples: readonly number[]): Latency {
   return { median: quantile(sorted, 0.5), p10: quantile(sorted, 0.1), p90: quantile(sorted, 0.9) };
 }
 
-async function feedsOf(model: Model, { batch = 1, inputDims }: LatencyOptions): Promise<Record<string, Tensor>> {
+async function feedsOf(model: Model, { batch = 1, inputShapes: known }: LatencyOptions): Promise<Record<string, Tensor>> {
   const view = new GraphView(model.graph);
-  const given = inputDims && view.inputs.length === 1 ? { [view.inputs[0]!]: [batch, ...inputDims.slice(1)] } : undefined;
+  const given = known && Object.fromEntries(Object.entries(known).filter(([name]) => view.inputs.includes(name)).map(([name, dims]) => [name, [batch, ...dims.slice(1)]]));
   const { inputShapes } = await findShapes(model, view, { batch, ...(given ? { given } : {}) });
   return Object.fromEntries(model.graph.input.filter(({ name }) => view.inputs.includes(name)).map((input) => [input.name, syntheticInput(input, inputShapes[input.name] ?? [])]));
 }
@@ -92,7 +92,7 @@ export function latencyRatio(model: readonly number[], against: readonly number[
   return { value: summarise(model).median / summarise(against).median, low: quantile(ratios, 0.025), high: quantile(ratios, 0.975) };
 }
 
-export interface BenchmarkOptions extends Omit<LatencyOptions, 'batch' | 'inputDims'> { /** Default: 1 and 8, or the batch that the model fixes. */ readonly batches?: readonly number[] }
+export interface BenchmarkOptions extends Omit<LatencyOptions, 'batch' | 'inputShapes'> { /** Default: 1 and 8, or the batch that the model fixes. */ readonly batches?: readonly number[] }
 
 function fixedBatch({ graph }: Model): number | undefined {
   const inputs = new GraphView(graph).inputs;

@@ -4,7 +4,7 @@ import type { GraphProto, ModelProto } from 'onnx-buf';
 import { sha256OfFile } from '../data/identity.ts';
 import { UnsupportedModelError } from '../errors.ts';
 import { loadModel } from '../onnx/modelFile.ts';
-import type { LayerSummary, RunEvent } from '../protocol.ts';
+import type { CompressOptions, LayerSummary, RunEvent } from '../protocol.ts';
 import { analyse } from '../pruning/analysis.ts';
 import type { Analysis } from '../pruning/types.ts';
 
@@ -18,10 +18,10 @@ export interface Network {
 }
 
 /** Reads and analyses a model. @throws {UnsupportedModelError} when nothing in it can be pruned: says why */
-export async function openNetwork(path: string): Promise<Network> {
+export async function openNetwork(path: string, method: CompressOptions['method'] = 'channels'): Promise<Network> {
   const { proto } = await loadModel(path);
   const analysis = await analyse(proto);
-  if (analysis.groups.length === 0) {
+  if (method === 'channels' && analysis.groups.length === 0) {
     const reasons = [...new Set(analysis.frozen.map(({ reason }) => reason))].slice(0, 3).join('; ');
     throw new UnsupportedModelError(`${path} has no channels that can be removed${reasons ? ` (${reasons})` : ''}. Run "auto-compress inspect" on it for the details.`);
   }
@@ -33,6 +33,7 @@ export const defaultOut = (model: string): string => join(dirname(model), `${bas
 /** The model event of a run: layers and groups as the dashboard shows them. */
 export function modelEvent({ path, sizeBytes, analysis }: Network, groups: readonly { readonly id: string }[]): Extract<RunEvent, { type: 'model' }> {
   const position = new Map(groups.map(({ id }, i) => [id, i]));
+  const weightsOf = new Map(analysis.layers.map((layer) => [layer.weight, layer]));
   const groupOf = new Map(analysis.groups.flatMap(({ id, producers }) => producers.map(({ initializer, axis }) => [`${axis} ${initializer}`, position.get(id) ?? -1] as const)));
   const { axes } = analysis.structure.facts;
   const byId = new Map(analysis.groups.map((group) => [group.id, group]));
@@ -40,9 +41,9 @@ export function modelEvent({ path, sizeBytes, analysis }: Network, groups: reado
     type: 'model', path, sizeBytes, macs: analysis.macs, params: analysis.params,
     layers: analysis.layers.map((layer): LayerSummary => {
       const weight = axes.shapeOf(layer.weight) ?? [];
-      return { name: layer.name, opType: layer.opType, macs: layer.macs, params: layer.params, inChannels: (weight[layer.inAxis] ?? 1) * layer.groups, outChannels: weight[layer.outAxis] ?? 1, group: groupOf.get(`${layer.outAxis} ${layer.weight}`) ?? -1 };
+      return { name: layer.name, opType: layer.opType, macs: layer.macs, params: layer.params, inChannels: (weight[layer.inAxis] ?? 1) * layer.groups, outChannels: weight[layer.outAxis] ?? 1, group: position.get(layer.weight) ?? groupOf.get(`${layer.outAxis} ${layer.weight}`) ?? -1 };
     }),
-    groups: groups.map(({ id }) => { const group = byId.get(id)!; return { id, name: group.name, channels: group.channels }; }),
+    groups: groups.map(({ id }) => { const group = byId.get(id); return { id, name: group?.name ?? weightsOf.get(id)?.name ?? id, channels: group?.channels ?? weightsOf.get(id)?.params ?? 1 }; }),
     frozen: analysis.frozen,
   };
 }

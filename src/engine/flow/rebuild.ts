@@ -6,7 +6,7 @@ import type { Network } from './network.ts';
 import type { Judged } from './search.ts';
 
 /** The model that the user gets, and which policy it comes from. */
-export interface Winner { readonly policy: string; /** Fraction of the original's. */ readonly macs: number; readonly counts: Counts; readonly accuracy: number; readonly proto: Network['proto'] }
+export interface Winner { readonly policy: string; readonly counts: Counts; readonly accuracy: number; readonly proto: Network['proto'] }
 
 /** The agent's leaders that are made again, beside every baseline, and how many of all are made thoroughly. */
 const leaders = 6, finalists = 2;
@@ -19,7 +19,7 @@ interface Made extends Winner { readonly policies: readonly string[] }
  * A choice that the agent tried too, such as the hand-made ones it begins with, counts for both.
  * @returns the winner, and each policy's best accuracy, repaired alike
  */
-export async function rebuild(agent: readonly Judged[], baselines: readonly Judged[], judge: CandidateJudge, judgeAll: Judge, crafts: Pick<Calibration, 'careful' | 'thorough' | 'space'>, signal: AbortSignal, progress: (fraction: number) => void): Promise<{ winner: Winner; accuracies: ReadonlyMap<string, number> }> {
+export async function rebuild(agent: readonly Judged[], baselines: readonly Judged[], judge: CandidateJudge, judgeAll: Judge, crafts: Pick<Calibration, 'careful' | 'thorough'>, signal: AbortSignal, progress: (fraction: number) => void): Promise<{ winner: Winner; accuracies: ReadonlyMap<string, number> }> {
   const best = [...agent].sort((a, b) => b.candidate.reward - a.candidate.reward || a.candidate.episode - b.candidate.episode);
   const own = new Set(agent.map(({ counts }) => counts.join())), byChoice = new Map<string, { counts: Counts; policies: Set<string> }>();
   for (const { policy, counts } of [...best.filter(({ counts }, i) => best.findIndex((other) => other.counts.join() === counts.join()) === i).slice(0, leaders), ...baselines]) {
@@ -31,7 +31,7 @@ export async function rebuild(agent: readonly Judged[], baselines: readonly Judg
   const make = async (counts: Counts, policies: readonly string[], craft: Craft, cost: number): Promise<Made> => {
     const proto = await judge.make(counts, craft), accuracy = await judgeAll.accuracy(proto, undefined, signal);
     progress((done += cost) / steps);
-    return { policy: policies[0]!, policies, counts, macs: crafts.space.costOf(counts).macs, accuracy, proto };
+    return { policy: policies[0]!, policies, counts, accuracy, proto };
   };
   const careful = await crafts.careful(), made: Made[] = [];
   for (const { counts, policies } of byChoice.values()) made.push(await make(counts, [...policies], careful, 1));

@@ -1,10 +1,15 @@
+import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import { createDeflateRaw } from 'node:zlib';
 import { version } from '../../../package.json';
 import { measureLatency } from '../evaluation/latency.ts';
+import { inputShapesOf } from '../evaluation/samples.ts';
 import { loadModel } from '../onnx/modelFile.ts';
 import { floatsOf, isFloatTensor } from '../onnx/tensor.ts';
 import type { Candidate, CompressOptions, LayerReport, Measurements, Report } from '../protocol.ts';
 import { analyse } from '../pruning/analysis.ts';
+import { sparseStorage } from '../pruning/sparseStorage.ts';
 import type { Analysis } from '../pruning/types.ts';
 import type { Network } from './network.ts';
 import type { Winner } from './rebuild.ts';
@@ -14,13 +19,25 @@ import type { Task } from './task.ts';
 /** Measures two model files on the user's disk: nothing is carried over from the search. */
 async function measureFiles(network: Network, out: string, task: Task, options: CompressOptions): Promise<{ before: Measurements; after: Measurements; pruned: Analysis; notes: string[] }> {
   const { proto } = await loadModel(out), pruned = await analyse(proto);
-  const [before, after] = await measureLatency([network.proto, proto], { batch: 1, threads: options.threads, inputDims: task.preparation.inputDims });
+  const [before, after] = await measureLatency([network.proto, proto], { batch: 1, threads: options.threads, inputShapes: inputShapesOf(task.judge.images) });
   const accuracy = async (model: Network['proto']) => ({ metric: task.judge.metric, value: model === network.proto ? task.judge.original : await task.judge.accuracy(model), images: task.judge.images.count, dataset: task.dataset });
+  const storageOf = async (path: string, model: Network['proto']): Promise<Pick<Measurements, 'sparse'>> => {
+    if (options.method === 'channels') return {};
+    const { size } = await stat(path);
+    return { sparse: { ...sparseStorage(model, size), zipBytes: await deflatedBytes(path) } };
+  };
   return {
-    before: { macs: network.analysis.macs, params: network.analysis.params, sizeBytes: network.sizeBytes, latencyMs: before!, accuracy: await accuracy(network.proto) },
-    after: { macs: pruned.macs, params: pruned.params, sizeBytes: (await stat(out)).size, latencyMs: after!, accuracy: await accuracy(proto) },
+    before: { macs: network.analysis.macs, params: network.analysis.params, sizeBytes: network.sizeBytes, ...await storageOf(network.path, network.proto), latencyMs: before!, accuracy: await accuracy(network.proto) },
+    after: { macs: pruned.macs, params: pruned.params, sizeBytes: (await stat(out)).size, ...await storageOf(out, proto), latencyMs: after!, accuracy: await accuracy(proto) },
     pruned, notes: [],
   };
+}
+
+/** Bytes of a file when a zip archive compresses it. */
+async function deflatedBytes(path: string): Promise<number> {
+  let bytes = 0;
+  await pipeline(createReadStream(path), createDeflateRaw(), async (chunks: AsyncIterable<Buffer>) => { for await (const { length } of chunks) bytes += length; });
+  return bytes;
 }
 
 function layerReports({ analysis }: Network, pruned: Analysis): LayerReport[] {
@@ -64,7 +81,8 @@ export async function makeReport({ network, task, out, winner, accuracies, agent
   const { before, after, pruned } = await measureFiles(network, out, task, options);
   const notes = [...task.notes, ...stepNotes];
   if (winner.policy !== 'agent') notes.push(`The ${winner.policy} baseline was better than the agent (${percent(winner.accuracy)} against ${percent(accuracies.get('agent') ?? 0)}), so its model was written.`);
-  if (after.latencyMs.median > before.latencyMs.median * 0.95) notes.push('On this machine the smaller model is not clearly faster at batch 1: its layers are too small for the arithmetic to dominate.');
+  if (options.method === 'weights') notes.push('Single weights were pruned: the file and its time stay as they were until it is stored in a zip, or run by a program that makes use of zeros.');
+  else if (after.latencyMs.median > before.latencyMs.median * 0.95) notes.push('On this machine the smaller model is not clearly faster at batch 1: its layers are too small for the arithmetic to dominate.');
   const candidates = agent.map(({ candidate }) => candidate);
   return {
     format: 'auto-compress/report@1', model: { path: network.path, sha256: network.sha256 }, out, target: options.target, policy: winner.policy, before, after,

@@ -3,12 +3,13 @@ import type { Outcomes } from '../evaluation/judge.ts';
 import type { Baseline, Candidate, CompressOptions, RunEvent } from '../protocol.ts';
 import { allocate, fillBudget } from '../rl/allocation.ts';
 import type { CandidateJudge, Craft, Score } from '../rl/candidateJudge.ts';
-import { groupFeatures } from '../rl/features.ts';
+import { type Objective, mostAccurate, smallestWithin } from '../rl/objective.ts';
 import { handMade, handMadePolicies, type HandMadePolicy } from '../rl/policies.ts';
 import { type Episode, allocationExponents, paperSearch, randomSearch, warmSearch } from '../rl/search.ts';
 import type { Counts } from '../rl/searchSpace.ts';
 import type { RunFolder } from '../run/runFolder.ts';
 import type { Calibration } from './calibrate.ts';
+import { findStartingPoint } from './guarantee.ts';
 import type { Task } from './task.ts';
 
 /** One choice that was judged, by whom. */
@@ -16,6 +17,12 @@ export interface Judged { readonly policy: string; readonly counts: Counts; read
 
 /** One line of the journal. */
 export interface JournalEntry { readonly policy: string; readonly episode: number; readonly counts: Counts; readonly accuracy: number; readonly reward: number; readonly images: number }
+
+/** Within which budget to search, and what the agent is paid for. */
+interface SearchPlan { readonly budget: number; readonly objective: Objective; readonly budgetNear?: (best: Counts, position: number) => number }
+
+/** Where the budget is searched for as well: how far from the best choice's cost, to both sides. */
+const budgetSpread = 0.06;
 
 /** Images on which a candidate is scored. */
 const scoredImages = 2000;
@@ -35,6 +42,7 @@ export class Search {
   private craft: Craft;
   private journalSeconds = 0;
   readonly episodes: number;
+  private plan: Promise<SearchPlan> | undefined;
 
   constructor(calibration: Calibration, task: Task, judge: CandidateJudge, options: CompressOptions, run: RunFolder, context: Search['context']) {
     this.calibration = calibration;
@@ -56,7 +64,7 @@ export class Search {
    * best is the anchor.
    */
   async anchor(): Promise<void> {
-    const guesses = this.allocations(), scores: Score[] = [];
+    const guesses = this.allocations((await this.planned()).budget), scores: Score[] = [];
     for (const [i, counts] of guesses.entries()) {
       const known = this.known.get(`anchor ${i}`), score = known ?? (await this.judge.score(counts, this.calibration.quick, this.images, undefined, this.context.signal)).score;
       if (!known) await this.write({ policy: 'anchor', episode: i, counts, ...score });
@@ -67,8 +75,8 @@ export class Search {
   }
 
   /** Allocations by least-squares error, without search. */
-  private allocations(): Counts[] {
-    const { space, budget } = this.calibration, found = new Map<string, Counts>();
+  private allocations(budget: number): Counts[] {
+    const { space } = this.calibration, found = new Map<string, Counts>();
     for (const exponent of allocationExponents) {
       const allocated = allocate(space, budget, exponent);
       if (!allocated) throw new UnreachableTargetError(`Target ${this.options.target.metric}=${budget} can't be reached.`);
@@ -91,8 +99,8 @@ export class Search {
     const key = counts.join();
     let outcomes: Outcomes | undefined, score = known ?? this.scored.get(key);
     if (!score) {
-      const rival = this.best && { score: this.best.score, outcomes: this.best.outcomes ??= (await this.judge.score(this.best.counts, this.craft, this.images)).outcomes };
-      ({ score, outcomes } = await this.judge.score(counts, this.craft, this.images, rival, this.context.signal));
+      const rival = this.calibration.goal.allowedDrop === undefined && this.best && { score: this.best.score, outcomes: this.best.outcomes ??= (await this.judge.score(this.best.counts, this.craft, this.images)).outcomes };
+      ({ score, outcomes } = await this.judge.score(counts, this.craft, this.images, rival || undefined, this.context.signal));
     }
     this.scored.set(key, score);
     if (score.images === this.images && score.reward > (this.best?.score.reward ?? -1)) this.best = { counts, score, outcomes };
@@ -105,18 +113,49 @@ export class Search {
     this.journalSeconds += (performance.now() - start) / 1000;
   }
 
+  private paid(objective: Objective, counts: Counts, score: Score): Score {
+    return { ...score, reward: objective(score, this.calibration.space.costOf(counts)) };
+  }
+
   private judged(policy: string, counts: Counts, { accuracy, reward, images }: Score, episode: number): Judged {
-    const { space } = this.calibration, { macs, params } = space.costOf(counts);
-    return { policy, counts, candidate: { episode, macs, params, accuracy, reward, images, preserve: space.ratiosOf(counts) } };
+    const { space } = this.calibration;
+    return { policy, counts, candidate: { episode, ...space.costOf(counts), accuracy, reward, images, preserve: space.ratiosOf(counts) } };
+  }
+
+  /** Within which budget to search and what is paid for: as the target says, or, where accuracy is guaranteed, found by bisection. */
+  private planned(): Promise<SearchPlan> { return this.plan ??= this.makePlan(); }
+
+  private async makePlan(): Promise<SearchPlan> {
+    const { space, goal } = this.calibration;
+    if (goal.allowedDrop === undefined) return { budget: goal.budget, objective: mostAccurate };
+    let probes = 0;
+    const { budget, quickFloor } = await findStartingPoint(space, goal.allowedDrop, {
+      quick: async (counts) => (await this.evaluate('allocation', counts, ++probes)).accuracy,
+      thorough: (counts) => this.evaluateThoroughly(counts),
+    });
+    const whole = goal.cost === 'params' ? space.analysis.params : space.analysis.macs, least = space.spent(space.least);
+    return {
+      budget, objective: smallestWithin(1 - quickFloor, goal.cost, whole),
+      budgetNear: (best, position) => Math.min(1, Math.max(least, space.spent(best) * (1 + budgetSpread * (2 * position - 1.25)))),
+    };
+  }
+
+  /** Accuracy of a choice on the scored images when it is made as well as the final model. */
+  private async evaluateThoroughly(counts: Counts): Promise<number> {
+    const before = this.known.get('thorough 0');
+    if (before && before.counts.join() === counts.join()) return before.accuracy;
+    const { score } = await this.judge.score(counts, await this.calibration.thorough(), this.images, undefined, this.context.signal);
+    if (!before) await this.write({ policy: 'thorough', episode: 0, counts, ...score });
+    return score.accuracy;
   }
 
   /** The hand-made policies at the same budget, one evaluation each. */
   async baselines(): Promise<Judged[]> {
-    const { space, budget } = this.calibration, found: Judged[] = [];
+    const { space } = this.calibration, { budget, objective } = await this.planned(), found: Judged[] = [];
     for (const policy of Object.keys(handMadePolicies) as HandMadePolicy[]) {
       const counts = handMade(space, policy, budget);
       if (!counts) continue;
-      const judged = this.judged(policy, counts, await this.evaluate(policy, counts, 0), 0);
+      const judged = this.judged(policy, counts, this.paid(objective, counts, await this.evaluate(policy, counts, 0)), 0);
       found.push(judged);
       this.context.emit({ type: 'baseline', baseline: baselineOf(judged), preserve: judged.candidate.preserve });
     }
@@ -127,15 +166,19 @@ export class Search {
   agent(): Promise<Judged[]> { return this.follow(this.episodesOfAgent()); }
 
   /** The agent's episodes one by one. */
-  episodesOfAgent(): AsyncGenerator<Episode> {
-    const { space, budget } = this.calibration, features = groupFeatures(space.analysis, space.groups);
-    const searchOptions = { budget, episodes: this.episodes, seed: this.options.seed, signal: this.context.signal, evaluate: (counts: Counts, episode: number) => this.evaluate('agent', counts, episode) };
-    return this.options.agent === 'paper' ? paperSearch(space, features, searchOptions) : warmSearch(space, features, this.guesses(), searchOptions);
+  async *episodesOfAgent(): AsyncGenerator<Episode> {
+    const { space, goal } = this.calibration, { features } = space, { budget, objective, budgetNear } = await this.planned();
+    const searchOptions = {
+      budget, episodes: this.episodes, seed: this.options.seed, signal: this.context.signal, ...(budgetNear ? { budgetNear } : {}),
+      evaluate: async (counts: Counts, episode: number) => this.paid(objective, counts, await this.evaluate('agent', counts, episode)),
+    };
+    if (this.options.agent === 'paper') yield* paperSearch(space, features, { ...searchOptions, budget: goal.budget });
+    else yield* warmSearch(space, features, await this.guesses(), searchOptions);
   }
 
   /** What the warm agent tries first: the allocations by least-squares error, and the hand-made policies. */
-  guesses(): Counts[] {
-    const { space, budget } = this.calibration, guesses = new Map(this.allocations().map((counts) => [counts.join(), counts]));
+  async guesses(): Promise<Counts[]> {
+    const { space } = this.calibration, { budget } = await this.planned(), guesses = new Map(this.allocations(budget).map((counts) => [counts.join(), counts]));
     for (const policy of Object.keys(handMadePolicies) as HandMadePolicy[]) {
       const counts = handMade(space, policy, budget);
       if (counts) guesses.set(counts.join(), counts);
@@ -145,9 +188,9 @@ export class Search {
 
   /** Random search with as many evaluations as the agent had: its best choice. */
   async random(): Promise<Judged> {
-    const { space, budget } = this.calibration;
+    const { space } = this.calibration, { budget, objective } = await this.planned();
     let best: Judged | undefined;
-    for await (const { counts, score, episode, best: better } of randomSearch(space, { budget, episodes: this.episodes, seed: this.options.seed, signal: this.context.signal, evaluate: (counts, episode) => this.evaluate('random', counts, episode) })) {
+    for await (const { counts, score, episode, best: better } of randomSearch(space, { budget, episodes: this.episodes, seed: this.options.seed, signal: this.context.signal, evaluate: async (counts, episode) => this.paid(objective, counts, await this.evaluate('random', counts, episode)) })) {
       if (better) best = this.judged('random', counts, score, episode);
       this.context.emit({ type: 'stage', stage: 'search', fraction: episode / this.episodes, message: 'random search' });
     }
@@ -181,7 +224,8 @@ export const baselineOf = ({ policy, candidate: { macs, accuracy } }: Judged): B
  * Episodes that take a reasonable time, estimated from the model's arithmetic alone, so that their number is the same on every machine: forward passes of the
  * pruned network over about half of the scored images, at 6e10 multiply-accumulates a second of a laptop, and what making a network takes.
  */
-function defaultEpisodes({ space: { analysis }, budget }: Calibration, task: Task): number {
+function defaultEpisodes({ space: { analysis }, goal }: Calibration, task: Task): number {
+  const budget = goal.allowedDrop === undefined ? goal.budget : 0.5;
   const each = (analysis.macs * budget * Math.min(scoredImages, task.judge.images.count)) / 2 / 6e10 + 0.1;
-  return Math.round(Math.min(400, Math.max(40, 150 / each)));
+  return Math.round(Math.min(200, Math.max(40, 80 / each)));
 }

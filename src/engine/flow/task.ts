@@ -1,19 +1,18 @@
 import { classCountOf, requireLabels } from '../data/dataset.ts';
 import { openDataset } from '../data/openDataset.ts';
-import { Judge, type JudgeImages } from '../evaluation/judge.ts';
+import { holdsClasses } from '../evaluation/answers.ts';
+import { Judge, fixedBatch } from '../evaluation/judge.ts';
+import { type Samples, batchOf } from '../evaluation/samples.ts';
 import { type Preparation, loadTaskData, prepare, taskInputDims } from '../evaluation/taskData.ts';
-import { GraphView } from '../onnx/graphView.ts';
 import type { CompressOptions } from '../protocol.ts';
-import { declaredDims, runShapes } from '../runtime/shapes.ts';
+import { Session } from '../runtime/session.ts';
 import type { Network } from './network.ts';
 
 /** What candidates are judged and repaired on. */
 export interface Task {
   readonly judge: Judge;
-  readonly calibration: JudgeImages;
+  readonly calibration: Samples;
   readonly preparation: Preparation;
-  /** Name of the model's input. */
-  readonly input: string;
   readonly dataset: string;
   readonly classes: number;
   readonly classNames?: readonly string[];
@@ -30,11 +29,11 @@ export async function openTask({ proto }: Network, options: CompressOptions, sig
   try {
     const inputDims = await taskInputDims(proto, val), imageBytes = 4 * inputDims.slice(1).reduce((a, b) => a * b, 1);
     const metric = options.metric ?? (val.labels ? 'top1' : 'agreement');
-    const outputs = await outputClasses(proto, inputDims);
-    if (metric !== 'agreement') requireLabels(val, outputs ?? classCountOf(val));
     const preparation = await prepare(proto, val, inputDims, open);
     const judged = await loadTaskData(val, preparation, Math.min(mostJudged, Math.floor(memoryBytes / imageBytes)), open);
     if (judged.images.count < judged.total) notes.push(`Judged on ${judged.images.count} of ${judged.total} images of ${options.val}.`);
+    const classes = await classesOf(proto, judged.images) ?? classCountOf(val);
+    if (metric !== 'agreement') requireLabels(val, classes);
     const judge = await Judge.create(proto, judged.images, metric, { threads: options.threads });
     let calibration = judged.images;
     if (options.calibration !== undefined && options.calibration !== options.val) {
@@ -44,7 +43,7 @@ export async function openTask({ proto }: Network, options: CompressOptions, sig
       } finally { await other.close(); }
     } else notes.push('No calibration images were given: the repair used validation images (without their labels).');
     return {
-      judge, calibration, preparation, input: new GraphView(proto.graph).inputs[0]!, dataset: options.val, classes: outputs ?? classCountOf(val), notes,
+      judge, calibration, preparation, dataset: options.val, classes, notes,
       ...(judged.classNames ? { classNames: judged.classNames } : {}),
     };
   } finally {
@@ -52,10 +51,11 @@ export async function openTask({ proto }: Network, options: CompressOptions, sig
   }
 }
 
-/** Number of classes that the model's first output declares or shows. */
-async function outputClasses(proto: Network['proto'], inputDims: readonly number[]): Promise<number | undefined> {
-  const view = new GraphView(proto.graph), output = proto.graph.output[0]!;
-  const declared = declaredDims(output)[1];
-  if (declared !== undefined) return declared;
-  return (await runShapes(proto, view, { [view.inputs[0]!]: [1, ...inputDims.slice(1)] })).shapes.get(output.name)?.[1];
+/** Number of classes that the model's first output scores; undefined where it does not. */
+async function classesOf(proto: Network['proto'], images: Samples): Promise<number | undefined> {
+  const session = await Session.create(proto);
+  try {
+    const output = (await session.run(batchOf(images, 0, Math.min(images.count, fixedBatch(proto) ?? 1))))[session.outputNames[0]!]!;
+    return holdsClasses(output) ? output.dims[1] : undefined;
+  } finally { await session.release(); }
 }

@@ -1,5 +1,5 @@
 import { openDataset } from '../data/openDataset.ts';
-import type { JudgeImages } from '../evaluation/judge.ts';
+import { type Samples, trainingInput } from '../evaluation/samples.ts';
 import { loadTaskData, taskInputDims } from '../evaluation/taskData.ts';
 import { UnsupportedModelError } from '../errors.ts';
 import { saveModel } from '../onnx/modelFile.ts';
@@ -23,10 +23,10 @@ interface Trained { readonly proto: Model; readonly accuracy: number; readonly e
  * training images and on the original's answers. Each keeps the best epoch by validation accuracy, and the model before when none is better;
  * the model before training stays in the run folder as `reconstructed.onnx`.
  */
-export async function trainSteps(network: Network, task: Task, winner: Winner, options: CompressOptions, run: RunFolder, clock: StageClock, context: Context): Promise<{ proto: Model; steps: Report['steps']; notes: string[] }> {
+export async function trainSteps(network: Network, task: Task, winner: Winner & { readonly macs: number }, options: CompressOptions, run: RunFolder, clock: StageClock, context: Context): Promise<{ proto: Model; steps: Report['steps']; notes: string[] }> {
   const steps: { step: 'reconstruct' | 'refine' | 'finetune'; accuracy: number; epochs?: number }[] = [{ step: 'reconstruct', accuracy: winner.accuracy }], notes: string[] = [];
   let now: Trained = { proto: winner.proto, accuracy: winner.accuracy, epochs: 0 };
-  const epochs = { refine: options.refine ?? defaultEpochs(network, task, winner.macs), finetune: options.finetune };
+  const epochs = { refine: options.refine ?? defaultEpochs(network, task, options.method === 'weights' ? 1 : winner.macs), finetune: options.finetune };
   if (epochs.refine > 0 || epochs.finetune > 0) await saveModel(winner.proto, run.file('reconstructed.onnx'));
   for (const step of ['refine', 'finetune'] as const) {
     if (epochs[step] === 0) continue;
@@ -57,7 +57,7 @@ function defaultEpochs({ analysis }: Network, { calibration }: Task, macs: numbe
   return Math.min(12, Math.max(within(240), Math.min(4, within(600))));
 }
 
-async function trainingData(network: Network, task: Task, options: CompressOptions, signal: AbortSignal): Promise<JudgeImages> {
+async function trainingData(network: Network, task: Task, options: CompressOptions, signal: AbortSignal): Promise<Samples> {
   if (options.train === undefined) return task.calibration;
   const dataset = await openDataset(options.train);
   try {
@@ -69,12 +69,12 @@ async function trainingData(network: Network, task: Task, options: CompressOptio
 /** Bytes that the images of training may take. */
 const trainingBytes = 1.5e9;
 
-async function train(kind: 'refine' | 'finetune', network: Network, task: Task, start: Trained, images: JudgeImages, training: Partial<FinetuneOptions>, options: CompressOptions, run: RunFolder, { emit, signal }: Context): Promise<Trained> {
+async function train(kind: 'refine' | 'finetune', network: Network, task: Task, start: Trained, images: Samples, training: Partial<FinetuneOptions>, options: CompressOptions, run: RunFolder, { emit, signal }: Context): Promise<Trained> {
   const saved = await run.readCheckpoint(), known = saved && (saved.header as { kind?: string }).kind === kind ? saved.bytes : undefined;
-  const spatial = images.imageDims.length === 3 && images.imageDims[1]! >= 16;
+  const { imageDims } = trainingInput(images), spatial = imageDims.length === 3 && imageDims[1]! >= 16;
   const { model, history, bestEpoch } = await finetune({
     model: start.proto, teacher: network.proto, images: trainingImages(images, training.distillation !== 1), signal,
-    options: { ...training, seed: options.seed, threads: options.threads, augmentation: spatial ? { shift: Math.round(images.imageDims[1]! / 8), flip: true } : undefined },
+    options: { ...training, seed: options.seed, keepZeros: options.method === 'weights', threads: options.threads, augmentation: spatial ? { shift: Math.round(imageDims[1]! / 8), flip: true } : undefined },
     evaluate: (proto) => task.judge.accuracy(proto, undefined, signal),
     onProgress: ({ epoch, epochs, loss, secondsLeft }) => { emit({ type: 'training', epoch, epochs, loss, secondsLeft }); },
     onCheckpoint: (bytes) => run.writeCheckpoint({ header: { kind }, bytes }),
@@ -83,13 +83,13 @@ async function train(kind: 'refine' | 'finetune', network: Network, task: Task, 
   return { proto: model, accuracy: history.find(({ epoch }) => epoch === bestEpoch)?.score ?? 0, epochs: bestEpoch };
 }
 
-function trainingImages(images: JudgeImages, labelled: boolean): TrainingImages {
-  const size = images.values.length / images.count;
+function trainingImages(images: Samples, labelled: boolean): TrainingImages {
+  const { values, imageDims } = trainingInput(images), size = values.length / images.count;
   return {
-    count: images.count, dims: images.imageDims,
+    count: images.count, dims: imageDims,
     batch: (indices) => {
       const out = new Float32Array(indices.length * size);
-      indices.forEach((index, i) => { out.set(images.values.subarray(index * size, (index + 1) * size), i * size); });
+      indices.forEach((index, i) => { out.set(values.subarray(index * size, (index + 1) * size), i * size); });
       return Promise.resolve({ images: out, ...(labelled && images.labels ? { labels: Int32Array.from(indices, (index) => images.labels![index]!) } : {}) });
     },
   };

@@ -12,7 +12,13 @@ interface AtomSize {
 interface Term { readonly constant: number; readonly factors: readonly number[] }
 
 /** Costs of a model as sums of products of atom sizes: exact for every set of kept units, and cheap to evaluate. */
-interface CostModel { readonly sizes: readonly AtomSize[]; readonly macs: readonly Term[]; readonly params: readonly Term[] }
+interface CostModel {
+  readonly sizes: readonly AtomSize[];
+  readonly macs: readonly Term[];
+  readonly params: readonly Term[];
+  /** Size of each layer's weight along its input and its output channels. */
+  readonly widths: readonly { readonly ins: Term; readonly outs: Term }[];
+}
 
 function buildCostModel(analysis: Omit<Analysis, 'macs' | 'params'>): CostModel {
   const { facts: { axes, view }, atoms, atomUnits, fixedParams } = analysis.structure;
@@ -45,7 +51,8 @@ function buildCostModel(analysis: Omit<Analysis, 'macs' | 'params'>): CostModel 
   };
   const macs = axes.costs.map(({ constant, axes: factors }) => term(constant, factors));
   const weights = [...new Map([...view.initializers, ...view.constants])].filter(([, tensor]) => isFloatTensor(tensor) && dimsOf(tensor).length > 0);
-  return { sizes, macs, params: [...weights.map(([name]) => term(1, axes.axesOf(name))), { constant: fixedParams, factors: [] }] };
+  const widths = analysis.layers.map(({ weight, inAxis, outAxis }) => ({ ins: term(1, [axes.axis(weight, inAxis)]), outs: term(1, [axes.axis(weight, outAxis)]) }));
+  return { sizes, macs, widths, params: [...weights.map(([name]) => term(1, axes.axesOf(name))), { constant: fixedParams, factors: [] }] };
 }
 
 const models = new WeakMap<object, CostModel>();
@@ -84,4 +91,10 @@ export function layerMacs(analysis: Omit<Analysis, 'macs' | 'params'>, kept: Kep
   const byNode = new Map<object, number>();
   analysis.structure.facts.axes.costs.forEach(({ node }, i) => { byNode.set(node, (byNode.get(node) ?? 0) + evaluate(model.macs[i]!, sizes)); });
   return Float64Array.from(analysis.layers, ({ node }: Pick<Layer, 'node'>) => byNode.get(node) ?? 0);
+}
+
+/** Sizes of each layer's weight along its input channels (per convolution group) and its output channels, when pruned to `kept`. */
+export function layerWidths(analysis: Omit<Analysis, 'macs' | 'params'>, kept: KeptUnits): { ins: number; outs: number }[] {
+  const model = costModelOf(analysis), sizes = atomSizes(analysis, model, kept);
+  return model.widths.map(({ ins, outs }) => ({ ins: evaluate(ins, sizes), outs: evaluate(outs, sizes) }));
 }

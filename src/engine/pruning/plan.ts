@@ -13,11 +13,13 @@ const planSchema = z.object({
   model: z.object({ path: z.string(), sha256: z.string() }),
   groups: z.array(z.object({ id: z.string(), name: z.string(), channels: z.int().min(1), kept: indices.min(1), producers: z.array(axisSchema), consumers: z.array(axisSchema) })),
   frozen: z.array(z.object({ name: z.string(), reason: z.string() })),
+  /** Where single weights are pruned: the share of each tensor's elements that stays. */
+  weights: z.array(z.object({ initializer: z.string(), preserve: z.number().min(0).max(1) })).optional(),
 });
 export type Plan = z.infer<typeof planSchema>;
 
 /** The plan file's content for a set of kept units. `kept` of an axis lists all of its positions that stay, whichever group they belong to. */
-export function planFrom(analysis: Analysis, kept: KeptUnits, model: { readonly path: string; readonly sha256: string }): Plan {
+export function planFrom(analysis: Analysis, kept: KeptUnits, model: { readonly path: string; readonly sha256: string }, densities: ReadonlyMap<string, number> = new Map()): Plan {
   const { facts: { axes, sources }, folded } = analysis.structure, positions = new KeptPositions(analysis, kept);
   const computed = new Set(folded?.tensors.map(({ name }) => name)); // no constants of the model: nothing a reader could look up
   const axisEntry = ({ initializer, axis, unitOf }: AxisUse): Plan['groups'][number]['producers'][number] =>
@@ -30,6 +32,7 @@ export function planFrom(analysis: Analysis, kept: KeptUnits, model: { readonly 
       producers: group.producers.filter(({ initializer }) => !computed.has(initializer)).map(axisEntry), consumers: group.consumers.map(axisEntry),
     })),
     frozen: analysis.frozen.map(({ name, reason }) => ({ name, reason })),
+    ...(densities.size > 0 ? { weights: [...densities].map(([initializer, preserve]) => ({ initializer: sources.get(initializer) ?? initializer, preserve })) } : {}),
   };
 }
 
@@ -56,6 +59,7 @@ export async function readPlan(path: string, analysis: Analysis, sha256: string)
   }
   const plan = parsed.data;
   if (plan.model.sha256 !== sha256) fail(`it was made for another model (sha256 ${plan.model.sha256.slice(0, 12)}..., this one is ${sha256.slice(0, 12)}...)`);
+  if (plan.weights) fail('it says how many single weights stay, not which: only its run can make that model');
   const groups = new Map(analysis.groups.map((group) => [group.id, group]));
   const kept = new Map<string, readonly number[]>();
   for (const { id, channels, kept: units } of plan.groups) {

@@ -75,7 +75,7 @@ export async function fitWeights(chunks: readonly RegressionChunk[], columns: nu
 }
 
 /** The y that would give the wanted z; where the cut hides the difference, the y that is predicted. */
-function wantedOutputs({ target, residual }: RegressionChunk, outs: number, { scale, shift, low, high }: OutputTransform, predicted?: Float32Array): Float32Array {
+export function wantedOutputs({ target, residual }: RegressionChunk, outs: number, { scale, shift, low, high }: OutputTransform, predicted?: Float32Array): Float32Array {
   const wanted = new Float32Array(target.length);
   for (let i = 0, c = 0; i < target.length; i++, c = c + 1 === outs ? 0 : c + 1) {
     const factor = scale[c]!, offset = shift[c]! + (residual ? residual[i]! : 0);

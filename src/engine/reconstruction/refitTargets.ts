@@ -36,9 +36,10 @@ export interface RefitTargets {
 /**
  * Runs the original network once over the calibration images and keeps its outputs at sampled positions.
  * @param feeds for every graph input, one tensor a chunk of images; chunks are equally long
- * @param points output positions looked at in each image
+ * @param points output positions looked at in each image @param options firstLayers: whether layers that read the graph's inputs are refitted as well, as they must be when they lose weights
  */
-export async function refitTargets(model: Model, analysis: Analysis, feeds: Readonly<Record<string, Tensor[]>>, points: number, seed: number, session: SessionOptions = {}): Promise<RefitTargets> {
+export async function refitTargets(model: Model, analysis: Analysis, feeds: Readonly<Record<string, Tensor[]>>, points: number, seed: number, options: SessionOptions & { readonly firstLayers?: boolean } = {}): Promise<RefitTargets> {
+  const { firstLayers = false, ...session } = options;
   const view = new GraphView(model.graph);
   const chunkShapes = Object.fromEntries(Object.entries(feeds).map(([name, chunks]) => [name, chunks[0]!.dims]));
   const { shapes } = await runShapes(model, view, chunkShapes);
@@ -46,7 +47,7 @@ export async function refitTargets(model: Model, analysis: Analysis, feeds: Read
   const order = refitOrder(view, analysis);
   const layers = order.layers.flatMap((layer, position): RefitLayer[] => {
     const weight = view.constants.get(layer.weight), output = shapes.get(layer.output), input = shapes.get(layer.input);
-    if (!weight || !isFloatTensor(weight) || !output || !input || view.usesOf(layer.weight).length !== 1 || !order.follows(layer)) return [];
+    if (!weight || !isFloatTensor(weight) || !output || !input || view.usesOf(layer.weight).length !== 1 || !(firstLayers || order.follows(layer))) return [];
     const layout = rowLayout(layer, input, output, dimsOf(weight));
     if (!layout || (layer.opType === 'MatMul' && layer.bias === '')) return [];
     const sink = outputSink(view, view.initializers, layer, layout.groups * layout.outs, (shortcut) => order.lastLayerBefore(shortcut) < position && sameShape(shapes.get(shortcut), output));

@@ -5,6 +5,7 @@ import { KeptPositions } from '../pruning/keptPositions.ts';
 import type { KeptUnits, Layer } from '../pruning/types.ts';
 import { StagedNetwork } from '../runtime/stagedNetwork.ts';
 import { type RowLayout, columnsOf, inputRows, outputRows } from './layerRows.ts';
+import { fitSparse } from './fitSparse.ts';
 import { tensorsFromMatrices, weightMatrices } from './layerWeights.ts';
 import { type RegressionChunk, fitWeights } from './leastSquares.ts';
 import { outputSink } from './outputSink.ts';
@@ -19,6 +20,8 @@ export interface RefitOptions {
   readonly ridge: number;
   /** Whether grouped convolutions are refitted as well (depthwise ones are not: thousands of tiny regressions that gain nothing measurable). */
   readonly grouped: boolean;
+  /** Share of the weights that stay, for layers that are pruned weight by weight, by the name of their weight. */
+  readonly densities?: ReadonlyMap<string, number>;
   readonly signal?: AbortSignal;
 }
 
@@ -39,8 +42,9 @@ export async function sequentialRefit(pruned: Model, kept: KeptUnits, { feeds, l
   let changed = false;
   for (const refit of layers) {
     options.signal?.throwIfAborted();
-    changed ||= touches(keptOf, refit.layer);
-    if (!changed || (refit.layout.groups > 1 && (!options.grouped || refit.layout.channels === 1))) continue;
+    const thinned = (options.densities?.get(refit.layer.weight) ?? 1) < 1;
+    changed ||= thinned || touches(keptOf, refit.layer);
+    if (!changed || (refit.layout.groups > 1 && !thinned && (!options.grouped || refit.layout.channels === 1))) continue;
     await refitLayer(refit, network, view, biases.get(refit.layer) ?? refit.layer.bias, keptOf, images, options);
   }
   const { initializers } = network;
@@ -71,8 +75,9 @@ async function refitLayer(refit: RefitLayer, network: StagedNetwork, view: Graph
   });
   const fitted: Float32Array[] = [];
   for (const [group, blocks] of groupChunks.entries()) {
-    const { scale, shift, low, high } = sink.transform, from = group * outs;
-    fitted.push(await fitWeights(blocks.map(joined), columns, outs, present[group]!, { scale: scale.subarray(from, from + outs), shift: shift.subarray(from, from + outs), low, high }, { ...options, bias: true }));
+    const { scale, shift, low, high } = sink.transform, from = group * outs, chunks = blocks.map(joined), density = options.densities?.get(layer.weight) ?? 1;
+    const transform = { scale: scale.subarray(from, from + outs), shift: shift.subarray(from, from + outs), low, high };
+    fitted.push(density < 1 ? await fitSparse(chunks, columns, outs, present[group]!, transform, { ...options, density }) : await fitWeights(chunks, columns, outs, present[group]!, transform, { ...options, bias: true }));
   }
   if (!fitted.every((matrix) => matrix.every(Number.isFinite))) return;
   const tensors = tensorsFromMatrices(prunedLayer, layout, fitted, weight, biasName);

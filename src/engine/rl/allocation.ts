@@ -1,5 +1,10 @@
 import type { Counts, SearchSpace } from './searchSpace.ts';
 
+/** A change of one group's count, and how good it is: the least rate comes first. */
+interface Move { readonly rate: number; readonly count: number; readonly spent: number }
+const noMove: Move = { rate: Infinity, count: 0, spent: Infinity };
+const best = (moves: readonly Move[]): Move => moves.reduce((a, b) => (b.rate < a.rate ? b : a), noMove);
+
 /**
  * An allocation without search: starting from the whole network, give up the units whose removal raises error^exponent least for the
  * cost it saves, until the budget is met. Error curves come from the elimination of channels on calibration data. Rates only rise while
@@ -9,28 +14,28 @@ import type { Counts, SearchSpace } from './searchSpace.ts';
  */
 export function allocate(space: SearchSpace, budget: number, exponent: number): Counts | undefined {
   const counts = space.full, { least } = space;
-  let now = space.costOf(counts)[space.cost];
-  /** The next smaller count: a multiple of the group's step, at least a 64th of its width lower. */
-  const stepDown = (i: number): number => {
-    const step = space.stepOf(i), leap = Math.max(1, Math.round(space.groups[i]!.group.channels / 64 / step)) * step;
+  let now = space.spent(counts);
+  /** A smaller count: a multiple of the group's step, at least a 64th of its width lower. */
+  const stepDown = (i: number, strides: number): number => {
+    const step = space.stepOf(i), leap = Math.max(1, Math.round(space.groups[i]!.group.channels / 64 / step)) * step * strides;
     return Math.max(least[i]!, Math.floor((counts[i]! - 1) / step) * step - (leap - step));
   };
-  const rateOf = (i: number): number => {
-    const next = stepDown(i), { group, error } = space.groups[i]!;
-    if (next >= counts[i]!) return Infinity;
-    const rise = price(error[group.channels - next]!, exponent) - price(error[group.channels - counts[i]!]!, exponent);
-    const saved = now - space.costOf(counts.with(i, next))[space.cost];
-    return saved > 0 ? rise / saved : Infinity;
-  };
-  const rates = space.groups.map((_, i) => rateOf(i));
+  const moveOf = (i: number): Move => best(space.strides.map((strides) => {
+    const count = stepDown(i, strides), { group, error } = space.groups[i]!;
+    if (count >= counts[i]!) return noMove;
+    const rise = price(error[group.channels - count]!, exponent) - price(error[group.channels - counts[i]!]!, exponent);
+    const spent = space.spent(counts.with(i, count)), saved = now - spent;
+    return saved > 0 ? { rate: rise / saved, count, spent } : noMove;
+  }));
+  const moves = space.groups.map((_, i) => moveOf(i));
   while (now > budget) {
-    const best = indexOfLeast(rates);
-    if (best < 0) return undefined;
-    const fresh = rateOf(best);
-    if (fresh > rates[best]! * (1 + 1e-9)) { rates[best] = fresh; continue; }
-    counts[best] = stepDown(best);
-    now = space.costOf(counts)[space.cost];
-    rates[best] = rateOf(best);
+    const at = indexOfLeast(moves);
+    if (at < 0) return undefined;
+    const fresh = moveOf(at);
+    if (fresh.rate > moves[at]!.rate * (1 + 1e-9)) { moves[at] = fresh; continue; }
+    counts[at] = fresh.count;
+    now = fresh.spent;
+    moves[at] = moveOf(at);
   }
   return counts;
 }
@@ -38,32 +43,34 @@ export function allocate(space: SearchSpace, budget: number, exponent: number): 
 /** Spends what a choice leaves of the budget: gives back the unit that lowers error^exponent most for its cost, while one fits. */
 export function fillBudget(space: SearchSpace, counts: Counts, budget: number, exponent: number): number[] {
   const filled = [...counts];
-  let now = space.costOf(filled)[space.cost];
-  const stepUp = (i: number): number => Math.min(space.groups[i]!.group.channels, (Math.floor(filled[i]! / space.stepOf(i)) + 1) * space.stepOf(i));
-  const gainOf = (i: number): { rate: number; cost: number } => {
+  let now = space.spent(filled);
+  const stepUp = (i: number, strides: number): number => Math.min(space.groups[i]!.group.channels, (Math.floor(filled[i]! / space.stepOf(i)) + strides) * space.stepOf(i));
+  const moveOf = (i: number): Move => {
     const { group, error } = space.groups[i]!;
-    if (filled[i]! >= group.channels) return { rate: Infinity, cost: Infinity };
-    const next = stepUp(i), cost = space.costOf(filled.with(i, next))[space.cost];
-    const gain = price(error[group.channels - filled[i]!]!, exponent) - price(error[group.channels - next]!, exponent);
-    return { rate: cost <= budget ? -gain / Math.max(cost - now, 1e-12) : Infinity, cost };
+    if (filled[i]! >= group.channels) return noMove;
+    return best(space.strides.map((strides) => {
+      const count = stepUp(i, strides), spent = space.spent(filled.with(i, count));
+      const gain = price(error[group.channels - filled[i]!]!, exponent) - price(error[group.channels - count]!, exponent);
+      return { rate: spent <= budget ? -gain / Math.max(spent - now, 1e-12) : Infinity, count, spent }; // negated, so that the least is the best
+    }));
   };
-  const rates = space.groups.map((_, i) => gainOf(i).rate); // negated, so that the least is the best
+  const moves = space.groups.map((_, i) => moveOf(i));
   for (;;) {
-    const best = indexOfLeast(rates);
-    if (best < 0) return filled;
-    const fresh = gainOf(best);
-    if (fresh.rate > rates[best]! * (1 - 1e-9)) { rates[best] = fresh.rate; if (fresh.rate === Infinity || indexOfLeast(rates) !== best) continue; }
-    filled[best] = stepUp(best);
-    now = fresh.cost;
-    rates[best] = gainOf(best).rate;
+    const at = indexOfLeast(moves);
+    if (at < 0) return filled;
+    const fresh = moveOf(at);
+    if (fresh.rate > moves[at]!.rate * (1 - 1e-9)) { moves[at] = fresh; if (fresh.rate === Infinity || indexOfLeast(moves) !== at) continue; }
+    filled[at] = fresh.count;
+    now = fresh.spent;
+    moves[at] = moveOf(at);
   }
 }
 
 const price = (error: number, exponent: number): number => Math.max(0, error) ** exponent;
 
-/** Index of the least finite number; -1 when there is none. */
-function indexOfLeast(values: readonly number[]): number {
+/** Index of the move with the least finite rate; -1 when there is none. */
+function indexOfLeast(moves: readonly Move[]): number {
   let at = -1, least = Infinity;
-  for (let i = 0; i < values.length; i++) if (values[i]! < least) { least = values[i]!; at = i; }
+  for (let i = 0; i < moves.length; i++) if (moves[i]!.rate < least) { least = moves[i]!.rate; at = i; }
   return at;
 }

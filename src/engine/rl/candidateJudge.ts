@@ -6,8 +6,8 @@ import type { Counts, SearchSpace } from './searchSpace.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
-/** Refits the remaining weights of a pruned network, more or less thoroughly: the reward needs the right order of candidates, the final model the best weights. */
-export type Craft = (pruned: Model, kept: KeptUnits) => Promise<Model>;
+/** Refits the remaining weights of a pruned network (and leaves the given share of them, by a layer's weight), more or less thoroughly: the reward needs the right order of candidates, the final model the best weights. */
+export type Craft = (pruned: Model, kept: KeptUnits, densities: ReadonlyMap<string, number>) => Promise<Model>;
 
 /** Accuracy, and the reward made of it: half accuracy, half the mean probability of the right answers, which varies less from sample to sample. */
 export interface Score {
@@ -44,7 +44,7 @@ export class CandidateJudge {
   /** The pruned network with its remaining weights refitted. */
   async make(counts: Counts, craft: Craft): Promise<Model> {
     const kept = this.space.keptFor(counts);
-    return craft(applyPlan(this.model, this.space.analysis, kept), kept);
+    return craft(applyPlan(this.model, this.space.analysis, kept), kept, this.space.densitiesFor(counts));
   }
 
   /**

@@ -22,6 +22,7 @@ export class LayerWalk {
   readonly space: SearchSpace;
   private readonly features: readonly GroupFeatures[];
   private readonly budget: number;
+  private limit: number;
   /** Cost that each group's channels take part in, as a fraction of the original's. */
   private readonly groupCost: readonly number[];
   private counts: number[] = [];
@@ -32,19 +33,21 @@ export class LayerWalk {
     this.space = space;
     this.features = features;
     this.budget = budget;
+    this.limit = budget;
     const { full } = space;
-    this.groupCost = full.map((count, i) => (1 - space.costOf(full.with(i, Math.ceil(count / 2)))[space.cost]) * 2);
+    this.groupCost = full.map((count, i) => (1 - space.spent(full.with(i, Math.ceil(count / 2)))) * 2);
   }
 
   get steps(): number { return this.space.groups.length; }
 
-  reset(): void { this.counts = []; this.previous = 1; }
+  /** Begins anew. @param budget of this walk, where it is another than usual */
+  reset(budget = this.budget): void { this.counts = []; this.previous = 1; this.limit = budget; }
 
   /** float32 [11] for the group to decide next. */
   observe(): Float32Array {
     const t = this.counts.length, { space } = this, feature = this.features[t]!;
     const largest = (key: keyof GroupFeatures): number => Math.max(1, ...this.features.map((each) => each[key]));
-    const soFar = space.costOf([...this.counts, ...space.full.slice(t)])[space.cost];
+    const soFar = space.spent([...this.counts, ...space.full.slice(t)]);
     const rest = this.groupCost.slice(t + 1).reduce((a, b) => a + b, 0), all = this.groupCost.reduce((a, b) => a + b, 0) || 1;
     const scaled = (key: keyof GroupFeatures): number => feature[key] / largest(key);
     return Float32Array.of(
@@ -56,11 +59,11 @@ export class LayerWalk {
   /** The widest preserve ratio that the next group may take with the budget still reachable. */
   upperBound(): number {
     const t = this.counts.length, { space } = this, { channels } = space.groups[t]!.group;
-    const costWith = (count: number): number => space.costOf([...this.counts, count, ...space.least.slice(t + 1)])[space.cost];
+    const costWith = (count: number): number => space.spent([...this.counts, count, ...space.least.slice(t + 1)]);
     let low = space.least[t]!, high = channels;
     while (low < high) {
       const middle = Math.ceil((low + high) / 2);
-      if (costWith(middle) <= this.budget) low = middle; else high = middle - 1;
+      if (costWith(middle) <= this.limit) low = middle; else high = middle - 1;
     }
     return low / channels;
   }

@@ -1,19 +1,21 @@
-import type { Analysis } from '../pruning/types.ts';
-import type { RankedGroup } from '../reconstruction/calibration.ts';
+import type { Analysis, Layer, PruningGroup } from '../pruning/types.ts';
 import { intsAttribute } from '../onnx/attributes.ts';
 import type { GroupFeatures } from './environment.ts';
 
 /** What the agent sees of each group: the first layer that makes its channels. Shapes are those of the analysis' run. */
-export function groupFeatures(analysis: Analysis, groups: readonly RankedGroup[]): GroupFeatures[] {
-  const { axes } = analysis.structure.facts;
+export function groupFeatures(analysis: Analysis, groups: readonly { readonly group: PruningGroup }[]): GroupFeatures[] {
   const byWeight = new Map(analysis.layers.map((layer) => [layer.weight, layer]));
   return groups.map(({ group }) => {
     const layer = group.producers.map(({ initializer }) => byWeight.get(initializer)).find((each) => each !== undefined);
-    const output = layer ? (axes.shapeOf(layer.output) ?? []) : [], weight = layer ? (axes.shapeOf(layer.weight) ?? []) : [];
-    return {
-      outChannels: group.channels, inChannels: layer ? (weight[layer.inAxis] ?? 1) * layer.groups : 1,
-      height: output[2] ?? output[1] ?? 1, width: output[3] ?? 1,
-      stride: (layer && intsAttribute(layer.node, 'strides')?.[0]) ?? 1, kernel: weight[2] ?? 1,
-    };
+    return layer ? { ...layerFeatures(analysis, layer), outChannels: group.channels } : { outChannels: group.channels, inChannels: 1, height: 1, width: 1, stride: 1, kernel: 1 };
   });
+}
+
+/** What the agent sees of a layer. */
+export function layerFeatures({ structure: { facts: { axes } } }: Analysis, layer: Layer): GroupFeatures {
+  const output = axes.shapeOf(layer.output) ?? [], weight = axes.shapeOf(layer.weight) ?? [];
+  return {
+    outChannels: weight[layer.outAxis] ?? 1, inChannels: (weight[layer.inAxis] ?? 1) * layer.groups,
+    height: output[2] ?? output[1] ?? 1, width: output[3] ?? 1, stride: intsAttribute(layer.node, 'strides')?.[0] ?? 1, kernel: weight[2] ?? 1,
+  };
 }

@@ -18,7 +18,7 @@ export type HandMadePolicy = keyof typeof handMadePolicies;
  */
 export function scaleToBudget(space: SearchSpace, shape: readonly number[], budget: number): Counts | undefined {
   const at = (scale: number): number[] => shape.map((ratio, i) => space.countFor(i, Math.min(1, scale * ratio)));
-  const fits = (counts: Counts): boolean => space.costOf(counts)[space.cost] <= budget;
+  const fits = (counts: Counts): boolean => space.spent(counts) <= budget;
   if (!fits(at(0))) return undefined;
   let low = 0, high = 1 / Math.max(1e-6, Math.min(...shape));
   if (fits(at(high))) return at(high);

@@ -11,6 +11,8 @@ export interface Episode { readonly episode: number; readonly counts: Counts; re
 
 export interface SearchOptions {
   readonly budget: number;
+  /** Where the search finds the budget as well: that of the next episode, near the cost of the best choice so far. @param position uniformly random in [0, 1) */
+  readonly budgetNear?: (best: Counts, position: number) => number;
   readonly episodes: number;
   readonly seed: number;
   /** Judges a choice. */
@@ -29,7 +31,7 @@ export async function* paperSearch(space: SearchSpace, features: readonly GroupF
   const walk = new LayerWalk(space, features, options.budget), { least } = space;
   const agent = await DdpgAgent.create({ observationSize, seed: options.seed });
   try {
-    let bestReward = -1;
+    let bestReward = -Infinity;
     for (let episode = 1; episode <= options.episodes; episode++) {
       options.signal?.throwIfAborted();
       walk.reset();
@@ -62,12 +64,12 @@ export async function* warmSearch(space: SearchSpace, features: readonly GroupFe
   const { budget, seed } = options, walk = new LayerWalk(space, features, budget), random = new Random(seed ^ 0x5eed);
   const agent = await DdpgAgent.create({ observationSize, seed, options: { noiseSigma: 0.12, explorationEpisodes: 8, noiseDecay: 0.99, updatesPerStep: 2, initialAction: 0.5 } });
   const tried = new Set<string>();
-  let anchor: readonly number[] = [], elite: readonly number[] = [], bestReward = -1;
+  let anchor: readonly number[] = [], elite: readonly number[] = [], bestCounts: Counts = [], bestReward = -Infinity;
   /** One episode: walks with the given actions, evaluates, and lets the agent learn. */
   const finish = async (episode: number, steps: readonly Step[], counts: Counts): Promise<Episode> => {
     const score = await options.evaluate(counts, episode), best = score.reward > bestReward;
     tried.add(counts.join());
-    if (best) { bestReward = score.reward; elite = steps.length > 0 ? steps.map(({ action }) => action) : elite; }
+    if (best) { bestReward = score.reward; bestCounts = counts; elite = steps.length > 0 ? steps.map(({ action }) => action) : elite; }
     if (steps.length > 0) await agent.endEpisode(steps, score.reward);
     return { episode, counts, score, best };
   };
@@ -85,7 +87,8 @@ export async function* warmSearch(space: SearchSpace, features: readonly GroupFe
       options.signal?.throwIfAborted();
       const aroundElite = episode % 2 === 0, sigma = eliteSigma(episode / options.episodes);
       const share = Math.max(0.3, 2 / walk.steps);
-      walk.reset();
+      const within = options.budgetNear?.(bestCounts, random.uniform()) ?? budget;
+      walk.reset(within);
       const steps: Step[] = [];
       for (let t = 0; t < walk.steps; t++) {
         const observation = walk.observe();
@@ -96,7 +99,7 @@ export async function* warmSearch(space: SearchSpace, features: readonly GroupFe
         walk.step(ratioOf(action, space.least[t]! / space.groups[t]!.group.channels, anchor[t]!));
       }
       const shape = steps.map(({ action }, t) => ratioOf(action, space.least[t]! / space.groups[t]!.group.channels, anchor[t]!));
-      const counts = fillBudget(space, scaleToBudget(space, shape, budget)!, budget, 1);
+      const counts = fillBudget(space, scaleToBudget(space, shape, within)!, within, 1);
       if (tried.has(counts.join()) && random.uniform() < 0.9) continue; // nothing new to learn from it
       yield await finish(++episode, steps, counts);
     }
@@ -114,7 +117,7 @@ const ratioOf = (action: number, least: number, anchor: number): number => (acti
 /** Random search: walks with uniformly random bounded actions, scaled to the budget like the agent's. */
 export async function* randomSearch(space: SearchSpace, options: SearchOptions): AsyncGenerator<Episode> {
   const random = new Random(options.seed ^ 0x7a11d0);
-  let bestReward = -1;
+  let bestReward = -Infinity;
   for (let episode = 1; episode <= options.episodes; episode++) {
     options.signal?.throwIfAborted();
     const shape = space.groups.map(({ group }, i) => random.uniform(space.least[i]! / group.channels, 1));

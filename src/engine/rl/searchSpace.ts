@@ -1,70 +1,50 @@
-import { costs } from '../pruning/costs.ts';
 import type { Analysis, KeptUnits } from '../pruning/types.ts';
-import type { RankedGroup } from '../reconstruction/calibration.ts';
+import type { GroupFeatures } from './environment.ts';
 
 /** How many units each group keeps, in the order of the groups. */
 export type Counts = readonly number[];
 
-export interface SpaceOptions { readonly minPreserve: number; readonly roundTo: number }
+/** What a choice costs, as fractions of the original's. */
+export interface Costs {
+  readonly macs: number;
+  readonly params: number;
+  /** Predicted from the latency table, where there is one. */
+  readonly latency?: number;
+}
+export type CostName = keyof Costs;
 
-/** Everything a policy may choose: a kept count for every group, between its least and its whole width; and what a choice costs. */
-export class SearchSpace {
+/** One thing to decide: how many of its units a group keeps. */
+export interface Decision {
+  readonly group: { readonly id: string; readonly name: string; readonly channels: number };
+  /** error[k]: what it costs to do without the k least important units; not decreasing. */
+  readonly error: ArrayLike<number>;
+}
+
+/**
+ * Everything a policy may choose: a kept count for every group, between its least and its whole width; and what a choice costs. Groups are sets of channels
+ * that go together, or, for weight pruning, the weights of one layer in equal shares.
+ */
+export interface SearchSpace {
   readonly analysis: Analysis;
-  readonly groups: readonly RankedGroup[];
-  /** Which of macs or params the budget is about. */
-  readonly cost: 'macs' | 'params';
-  private readonly options: SpaceOptions;
-  private readonly kept = new Map<string, readonly number[]>();
-
-  constructor(analysis: Analysis, groups: readonly RankedGroup[], cost: 'macs' | 'params', options: SpaceOptions) {
-    this.analysis = analysis;
-    this.groups = groups;
-    this.cost = cost;
-    this.options = options;
-  }
-
-  get full(): number[] { return this.groups.map(({ group }) => group.channels); }
-  get least(): number[] { return this.groups.map((_, i) => this.leastOf(i)); }
-
-  private leastOf(i: number): number {
-    const { channels } = this.groups[i]!.group, step = this.stepOf(i);
-    return Math.max(1, Math.min(channels, Math.ceil((channels * this.options.minPreserve) / step) * step));
-  }
-
-  /**
-   * Counts of a group are multiples of this (or its whole width): `roundTo` where that leaves at least eight choices, the largest power of
-   * two that does for narrower groups, and a multiple of it that leaves 32 to 64 choices for very wide ones. Inference kernels work on blocks of
-   * channels (docs/decisions/channel-rounding.md).
-   */
-  stepOf(i: number): number {
-    const { roundTo } = this.options, { channels } = this.groups[i]!.group;
-    let step = roundTo;
-    while (step > 1 && step * 8 > channels) step = Math.floor(step / 2);
-    while (step * 64 <= channels) step *= 2;
-    return Math.max(1, step);
-  }
-
+  readonly groups: readonly Decision[];
+  /** What the agent sees of each group. */
+  readonly features: readonly GroupFeatures[];
+  /** What the budget is about. */
+  readonly cost: CostName;
+  readonly full: number[];
+  readonly least: number[];
+  /** Counts of a group are multiples of this, or its whole width. */
+  stepOf(i: number): number;
+  /** How many steps to look ahead for the next count that pays: more than one where costs don't fall with every step. */
+  readonly strides: readonly number[];
   /** The nearest allowed count for a preserve ratio. */
-  countFor(i: number, preserveRatio: number): number {
-    const { channels } = this.groups[i]!.group, step = this.stepOf(i);
-    return Math.min(channels, Math.max(this.leastOf(i), Math.round((preserveRatio * channels) / step) * step));
-  }
-
-  /** Kept units of each group for a choice of counts. */
-  keptFor(counts: Counts): KeptUnits {
-    return new Map(this.groups.map(({ group, order }, i) => {
-      const key = `${i} ${counts[i]}`;
-      let units = this.kept.get(key);
-      if (!units) { units = order.slice(order.length - counts[i]!).sort((a, b) => a - b); this.kept.set(key, units); }
-      return [group.id, units];
-    }));
-  }
-
-  /** MACs and parameters of a choice, as fractions of the original's. */
-  costOf(counts: Counts): { macs: number; params: number } {
-    const { macs, params } = costs(this.analysis, this.keptFor(counts));
-    return { macs: macs / this.analysis.macs, params: params / this.analysis.params };
-  }
-
-  ratiosOf(counts: Counts): number[] { return counts.map((count, i) => count / this.groups[i]!.group.channels); }
+  countFor(i: number, preserveRatio: number): number;
+  /** Channels that stay, for each group of the analysis. */
+  keptFor(counts: Counts): KeptUnits;
+  /** Share of the weights that stay, by the layer's weight; none where whole channels go. */
+  densitiesFor(counts: Counts): ReadonlyMap<string, number>;
+  costOf(counts: Counts): Costs;
+  /** The cost that the budget is about. */
+  spent(counts: Counts): number;
+  ratiosOf(counts: Counts): number[];
 }

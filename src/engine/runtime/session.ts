@@ -31,6 +31,8 @@ const fromOrt = (tensor: ort.OnnxValue): Tensor => {
 
 /** How messages begin that tell of a model that onnxruntime refuses, whatever its inputs. */
 export const loadFailure = "onnxruntime can't load the model";
+/** Version of onnxruntime. */
+export const runtimeVersion = ort.env.versions.node ?? ort.env.versions.common;
 
 /** One loaded model: the only door to onnxruntime. `run` is native and synchronous on its thread, so it can be cancelled only between runs. */
 export class Session {

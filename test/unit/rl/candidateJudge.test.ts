@@ -5,18 +5,18 @@ import { loadModel } from '../../../src/engine/onnx/modelFile.ts';
 import { analyse } from '../../../src/engine/pruning/analysis.ts';
 import { channelOrders } from '../../../src/engine/pruning/importance.ts';
 import { CandidateJudge, type Craft } from '../../../src/engine/rl/candidateJudge.ts';
-import { SearchSpace } from '../../../src/engine/rl/searchSpace.ts';
+import { ChannelSpace } from '../../../src/engine/rl/channelSpace.ts';
 
 const images = 300, plain: Craft = (pruned) => Promise.resolve(pruned);
-let judge: CandidateJudge, space: SearchSpace;
+let judge: CandidateJudge, space: ChannelSpace;
 
 beforeAll(async () => {
   const { proto } = await loadModel('examples/resnet20.onnx'), analysis = await analyse(proto), random = new Random(5);
   const orders = channelOrders(proto, analysis);
   const ranked = analysis.groups.map((group) => ({ group, order: [...orders.get(group.id)!].reverse(), error: Float64Array.from({ length: group.channels + 1 }, (_, k) => k) }));
-  space = new SearchSpace(analysis, ranked, 'macs', { minPreserve: 0.1, roundTo: 1 });
+  space = new ChannelSpace(analysis, ranked, 'macs', { minPreserve: 0.1, roundTo: 1 });
   const values = Float32Array.from({ length: images * 3072 }, () => random.normal());
-  judge = new CandidateJudge(proto, space, await Judge.create(proto, { values, imageDims: [3, 32, 32], count: images }, 'agreement'));
+  judge = new CandidateJudge(proto, space, await Judge.create(proto, { inputs: [{ name: proto.graph.input[0]!.name, type: 'float32', dims: [3, 32, 32], data: values }], count: images }, 'agreement'));
 });
 
 describe('judging candidates', () => {

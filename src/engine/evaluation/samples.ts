@@ -1,0 +1,46 @@
+import { InputError, UnsupportedModelError } from '../errors.ts';
+import type { Tensor, TypedArray } from '../runtime/session.ts';
+
+/** One input of a model for all samples. `dims` are those of one sample. */
+export interface SampleInput { readonly name: string; readonly type: string; readonly dims: readonly number[]; readonly data: TypedArray }
+
+/** Samples of a data set in memory, as a model takes them: one array an input. */
+export interface Samples {
+  readonly count: number;
+  readonly inputs: readonly SampleInput[];
+  /** Class of each sample; absent for unlabelled ones. */
+  readonly labels?: Int32Array;
+}
+
+/** Feeds for `count` samples. */
+export function batchOf({ inputs, count: all }: Samples, from: number, count: number): Record<string, Tensor> {
+  return Object.fromEntries(inputs.map(({ name, type, dims, data }) => {
+    const size = data.length / all;
+    return [name, { type, dims: [count, ...dims], data: data.subarray(from * size, (from + count) * size) }];
+  }));
+}
+
+/** Samples as chunks that are fed to a network one after the other; what does not fill a last chunk is left out. @returns for each input its chunks */
+export function chunked(samples: Samples, count: number, chunk: number): Record<string, Tensor[]> {
+  const each = Math.min(chunk, samples.count), chunks = Math.max(1, Math.floor(Math.min(count, samples.count) / each));
+  const batches = Array.from({ length: chunks }, (_, i) => batchOf(samples, i * each, each));
+  return Object.fromEntries(samples.inputs.map(({ name }) => [name, batches.map((batch) => batch[name]!)]));
+}
+
+/** Elements of one sample, all inputs together. */
+export const elementsOf = ({ inputs }: Samples): number => inputs.reduce((sum, { dims }) => sum + dims.reduce((a, b) => a * b, 1), 0);
+
+/** Shapes of the inputs with one sample. */
+export const inputShapesOf = ({ inputs }: Samples): Record<string, readonly number[]> => Object.fromEntries(inputs.map(({ name, dims }) => [name, [1, ...dims]]));
+
+/** The one float32 input of samples that can be trained on. @throws {UnsupportedModelError} for several inputs, or other element types */
+export function trainingInput({ inputs }: Samples): { values: Float32Array; imageDims: readonly number[] } {
+  const [only, another] = inputs;
+  if (!only || another || !(only.data instanceof Float32Array)) throw new UnsupportedModelError(`training takes models with one float32 input, and this one has ${inputs.map(({ name, type }) => `"${name}" (${type})`).join(', ')}.`);
+  return { values: only.data, imageDims: only.dims };
+}
+
+/** @throws {InputError} for a data set without samples */
+export function requireSamples(count: number, path: string): void {
+  if (count === 0) throw new InputError(`${path} holds no samples.`);
+}

@@ -1,0 +1,45 @@
+import { product, transposedProduct } from '../runtime/matrix.ts';
+import { type OutputTransform, type RegressionChunk, type RegressionOptions, wantedOutputs } from './leastSquares.ts';
+import { type SparseProblem, solveMasked, sparseEffort, stagesTo, thinOut } from './sparseWeights.ts';
+
+/**
+ * Weights [columns, outs] of which only a share is not zero, that make a layer's output nearest to the wanted one in the least-squares sense; the activation
+ * behind the layer is known in the rounds, as in fitWeights. Which weights stay is found on the way.
+ * @param present float32 [columns, outs], the weights before @param density share of the weights that stay; the bias always does
+ */
+export async function fitSparse(chunks: readonly RegressionChunk[], columns: number, outs: number, present: Float32Array, transform: OutputTransform, { rounds, ridge: relativeRidge, density }: Pick<RegressionOptions, 'rounds' | 'ridge'> & { density: number }): Promise<Float32Array> {
+  const sum = new Float64Array(columns * columns);
+  for (const { inputs } of chunks) {
+    const part = await transposedProduct(inputs, inputs, inputs.length / columns, columns, columns);
+    for (let i = 0; i < sum.length; i++) sum[i]! += part[i]!;
+  }
+  const ridge = addRidge(sum, columns, relativeRidge), gram = Float32Array.from(sum);
+  const problem = async (predicting?: Float32Array): Promise<SparseProblem> => {
+    const right = new Float64Array(columns * outs);
+    for (let i = 0; i < (columns - 1) * outs; i++) right[i] = ridge * present[i]!;
+    for (const chunk of chunks) {
+      const rows = chunk.inputs.length / columns;
+      const predicted = predicting ? await product(chunk.inputs, predicting, rows, columns, outs) : undefined;
+      const part = await transposedProduct(chunk.inputs, wantedOutputs(chunk, outs, transform, predicted), rows, columns, outs);
+      for (let i = 0; i < right.length; i++) right[i]! += part[i]!;
+    }
+    return { gram, right: Float32Array.from(right), columns, outs };
+  };
+  const { stages, steps } = sparseEffort(columns), linear = await problem();
+  let mask: Uint8Array = new Uint8Array(columns * outs).fill(1);
+  let weights = await solveMasked(linear, mask, present, steps);
+  for await (const stage of thinOut(linear, weights, stagesTo(density, stages), steps)) ({ mask, weights } = stage);
+  if (transform.low === -Infinity && transform.high === Infinity) return solveMasked(linear, mask, weights, steps);
+  for (let round = 0; round < rounds; round++) weights = await solveMasked(await problem(weights), mask, weights, steps);
+  return weights;
+}
+
+/** Adds a ridge, relative to the mean of the diagonal; the constant column is free of it. @returns what was added */
+export function addRidge(gram: Float64Array, columns: number, relative: number): number {
+  let trace = 0;
+  for (let i = 0; i < columns - 1; i++) trace += gram[i * (columns + 1)]!;
+  const ridge = (relative * trace) / Math.max(1, columns - 1) + 1e-12;
+  for (let i = 0; i < columns - 1; i++) gram[i * (columns + 1)]! += ridge;
+  gram[columns * columns - 1]! += 1e-9;
+  return ridge;
+}

@@ -1,0 +1,84 @@
+import { costs } from '../pruning/costs.ts';
+import type { Analysis, KeptUnits } from '../pruning/types.ts';
+import type { RankedGroup } from '../reconstruction/calibration.ts';
+import type { GroupFeatures } from './environment.ts';
+import { groupFeatures } from './features.ts';
+import type { CostName, Costs, Counts, SearchSpace } from './searchSpace.ts';
+
+export interface ChannelSpaceOptions {
+  readonly minPreserve: number;
+  readonly roundTo: number;
+  /** Predicts the time of one run from what is kept, as a fraction of the original's. */
+  readonly latency?: (kept: KeptUnits) => number;
+}
+
+/** Choices of channel pruning: how many channels each pruning group keeps; the least important ones go. */
+export class ChannelSpace implements SearchSpace {
+  readonly analysis: Analysis;
+  readonly groups: readonly RankedGroup[];
+  readonly features: readonly GroupFeatures[];
+  readonly cost: CostName;
+  private readonly options: ChannelSpaceOptions;
+  private readonly kept = new Map<string, readonly number[]>();
+
+  constructor(analysis: Analysis, groups: readonly RankedGroup[], cost: CostName, options: ChannelSpaceOptions) {
+    this.analysis = analysis;
+    this.groups = groups;
+    this.features = groupFeatures(analysis, groups);
+    this.cost = cost;
+    this.options = options;
+  }
+
+  /** Time falls in blocks of channels, so one step may save nothing. */
+  get strides(): readonly number[] { return this.cost === 'latency' ? [1, 2, 4] : [1]; }
+  get full(): number[] { return this.groups.map(({ group }) => group.channels); }
+  get least(): number[] { return this.groups.map((_, i) => this.leastOf(i)); }
+
+  private leastOf(i: number): number {
+    const { channels } = this.groups[i]!.group, step = this.stepOf(i);
+    return Math.max(1, Math.min(channels, Math.ceil((channels * this.options.minPreserve) / step) * step));
+  }
+
+  /**
+   * Counts of a group are multiples of this (or its whole width): `roundTo` where that leaves at least eight choices, the largest power of
+   * two that does for narrower groups, and a multiple of it that leaves 32 to 64 choices for very wide ones. Inference kernels work on blocks of
+   * channels (docs/decisions/channel-rounding.md).
+   */
+  stepOf(i: number): number { return stepOf(this.groups[i]!.group.channels, this.options.roundTo); }
+
+  countFor(i: number, preserveRatio: number): number {
+    const { channels } = this.groups[i]!.group, step = this.stepOf(i);
+    return Math.min(channels, Math.max(this.leastOf(i), Math.round((preserveRatio * channels) / step) * step));
+  }
+
+  keptFor(counts: Counts): KeptUnits {
+    return new Map(this.groups.map(({ group, order }, i) => {
+      const key = `${i} ${counts[i]}`;
+      let units = this.kept.get(key);
+      if (!units) { units = order.slice(order.length - counts[i]!).sort((a, b) => a - b); this.kept.set(key, units); }
+      return [group.id, units];
+    }));
+  }
+
+  densitiesFor(): ReadonlyMap<string, number> { return new Map(); }
+
+  costOf(counts: Counts): Costs {
+    const kept = this.keptFor(counts), { macs, params } = costs(this.analysis, kept), { latency } = this.options;
+    return { macs: macs / this.analysis.macs, params: params / this.analysis.params, ...(latency ? { latency: latency(kept) } : {}) };
+  }
+
+  spent(counts: Counts): number {
+    const { latency } = this.options;
+    return this.cost === 'latency' && latency ? latency(this.keptFor(counts)) : this.costOf(counts)[this.cost] ?? NaN;
+  }
+
+  ratiosOf(counts: Counts): number[] { return counts.map((count, i) => count / this.groups[i]!.group.channels); }
+}
+
+/** @see ChannelSpace.stepOf */
+export function stepOf(channels: number, roundTo: number): number {
+  let step = roundTo;
+  while (step > 1 && step * 8 > channels) step = Math.floor(step / 2);
+  while (step * 64 <= channels) step *= 2;
+  return Math.max(1, step);
+}

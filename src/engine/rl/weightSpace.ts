@@ -1,0 +1,46 @@
+import type { Analysis, KeptUnits } from '../pruning/types.ts';
+import { type ThinnableLayer, shares } from '../reconstruction/rankWeights.ts';
+import type { GroupFeatures } from './environment.ts';
+import { layerFeatures } from './features.ts';
+import type { CostName, Costs, Counts, Decision, SearchSpace } from './searchSpace.ts';
+
+/** Choices of fine-grained pruning: how many of the weights each layer keeps, in shares; what is left out is zero. */
+export class WeightSpace implements SearchSpace {
+  readonly analysis: Analysis;
+  readonly groups: readonly Decision[];
+  readonly features: readonly GroupFeatures[];
+  readonly cost: CostName = 'params';
+  readonly strides = [1];
+  private readonly layers: readonly ThinnableLayer[];
+  private readonly leastShares: number;
+
+  /** @param minPreserve five times the least share of a layer's weights that stays: single weights can be spared far beyond whole channels */
+  constructor(analysis: Analysis, layers: readonly ThinnableLayer[], minPreserve: number) {
+    this.analysis = analysis;
+    this.layers = layers;
+    this.groups = layers.map(({ layer, error }) => ({ group: { id: layer.weight, name: layer.name, channels: shares }, error }));
+    this.features = layers.map(({ layer }) => layerFeatures(analysis, layer));
+    this.leastShares = Math.max(1, Math.round((minPreserve / 5) * shares));
+  }
+
+  get full(): number[] { return this.layers.map(() => shares); }
+  get least(): number[] { return this.layers.map(() => this.leastShares); }
+  stepOf(): number { return 1; }
+  countFor(_: number, preserveRatio: number): number { return Math.min(shares, Math.max(this.leastShares, Math.round(preserveRatio * shares))); }
+  keptFor(): KeptUnits { return new Map(); }
+  densitiesFor(counts: Counts): ReadonlyMap<string, number> { return new Map(this.layers.map(({ layer }, i) => [layer.weight, counts[i]! / shares])); }
+
+  /** Only what is not zero counts. */
+  costOf(counts: Counts): Costs {
+    let { macs, params } = this.analysis;
+    this.layers.forEach(({ layer, weights }, i) => {
+      const gone = 1 - counts[i]! / shares;
+      macs -= gone * layer.macs;
+      params -= gone * weights;
+    });
+    return { macs: macs / this.analysis.macs, params: params / this.analysis.params };
+  }
+
+  spent(counts: Counts): number { return this.costOf(counts).params; }
+  ratiosOf(counts: Counts): number[] { return counts.map((count) => count / shares); }
+}

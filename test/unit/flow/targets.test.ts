@@ -1,0 +1,99 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { compress } from '../../../src/engine/compress.ts';
+import { InputError, UnreachableTargetError } from '../../../src/engine/errors.ts';
+import { Random } from '../../../src/engine/numerics/random.ts';
+import { makeNode } from '../../../src/engine/onnx/attributes.ts';
+import { buildModel, valueInfo } from '../../../src/engine/onnx/buildModel.ts';
+import { loadModel, saveModel } from '../../../src/engine/onnx/modelFile.ts';
+import { floatTensor, floatsOf } from '../../../src/engine/onnx/tensor.ts';
+import { type CompressRequest, type Report, parseCompressOptions, parseTarget } from '../../../src/engine/protocol.ts';
+import { Session, floats } from '../../../src/engine/runtime/session.ts';
+import { temporaryFolder, writeTree } from '../../support/files.ts';
+import { npy, npz } from '../../support/npy.ts';
+
+const folder = await temporaryFolder(), random = new Random(11), model = join(folder, 'net.onnx'), data = join(folder, 'data.npz'), count = 240, side = 16;
+const normal = (size: number, scale: number): Float32Array => Float32Array.from({ length: size }, () => scale * random.normal());
+
+/** A small convolutional network on random inputs, labelled by itself: its accuracy is 1. */
+beforeAll(async () => {
+  const nodes = [], initializers = [], widths = [3, 32, 64, 64];
+  for (let layer = 1; layer < widths.length; layer++) {
+    const [ins, outs] = [widths[layer - 1]!, widths[layer]!] as const;
+    initializers.push(floatTensor(`w${layer}`, [outs, ins, 3, 3], normal(outs * ins * 9, Math.sqrt(2 / (ins * 9)))), floatTensor(`b${layer}`, [outs], normal(outs, 0.1)));
+    nodes.push(makeNode('Conv', [layer === 1 ? 'x' : `r${layer - 1}`, `w${layer}`, `b${layer}`], [`c${layer}`], { pads: [1, 1, 1, 1] }), makeNode('Relu', [`c${layer}`], [`r${layer}`]));
+  }
+  const net = buildModel({
+    inputs: [valueInfo('x', ['n', 3, side, side])], outputs: [valueInfo('y', ['n', 6])],
+    nodes: [...nodes, makeNode('GlobalAveragePool', ['r3'], ['p']), makeNode('Flatten', ['p'], ['f']), makeNode('Gemm', ['f', 'w4', 'b4'], ['y'])],
+    initializers: [...initializers, floatTensor('w4', [64, 6], normal(64 * 6, 1)), floatTensor('b4', [6], new Float32Array(6))],
+  });
+  await saveModel(net, model);
+  // images of different colours and strengths, so that answers differ
+  const images = new Float32Array(count * 3 * side * side);
+  for (let i = 0; i < count; i++) for (let c = 0; c < 3; c++) { const mean = random.normal(), strength = random.uniform(0.2, 1.5); for (let p = 0; p < side * side; p++) images[(i * 3 + c) * side * side + p] = mean + strength * random.normal(); }
+  const session = await Session.create(net);
+  const { y } = await session.run({ x: floats(images, [count, 3, side, side]) });
+  await session.release();
+  const mean = Array.from({ length: 6 }, (_, k) => { let sum = 0; for (let i = 0; i < count; i++) sum += Number(y!.data[i * 6 + k]); return sum / count; });
+  initializers.length = 0;
+  const centred = buildModel({ inputs: net.graph.input, outputs: net.graph.output, nodes: net.graph.node, initializers: net.graph.initializer.map((tensor) => (tensor.name === 'b4' ? floatTensor('b4', [6], Float32Array.from(mean, (value) => -value)) : tensor)) });
+  await saveModel(centred, model);
+  const labels = Int32Array.from({ length: count }, (_, i) => { const row = mean.map((value, k) => Number(y!.data[i * 6 + k]) - value); return row.indexOf(Math.max(...row)); });
+  await writeTree(folder, { 'data.npz': npz({ x: npy('<f4', [count, 3, side, side], images), labels: npy('<i4', [count], labels) }) });
+});
+
+let runs = 0;
+const run = (target: string, more: Partial<CompressRequest> = {}): Promise<Report> => {
+  const name = join(folder, `run${++runs}`);
+  return compress(parseCompressOptions({ model, val: data, target: parseTarget(target), episodes: 5, seed: 3, roundTo: 4, threads: 1, out: `${name}.onnx`, runDir: name, ...more }), { emit: () => undefined, signal: new AbortController().signal });
+};
+const nonZero = async (path: string): Promise<number> => (await loadModel(path)).proto.graph.initializer.reduce((sum, tensor) => sum + floatsOf(tensor).filter((value) => value !== 0).length, 0);
+
+describe('a run with', () => {
+  it('accuracy-drop keeps the guarantee, and is smaller where more may be lost', async () => {
+    const [strict, loose] = [await run('accuracy-drop=3'), await run('accuracy-drop=12')] as const;
+    expect(strict.before.accuracy.value).toBeGreaterThan(0.99);
+    expect(strict.after.accuracy.value).toBeGreaterThanOrEqual(strict.before.accuracy.value - 0.03 - 1e-9);
+    expect(loose.after.accuracy.value).toBeGreaterThanOrEqual(loose.before.accuracy.value - 0.12 - 1e-9);
+    expect(strict.after.macs).toBeLessThan(strict.before.macs);
+    expect(loose.after.macs).toBeLessThan(strict.after.macs);
+    expect(new Set(strict.candidates.map(({ macs }) => macs.toFixed(2))).size).toBeGreaterThan(1); // the agent searches how much as well
+  }, 240_000);
+
+  it('latency is predicted for every candidate, and measured at the end; a table is kept', async () => {
+    process.env['XDG_CACHE_HOME'] = join(folder, 'cache');
+    const report = await run('latency=0.8');
+    for (const { latency } of report.candidates) { expect(latency).toBeGreaterThan(0); expect(latency).toBeLessThanOrEqual(0.8); }
+    expect(report.notes.join(' ')).toMatch(/predicted from the latency table, [\d.]+ measured/);
+    expect(report.after.macs).toBeLessThan(report.before.macs);
+    expect(JSON.parse(readFileSync(join(folder, `run${runs}`, 'latency-table.json'), 'utf8'))).toMatchObject({ format: 'auto-compress/latency-table@1' });
+    await expect(run('latency=0.001')).rejects.toThrow(UnreachableTargetError);
+  }, 240_000);
+
+  it('single weights keeps a share of them, in a dense file of the same shape, and keeps zeros in training', async () => {
+    const report = await run('params=0.3', { method: 'weights', refine: 1 });
+    expect(report.after.params).toBe(report.before.params);
+    const left = await nonZero(report.out);
+    expect(left / report.before.params).toBeLessThanOrEqual(0.3);
+    expect(left / report.before.params).toBeGreaterThan(0.28);
+    expect(report.after.sparse).toMatchObject({ nonZero: left });
+    expect(report.after.sparse!.storedBytes).toBeLessThan(0.4 * report.before.sizeBytes);
+    expect(report.after.sparse!.zipBytes).toBeLessThan(0.5 * report.before.sparse!.zipBytes);
+    expect(report.after.accuracy.value).toBeGreaterThan(0.6); // six classes
+    expect(report.layers.some(({ weightSparsity }) => weightSparsity > 0.5)).toBe(true);
+    expect(report.layers.every(({ preserveRatio }) => preserveRatio === 1)).toBe(true);
+    expect(JSON.parse(readFileSync(join(folder, `run${runs}`, 'plan.json'), 'utf8')).weights).toHaveLength(4);
+  }, 240_000);
+
+  it('single weights counts the size of bitmap and values', async () => {
+    const report = await run('size=0.4', { method: 'weights' });
+    expect(report.after.sparse!.storedBytes / report.before.sizeBytes).toBeLessThanOrEqual(0.4);
+    expect(report.after.sparse!.storedBytes / report.before.sizeBytes).toBeGreaterThan(0.37);
+  }, 240_000);
+
+  it('single weights and a target that they have no influence on is refused', () => {
+    expect(() => parseCompressOptions({ model, val: data, method: 'weights', target: parseTarget('macs=0.5') })).toThrow(InputError);
+  });
+});
