@@ -54,7 +54,8 @@ function divisors(view: GraphView): Set<string> {
   for (let name = open.pop(); name !== undefined; name = open.pop()) {
     if (found.has(name)) continue;
     found.add(name);
-    open.push(...view.producers.get(name)?.input ?? []);
+    const producer = view.producers.get(name);
+    if (producer && !/^(Add|Max|Clip)$/.test(producer.opType)) open.push(...producer.input); // what is added to keeps it from zero
   }
   return found;
 }
