@@ -53,10 +53,10 @@ const nonZero = async (path: string): Promise<number> => (await loadModel(path))
 
 describe('a run with', () => {
   it('accuracy-drop keeps the guarantee, and is smaller where more may be lost', async () => {
-    const [strict, loose] = [await run('accuracy-drop=3'), await run('accuracy-drop=12')] as const;
+    const [strict, loose] = [await run('accuracy-drop=6'), await run('accuracy-drop=20')] as const;
     expect(strict.before.accuracy.value).toBeGreaterThan(0.99);
-    expect(strict.after.accuracy.value).toBeGreaterThanOrEqual(strict.before.accuracy.value - 0.03 - 1e-9);
-    expect(loose.after.accuracy.value).toBeGreaterThanOrEqual(loose.before.accuracy.value - 0.12 - 1e-9);
+    expect(strict.after.accuracy.value).toBeGreaterThanOrEqual(strict.before.accuracy.value - 0.06 - 1e-9);
+    expect(loose.after.accuracy.value).toBeGreaterThanOrEqual(loose.before.accuracy.value - 0.2 - 1e-9);
     expect(strict.after.macs).toBeLessThan(strict.before.macs);
     expect(loose.after.macs).toBeLessThan(strict.after.macs);
     expect(new Set(strict.candidates.map(({ macs }) => macs.toFixed(2))).size).toBeGreaterThan(1); // the agent searches how much as well
