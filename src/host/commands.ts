@@ -51,7 +51,7 @@ export const commands: Readonly<Record<string, Command>> = {
   },
   showText: async (context, subject, selected) => {
     for (const model of await modelsOf(context, subject, selected)) {
-      await context.inspections.inspect(model.fsPath);
+      await context.inspections.list(model.fsPath); // a file that is no model is told, not opened
       await context.texts.show(model);
     }
   },
