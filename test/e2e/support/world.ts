@@ -3,8 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Frame } from 'playwright-core';
-import { ensureWorkbench } from '../../../scripts/tools.mjs';
-import { type Programs, Server } from './server.ts';
+import { inject } from 'vitest';
+import { Server } from './server.ts';
 import { Workbench, launchBrowser, until } from './workbench.ts';
 
 /** Screenshots; kept outside the sources. */
@@ -30,13 +30,9 @@ export interface World {
   end(): Promise<void>;
 }
 
-function prepare(): Programs | string {
-  try { return ensureWorkbench() as Programs; } catch (error) { return (error as Error).message; }
-}
-const prepared = prepare();
+const programs = inject('programs');
 /** Why the end-to-end tests can't run on this machine; undefined where they can. */
-export const whyNot = typeof prepared === 'string' ? prepared : undefined;
-if (whyNot) console.warn(`\nEnd-to-end tests are SKIPPED: ${whyNot}.\n`);
+export const whyNot = 'whyNot' in programs ? programs.whyNot : undefined;
 
 /** Few images, so that a run takes seconds. */
 const imagesOfAClass = 20;
@@ -51,7 +47,7 @@ function fillWorkspace(folder: string): void {
   copyFileSync('test/e2e/fixtures/resnet.py', join(folder, 'resnet.py'));
   writeFileSync(join(folder, 'broken.onnx'), 'this is not a model');
   mkdirSync(join(folder, '.vscode'));
-  writeFileSync(join(folder, '.vscode/tasks.json'), JSON.stringify({ version: '2.0.0', tasks: [{ type: 'auto-compress', label: 'compress resnet20', model: 'resnet20.onnx', val: 'images', target: 'macs=0.6', episodes: 1, out: 'task.onnx', problemMatcher: [] }] }));
+  writeFileSync(join(folder, '.vscode/tasks.json'), JSON.stringify({ version: '2.0.0', tasks: [{ type: 'auto-compress', label: 'compress resnet20', model: 'resnet20.onnx', val: 'images', target: 'macs=0.6', episodes: 1, finetune: 2, out: 'task.onnx', problemMatcher: [] }] }));
 }
 
 /** The .vsix of what is built, made where it is older. */
@@ -63,11 +59,12 @@ function packaged(): string {
   return vsix;
 }
 
-/** @param options.compressed whether resnet20.onnx was already compressed, by the command line */
-export async function createWorld({ compressed = false } = {}): Promise<World> {
-  const programs = prepared as Programs;
+/** @param options.compressed whether resnet20.onnx was already compressed, by the command line; options.fill adds files */
+export async function createWorld({ compressed = false, fill }: { readonly compressed?: boolean; readonly fill?: (workspace: string) => void } = {}): Promise<World> {
+  if ('whyNot' in programs) throw new Error(programs.whyNot);
   const server = await Server.start(programs, packaged(), (folder) => {
     fillWorkspace(folder);
+    fill?.(folder);
     if (compressed) execFileSync(process.execPath, ['dist/cli.js', 'compress', join(folder, 'resnet20.onnx'), '--val', join(folder, 'images'), '--episodes', '2'], { stdio: ['ignore', 'ignore', 'inherit'] });
   });
   let browser: Browser | undefined;
