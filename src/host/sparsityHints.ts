@@ -38,7 +38,7 @@ class SparsityHints implements vscode.InlayHintsProvider, vscode.HoverProvider {
 }
 
 const hoverOf = (changes: readonly LayerChange[], model: string): vscode.MarkdownString => new vscode.MarkdownString(
-  `**${vscode.l10n.t('Compressed by Auto-Compress: {0}', model)}**\n\n${changesTable(changes, { layer: vscode.l10n.t('Layer'), channels: vscode.l10n.t('Channels'), macs: vscode.l10n.t('MACs'), zeros: vscode.l10n.t('Zero weights') })}`);
+  `**${vscode.l10n.t('Compressed by Auto-Compress: {0}', model)}**\n\n${changesTable(changes)}`);
 
 /** Layers of the `onnx:` text view, beside the operator: lines are long. */
 const annotateText = (texts: ModelText, index: SparsityIndex): Annotate => async (document) => {

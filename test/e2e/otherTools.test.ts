@@ -53,10 +53,10 @@ describe.skipIf(whyNot)('working with other tools', () => {
     await workbench.quickItem('Episode 2').waitFor();
     await world.screenshot('export point');
     await workbench.pick('Episode 2');
-    await workbench.confirmPath(at('point.onnx'));
-    await workbench.toast('point.onnx is written').waitFor();
+    await workbench.confirmPath(at('resnet20.episode2.onnx'));
+    await workbench.toast('resnet20.episode2.onnx is written').waitFor();
     const chosen = candidates.find(({ episode }) => episode === 2)!;
-    expect(inspected(at('point.onnx')).macs / before.macs).toBeCloseTo(chosen.macs, 6);
+    expect(inspected(at('resnet20.episode2.onnx')).macs / before.macs).toBeCloseTo(chosen.macs, 6);
     await workbench.closeNotifications();
   });
 

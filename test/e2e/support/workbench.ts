@@ -109,11 +109,9 @@ export class Workbench {
     await this.page.keyboard.press('Enter');
   }
 
-  /** Answers the dialog that asks where to save. */
+  /** Accepts the path that the dialog for a file proposes, once it is the one that is expected. */
   async confirmPath(path: string): Promise<void> {
-    const input = this.quickInput().locator('input.input').first();
-    await until('the dialog for a file', async () => (await input.inputValue({ timeout: 5000 })).startsWith('/'));
-    await input.fill(path);
+    await until(`${path} in the dialog`, async () => await this.quickInput().locator('input.input').first().inputValue({ timeout: 5000 }) === path);
     await this.quickInput().getByText('OK', { exact: true }).click();
   }
 
