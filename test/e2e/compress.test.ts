@@ -42,9 +42,13 @@ describe.skipIf(whyNot)('compressing a model', () => {
 
   it('starts from the menu of the file and shows what it found in the images', async () => {
     const { workbench } = world;
-    await workbench.contextMenu('resnet20.onnx', 'Compress Model...');
-    await workbench.quickItem('10 class folders').waitFor();
-    await world.screenshot('wizard images');
+    for (const name of [...world.themes].reverse()) {
+      await world.useTheme(name);
+      await workbench.contextMenu('resnet20.onnx', 'Compress Model...');
+      await workbench.quickItem('10 class folders').waitFor();
+      await world.screenshot(`wizard ${name}`);
+      if (name !== 'light') await workbench.page.keyboard.press('Escape');
+    }
     await workbench.pick('10 class folders');
     const found = workbench.quickItem('Use these images');
     await found.waitFor();

@@ -51,7 +51,13 @@ describe.skipIf(whyNot)('working with other tools', () => {
     const { candidates, before } = JSON.parse(readFileSync(join(world.runDirs()[0]!, 'report.json'), 'utf8')) as Report;
     await workbench.command('Auto-Compress: Export Point...');
     await workbench.quickItem('Episode 2').waitFor();
-    await world.screenshot('export point');
+    for (const name of world.themes) {
+      await workbench.page.keyboard.press('Escape');
+      await world.useTheme(name);
+      await workbench.command('Auto-Compress: Export Point...');
+      await workbench.quickItem('Episode 2').waitFor();
+      await world.screenshot(`export ${name}`);
+    }
     await workbench.pick('Episode 2');
     await workbench.confirmPath(at('resnet20.episode2.onnx'));
     await workbench.toast('resnet20.episode2.onnx is written').waitFor();

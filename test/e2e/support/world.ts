@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Browser, Frame } from 'playwright-core';
+import type { Browser, Frame, Locator } from 'playwright-core';
 import { inject } from 'vitest';
 import { Server } from './server.ts';
 import { Workbench, launchBrowser, until } from './workbench.ts';
@@ -11,7 +11,8 @@ import { Workbench, launchBrowser, until } from './workbench.ts';
 export const artifacts = process.env['AUTO_COMPRESS_E2E_ARTIFACTS'] ?? 'dist/e2e';
 const version = (JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version;
 const themes = {
-  light: { title: 'Light Modern', bodyClass: 'vscode-light' }, dark: { title: 'Dark Modern', bodyClass: 'vscode-dark' }, 'high contrast': { title: 'Dark High Contrast', bodyClass: 'vscode-high-contrast' },
+  light: { title: 'Light Modern', bodyClass: 'vscode-light', workbenchClass: 'vs' }, dark: { title: 'Dark Modern', bodyClass: 'vscode-dark', workbenchClass: 'vs-dark' },
+  'high contrast': { title: 'Dark High Contrast', bodyClass: 'vscode-high-contrast', workbenchClass: 'hc-black' },
 } as const;
 type ThemeName = keyof typeof themes;
 
@@ -20,8 +21,8 @@ export interface World {
   readonly episodes: number;
   /** Themes that pictures are made in. */
   readonly themes: readonly ThemeName[];
-  /** Switches the workbench to a theme; resolves once the webview's colours followed. */
-  useTheme(name: ThemeName, webview: Frame): Promise<void>;
+  /** Switches the workbench to a theme; resolves once its colours, and those of the webview, followed. */
+  useTheme(name: ThemeName, webview?: Frame): Promise<void>;
   /** Run folders of resnet20.onnx, newest first. */
   runDirs(): readonly string[];
   readonly server: Server; readonly workbench: Workbench;
@@ -76,9 +77,10 @@ export async function createWorld({ compressed = false, fill }: { readonly compr
     const explain = async (name: string) => { await screenshot(`failed ${name}`); console.error(server.extensionHostLog().split('\n').slice(-60).join('\n')); };
     const runs = join(server.workspace, '.auto-compress/resnet20');
     const runDirs = () => readdirSync(runs).map((name) => join(runs, name)).filter((path) => statSync(path).isDirectory()).sort((a, b) => statSync(b).birthtimeMs - statSync(a).birthtimeMs);
-    const useTheme = async (name: ThemeName, webview: Frame) => {
+    const hasClass = async (element: Locator, name: string) => (await element.getAttribute('class'))?.split(' ').includes(name);
+    const useTheme = async (name: ThemeName, webview?: Frame) => {
       await workbench.useTheme(themes[name].title);
-      await until(`${name} colours`, async () => (await webview.locator('body').getAttribute('class'))?.split(' ').includes(themes[name].bodyClass));
+      await until(`${name} colours`, async () => await hasClass(workbench.page.locator('.monaco-workbench'), themes[name].workbenchClass) && (!webview || await hasClass(webview.locator('body'), themes[name].bodyClass)));
     };
     return { episodes: 6, themes: Object.keys(themes) as ThemeName[], useTheme, runDirs, server, workbench, screenshot, explain, end: async () => { await opened.close(); await server.stop(); } };
   } catch (error) {
