@@ -1,15 +1,15 @@
 /** The workspace of the stories, and the packaged extension in a workbench around it; or the reason why there is none here. */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Frame, Locator } from 'playwright-core';
 import { inject } from 'vitest';
+import { packaged } from '../../support/packaged.ts';
 import { Server } from './server.ts';
 import { Workbench, launchBrowser, until } from './workbench.ts';
 
 /** Screenshots; kept outside the sources. */
 export const artifacts = process.env['AUTO_COMPRESS_E2E_ARTIFACTS'] ?? 'dist/e2e';
-const version = (JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version;
 const themes = {
   light: { title: 'Light Modern', bodyClass: 'vscode-light', workbenchClass: 'vs' }, dark: { title: 'Dark Modern', bodyClass: 'vscode-dark', workbenchClass: 'vs-dark' },
   'high contrast': { title: 'Dark High Contrast', bodyClass: 'vscode-high-contrast', workbenchClass: 'hc-black' },
@@ -49,15 +49,6 @@ function fillWorkspace(folder: string): void {
   writeFileSync(join(folder, 'broken.onnx'), 'this is not a model');
   mkdirSync(join(folder, '.vscode'));
   writeFileSync(join(folder, '.vscode/tasks.json'), JSON.stringify({ version: '2.0.0', tasks: [{ type: 'auto-compress', label: 'compress resnet20', model: 'resnet20.onnx', val: 'images', target: 'macs=0.6', episodes: 1, finetune: 2, out: 'task.onnx', problemMatcher: [] }] }));
-}
-
-/** The .vsix of what is built, made where it is older. */
-function packaged(): string {
-  const vsix = join(process.cwd(), `dist/auto-compress-${process.platform}-${process.arch}-${version}.vsix`);
-  const changedMs = (path: string) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  const sources = ['package.json', 'package.nls.json', 'scripts/package.mjs', ...readdirSync('dist').filter((name) => /\.(c?js|css)$/.test(name)).map((name) => join('dist', name))];
-  if (sources.some((path) => changedMs(path) > changedMs(vsix))) execFileSync(process.execPath, ['scripts/package.mjs'], { stdio: ['ignore', 'ignore', 'inherit'] });
-  return vsix;
 }
 
 /** @param options.compressed whether resnet20.onnx was already compressed, by the command line; options.fill adds files */
