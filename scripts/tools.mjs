@@ -24,7 +24,7 @@ function aptInstall(names) {
   if (process.getuid?.() !== 0) throw new Error(`the Debian packages ${missing.join(', ')} are needed, and installing them needs root`);
   console.log(`e2e: installing ${missing.join(', ')} ...`);
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  for (const args of [['update', '-qq'], ['install', '-y', '-qq', '--no-install-recommends', ...missing]]) {
+  for (const args of [['update', '-qq'], ['install', '-y', '-qq', ...missing]]) {
     try { execFileSync('apt-get', args, { env, stdio: ['ignore', 'ignore', 'pipe'], timeout: longestMs }); } catch (error) { throw new Error(`apt-get ${args[0]} failed (${lastLine(error)})`, { cause: error }); }
   }
 }

@@ -18,6 +18,8 @@ export class ModelText implements vscode.TextDocumentContentProvider, vscode.Dis
   private readonly changes = new vscode.EventEmitter<vscode.Uri>();
   readonly onDidChange = this.changes.event;
   private readonly watcher = vscode.workspace.createFileSystemWatcher('**/*.onnx');
+  /** An analysis that was done before the document was open could not change it: its text is asked for once more. */
+  private readonly opened = vscode.workspace.onDidOpenTextDocument(({ uri }) => { if (uri.scheme === onnxScheme) this.changes.fire(uri); });
   private readonly analysed = new Map<string, { readonly listing: GraphListing; readonly analysed: Analysed }>();
 
   constructor(inspections: Inspections) {
@@ -56,5 +58,5 @@ export class ModelText implements vscode.TextDocumentContentProvider, vscode.Dis
     await vscode.window.showTextDocument(document, { preview: false });
   }
 
-  dispose(): void { this.changes.dispose(); this.watcher.dispose(); }
+  dispose(): void { this.changes.dispose(); this.watcher.dispose(); this.opened.dispose(); }
 }

@@ -54,8 +54,8 @@ export class LineChart {
   private fit(): void {
     const width = this.host.clientWidth;
     if (width === 0) return;
-    const wasNamed = (this.plot?.width ?? width) >= narrowPx;
-    if (this.plot && wasNamed === (width >= narrowPx)) this.plot.setSize({ width, height: heightPx });
+    const hadNames = (this.plot?.width ?? width) >= narrowPx;
+    if (this.plot && hadNames === (width >= narrowPx)) this.plot.setSize({ width, height: heightPx });
     else { this.plot?.destroy(); this.plot = undefined; this.build(); }
   }
 }

@@ -89,8 +89,10 @@ export class ScatterChart {
   }
 
   private fit(): void {
-    if (this.host.clientWidth === 0) return;
-    if (this.plot) this.plot.setSize({ width: this.host.clientWidth, height: 260 });
-    else this.build();
+    const width = this.host.clientWidth;
+    if (width === 0) return;
+    const hadNames = (this.plot?.width ?? width) >= narrowPx;
+    if (this.plot && hadNames === (width >= narrowPx)) this.plot.setSize({ width, height: 260 });
+    else { this.plot?.destroy(); this.plot = undefined; this.build(); }
   }
 }
