@@ -48,7 +48,7 @@ export class Dashboard {
   private readonly episodeDetails = details(t('Episodes as a table'), this.episodeTable);
   private readonly trainingHost = el('div', { class: 'chart', 'aria-hidden': 'true' });
   private readonly trainingTable = el('table', { id: 'training' });
-  private readonly trainingCard = card('training-card', t('Training'), this.trainingHost, details(t('Epochs as a table'), this.trainingTable, true));
+  private readonly trainingCard = card('training-card', t('Training'), this.trainingHost, details(t('Epochs as a table'), this.trainingTable));
   private readonly axisChoice = el('vscode-radio-group', { class: 'axis', 'aria-label': t('Cost on the horizontal axis') });
   private readonly scatterHost = el('div', { class: 'chart', 'aria-hidden': 'true' });
   private readonly pointTable = el('table', { id: 'points' });
@@ -68,8 +68,8 @@ export class Dashboard {
       el('header', {}, el('div', { class: 'heading' }, this.title, this.status), this.target, this.summary, this.steps, this.problem, this.progress, this.progressText, this.actions),
       el('div', { class: 'cards' },
         card('episodes-card', t('Accuracy and reward by episode'), this.episodeHost, this.episodeDetails),
-        this.trainingCard,
         card('tradeoff-card', t('Trade-off'), this.axisChoice, this.scatterHost, details(t('Networks as a table'), this.pointTable, true)),
+        this.trainingCard,
         card('figures-card', t('Figures'), this.benchmark, this.stages, this.notes),
         card('layers-card', t('Layers'), this.layersTitle, scrolling(t('Layers'), this.layers)),
       ),

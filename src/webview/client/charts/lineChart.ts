@@ -1,5 +1,5 @@
 import uPlot from 'uplot';
-import { formatNumber, t } from '../l10n.ts';
+import { formatNumber } from '../l10n.ts';
 import { type ChartColours, narrowPx, readColours } from './theme.ts';
 
 /** One line of a chart: its values in the order of x; null where there is none. */
@@ -41,11 +41,11 @@ export class LineChart {
     this.plot = new uPlot({
       width, height: heightPx,
       scales: { x: { time: false }, right: { auto: true } },
-      axes: [{ ...axis, ...name(x), values: counts }, { ...axis, ...name(left), size: named ? 56 : 40 }, { ...axis, ...name(right), scale: 'right', side: 1, size: named ? 56 : 40, grid: { show: false } }],
+      axes: [{ ...axis, ...name(x), values: counts }, { ...axis, ...name(left), size: named ? 56 : 40 }, { ...axis, ...name(right), scale: 'right', side: 1, size: named ? 56 : 48, grid: { show: false } }],
       series: [{ label: x, value: (_plot, value: number | null) => (value === null ? '-' : formatNumber(value, Number.isInteger(value) ? 0 : 1)) }, ...lines.map(({ label, colour, style, rightAxis, digits }): uPlot.Series => ({
         label, stroke: colours[colour], width: style === 'steps' ? 2 : 1, spanGaps: true, ...(rightAxis ? { scale: 'right' } : {}),
         points: style === 'points' ? { show: true, size: 5, fill: colours[colour] } : { show: false }, ...(style === 'dashed' ? { dash: [4, 3] } : {}), ...(style === 'steps' ? { paths: uPlot.paths.stepped!({ align: 1 }) } : {}),
-        value: (_plot, value: number | null) => (value === null ? t('none') : formatNumber(value, digits)),
+        value: (_plot, value: number | null) => (value === null ? '-' : formatNumber(value, digits)),
       }))],
       cursor: { drag: { x: true, y: false } },
     }, this.data, this.host);
