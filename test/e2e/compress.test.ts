@@ -193,7 +193,7 @@ describe.skipIf(whyNot)('compressing a model', () => {
     await workbench.page.locator('.terminal-wrapper, .xterm').first().waitFor();
     await until('the result of the task', () => Promise.resolve(existsSync(join(world.server.workspace, 'task.onnx'))), 600_000);
     await workbench.toast('resnet20.onnx is compressed').getByText('Show Dashboard', { exact: true }).click();
-    await workbench.command('View: Hide Panel');
+    await world.server.driver.run((vscode) => vscode.commands.executeCommand<undefined>('workbench.action.closePanel'));
     const tuned = await workbench.webview('#training-card');
     await tuned.locator('#training-card canvas').waitFor();
     const { steps, after } = report();
@@ -218,7 +218,7 @@ describe.skipIf(whyNot)('compressing a model', () => {
   it('stays readable in a narrow panel', async () => {
     const { workbench } = world;
     const narrow = await workbench.webview('#training-card');
-    await workbench.command('View: Close Primary Side Bar');
+    await world.server.driver.run((vscode) => vscode.commands.executeCommand<undefined>('workbench.action.closeSidebar'));
     await workbench.page.setViewportSize({ width: 360, height: 900 });
     await until('a panel of about 300 pixels', () => narrow.evaluate<boolean>('innerWidth >= 260 && innerWidth <= 330'));
     await narrow.evaluate('window.scrollTo(0, 0)');
