@@ -19,7 +19,7 @@ describe.skipIf(!isBuilt)('the package of the extension (after npm run build)', 
     /^package(\.nls)?\.json$/, /^(readme|changelog)\.md$/i, /^LICENSE(\.txt)?$/i, /^l10n\/bundle\.l10n\.json$/, /^media\/(walkthrough\/)?[\w-]+\.(png|svg)$/, /^media\/(onnxText\.(language|tmLanguage)|plan\.schema)\.json$/,
     /^examples\/(README\.md|resnet20\.onnx|cifar10\/(validation|calibration)\/\w+\/\d+\.webp)$/i, /^dist\/(cli\.js|worker\.js|webview\.js|webview\.css|extension\.cjs)$/,
     /^node_modules\/onnxruntime-(node|common)\/(package\.json|dist\/[\w./-]+\.js|dist\/cjs\/package\.json)$/, new RegExp(`^node_modules/onnxruntime-node/bin/napi-v6/${cpu.replace('-', '/')}/[\\w.]+$`),
-    /^node_modules\/(sharp|detect-libc|semver)\/[\w./-]+\.(c?js|json)$/, /^node_modules\/sharp\/LICENSE$/, new RegExp(`^node_modules/@img/(colour|sharp-${cpu}|sharp-libvips-${cpu})/`),
+    /^node_modules\/(sharp|detect-libc|semver)\/([\w./-]+\.([cm]?js|json)|LICENSE)$/, new RegExp(`^node_modules/@img/(colour|sharp-${cpu}|sharp-libvips-${cpu})/`),
   ];
 
   it('holds what runs on its platform, and nothing else', ({ skip }) => {
