@@ -82,18 +82,19 @@ async function runStages(run: RunFolder, context: RunContext): Promise<Report> {
   clock.start('search');
   const judge = new CandidateJudge(network.proto, calibration.space, task.judge);
   const search = new Search(calibration, task, judge, options, run, context);
+  await search.anchor();
   const baselines = await search.baselines(), agent = await search.agent();
   if (options.baseline.includes('random')) baselines.push(await search.random());
 
   clock.start('rebuild');
-  const { winner, accuracies } = await rebuild(agent, baselines, judge, task.judge, await calibration.thorough(), (fraction) => { clock.progress(fraction); });
+  const { winner, accuracies } = await rebuild(agent, baselines, judge, task.judge, calibration, signal, (fraction) => { clock.progress(fraction); });
   await run.writePlan(planFrom(network.analysis, calibration.space.keptFor(winner.counts), network));
 
   const { proto, steps, notes } = await trainSteps(network, task, winner, options, run, clock, context);
   await saveModel(proto, out);
 
   clock.start('report');
-  const report = await makeReport({ network, task, out, winner, accuracies, agent, baselines, steps, notes }, options, () => clock.seconds());
+  const report = await makeReport({ network, task, out, winner, accuracies, agent, baselines, profile: search.profile, steps, notes }, options, () => clock.seconds());
   await run.writeReport(report);
   emit({ type: 'result', out, plan: run.file('plan.json'), report: run.file('report.json'), summary: report });
   return report;

@@ -29,7 +29,7 @@ export const compressOptionsSchema = z.strictObject({
   out: z.string().min(1).optional().describe('The compressed model. Default: NAME.compressed.onnx beside the model.'),
   runDir: z.string().min(1).optional().describe('Folder of the run: journal, checkpoint, plan, report. Default: .auto-compress/MODEL/RUN beside the model.'),
   finetune: z.number().min(0).max(1000).default(0).describe('Epochs of fine-tuning after the search.'),
-  refine: z.number().min(0).max(1000).default(0).describe('Epochs of label-free refinement after the search: the compressed model learns to answer like the original on the calibration images.'),
+  refine: z.number().min(0).max(1000).optional().describe('Epochs of label-free refinement after the search: the compressed model learns to answer like the original on the calibration images. Default: as many as take a few minutes; 0 for none.'),
   preprocess: z.string().min(1).optional().describe('Preprocessing as JSON or a JSON file. Default: found by itself.'),
   baseline: z.array(z.enum(['random'])).default([]).describe('Further baselines, each with as many evaluations as the agent.'),
   agent: z.enum(['warm', 'paper']).default('warm').describe("'warm' starts from the allocation found by least squares; 'paper' is the cold-start agent of arXiv 1802.03494."),
@@ -101,6 +101,8 @@ export interface Candidate {
   readonly params: number;
   readonly accuracy: number;
   readonly reward: number;
+  /** Validation images that it was judged on: fewer for one that was clearly not the best. */
+  readonly images?: number;
   /** Preserve ratio of each pruning group, in the order of the model event's groups. */
   readonly preserve: readonly number[];
 }
@@ -121,6 +123,10 @@ export interface Report {
   readonly pareto: readonly Candidate[];
   readonly candidates: readonly Candidate[];
   readonly baselines: readonly Baseline[];
+  /** The agent's best choice with the same repair as the baselines, before the written model's longer one and training: what the baselines are to be compared with. */
+  readonly agent?: Baseline;
+  /** Seconds of the search by what they were spent on. */
+  readonly profile?: Readonly<Record<string, number>>;
   readonly episodes: number;
   /** Accuracy on the validation images after each step that changes weights: reconstruction by least squares, and, where asked for, label-free refinement and fine-tuning. */
   readonly steps: readonly { readonly step: 'reconstruct' | 'refine' | 'finetune'; readonly accuracy: number; readonly epochs?: number }[];

@@ -58,7 +58,7 @@ export const commands: Readonly<Record<string, Command>> = {
       metric: metricOption,
       out: described('out', { value: 'FILE' }),
       'run-dir': described('runDir', { value: 'DIR' }),
-      refine: described('refine', { value: 'EPOCHS', number: true }, ' Default 0.'),
+      refine: described('refine', { value: 'EPOCHS', number: true }),
       finetune: described('finetune', { value: 'EPOCHS', number: true }, ' Default 0.'),
       train: described('train', { value: 'DATA' }),
       preprocess: preprocessOption,

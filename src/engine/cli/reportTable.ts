@@ -3,10 +3,10 @@ import { amount, bar, bytes, columns, fit, milliseconds, percent } from './forma
 
 const metricNames = { top1: 'top-1 accuracy', top5: 'top-5 accuracy', agreement: 'agreement' } as const;
 
-const stepNames = { reconstruct: 'after the repair', refine: 'after refinement', finetune: 'after fine-tuning' } as const;
+const stepNames = { reconstruct: 'after its repair', refine: 'after refinement without labels', finetune: 'after fine-tuning' } as const;
 
 /** What a run ends with on a terminal: before and after, the baselines, each layer's preserve ratio, and where the model is. */
-export function reportTable({ before, after, baselines, layers, out, policy, notes, seconds, episodes, steps }: Report, width: number): string[] {
+export function reportTable({ before, after, agent, baselines, layers, out, policy, notes, seconds, episodes, steps }: Report, width: number): string[] {
   const ratio = (a: number, b: number): string => (b === 0 ? '-' : `${(a / b).toFixed(3)}x`);
   const metric = metricNames[before.accuracy.metric];
   const points = (after.accuracy.value - before.accuracy.value) * 100;
@@ -22,11 +22,11 @@ export function reportTable({ before, after, baselines, layers, out, policy, not
   ];
   if (baselines.length > 0) {
     lines.push('', ...columns([
-      ['policy', 'MACs', metric], [`this model (${policy})`, ratio(after.macs, before.macs), percent(after.accuracy.value, 2)],
-      ...[...baselines].sort((a, b) => b.accuracy - a.accuracy).map((baseline) => [baseline.policy, `${baseline.macs.toFixed(3)}x`, percent(baseline.accuracy, 2)]),
+      ['policies, repaired alike', 'MACs', metric],
+      ...[...(agent ? [agent] : []), ...baselines].sort((a, b) => b.accuracy - a.accuracy).map(({ policy, macs, accuracy }) => [policy, `${macs.toFixed(3)}x`, percent(accuracy, 2)]),
     ]));
   }
-  if (steps.length > 1) lines.push('', `${metric}: ${steps.map(({ step, accuracy, epochs }) => `${stepNames[step]} ${percent(accuracy, 2)}${epochs === undefined ? '' : ` (${epochs} epochs)`}`).join(', ')}`);
+  lines.push('', `${metric} of this model (${policy}): ${steps.map(({ step, accuracy, epochs }) => `${stepNames[step]} ${percent(accuracy, 2)}${epochs === undefined ? '' : ` (${epochs} epochs)`}`).join(', ')}`);
   const nameWidth = Math.min(40, Math.max(12, width - 50), Math.max(...layers.map(({ name }) => name.length), 0)), barWidth = Math.max(10, Math.min(30, width - nameWidth - 24));
   lines.push('', 'Channels kept', ...layers.map(({ name, preserveRatio, channelsBefore, channelsAfter }) => `${fit(name, nameWidth)}  ${bar(preserveRatio, barWidth)} ${percent(preserveRatio, 0).padStart(4)}  ${channelsAfter} of ${channelsBefore}`));
   if (notes.length > 0) lines.push('', ...notes);

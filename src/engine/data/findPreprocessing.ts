@@ -23,8 +23,8 @@ export interface FindOptions {
 
 const geometries = ['shorter-side', 'stretch'] as const;
 const chunkImages = 8, cropRatio = 0.875;
-/** Scores closer to the best than this fraction of it are taken for equal: about the noise between two recipes on 2,000 images. */
-const equalWithin = 0.005;
+/** Scores closer to the best than this fraction of it are taken for equal: about the noise between two recipes on 1,000 images. */
+const equalWithin = 0.0075;
 
 /** Some images at the input's size, brought there in each way. */
 interface Sample { readonly fitted: Readonly<Record<Preprocessing['resize'], readonly RawImage[]>>; readonly labels: Int32Array | undefined; readonly resized: boolean }
@@ -52,7 +52,7 @@ async function readSample(dataset: ImageDataset, inputShape: readonly number[], 
  */
 export async function findPreprocessing(dataset: ImageDataset, inputShape: readonly number[], score: BatchScorer, { seed = 0, signal }: FindOptions = {}): Promise<FoundPreprocessing> {
   const { height, width } = inputSizeOf(inputShape, layoutOf(inputShape));
-  const [firstCount, ...rounds] = height * width <= 64 * 64 ? [64, 256, 2048] as const : [48, 128, 256] as const; // a large image costs a model more
+  const [firstCount, ...rounds] = height * width <= 64 * 64 ? [64, 256, 1024] as const : [48, 128, 256] as const; // a large image costs a model more
   const checkCancelled = (): void => { if (signal?.aborted) throw new CancelledError(); };
   const judge = async (recipes: readonly Preprocessing[], { fitted, labels }: Sample): Promise<Scored[]> => {
     const scored: Scored[] = [];

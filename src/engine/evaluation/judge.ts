@@ -92,51 +92,70 @@ export class Judge {
     return (await this.assess(model, count, signal)).accuracy;
   }
 
-  /**
-   * Accuracy, and the mean probability that the model gives to the right answers: the same thing measured more finely, so that candidates can be told
-   * apart on fewer images.
-   * @param count only the first images; all by default
-   */
+  /** Accuracy, and the mean probability of the right answers. @param count only the first images; all by default */
   async assess(model: Model, count = this.images.count, signal?: AbortSignal): Promise<Assessment> {
-    const session = await Session.create(model, this.options);
+    const trial = await this.trial(model);
     try {
-      let right = 0, probability = 0, total = 0;
-      const output = session.outputNames[0]!, perImage = this.truth.length / this.images.count;
-      for (let from = 0; from < count; from += batchSize) {
-        signal?.throwIfAborted();
-        const size = Math.min(batchSize, count - from), truth = this.truth.subarray(from * perImage, (from + size) * perImage);
-        const scores = (await session.run({ [this.input]: batchOf(this.images, from, size) }, [output]))[output]!;
-        if (this.metric === 'top5') for (let i = 0; i < size; i++) right += Number(inTopFive(scores, i, truth[i]!));
-        else argmax(scores).forEach((answer, i) => { right += Number(answer === truth[i]); });
-        probability += truthProbability(scores, truth);
-        total += truth.length;
-      }
-      return { accuracy: right / total, probability: probability / total };
+      return assessmentOf(await trial.look(0, count, signal));
     } finally {
-      await session.release();
+      await trial.release();
     }
+  }
+
+  /** Opens a model to look at its answers bit by bit. */
+  async trial(model: Model): Promise<Trial> {
+    const session = await Session.create(model, this.options), output = session.outputNames[0]!, perImage = this.truth.length / this.images.count;
+    return {
+      look: async (from, to, signal) => {
+        const outcomes: Outcomes = { right: new Float32Array(to - from), probability: new Float32Array(to - from) };
+        for (let at = from; at < to; at += batchSize) {
+          signal?.throwIfAborted();
+          const size = Math.min(batchSize, to - at), truth = this.truth.subarray(at * perImage, (at + size) * perImage);
+          const scores = (await session.run({ [this.input]: batchOf(this.images, at, size) }, [output]))[output]!;
+          if (this.metric === 'top5') for (let i = 0; i < size; i++) outcomes.right[at - from + i] = Number(inTopFive(scores, i, truth[i]!));
+          else argmax(scores).forEach((answer, i) => { outcomes.right[at - from + Math.floor(i / perImage)]! += Number(answer === truth[i]) / perImage; });
+          for (let i = 0; i < size; i++) outcomes.probability[at - from + i] = truthProbability(scores, i, truth.subarray(i * perImage, (i + 1) * perImage));
+        }
+        return outcomes;
+      },
+      release: () => session.release(),
+    };
   }
 }
 
+/** A model that is being judged. */
+export interface Trial {
+  /** Its answers to the images [from, to). */
+  look(from: number, to: number, signal?: AbortSignal): Promise<Outcomes>;
+  release(): Promise<void>;
+}
+
+/**
+ * Image by image whether the answer is right (a share where an image has many answers), and the probability that the model gives to the right answers:
+ * the same thing measured more finely, so that candidates can be told apart on fewer images.
+ */
+export interface Outcomes { readonly right: Float32Array; readonly probability: Float32Array }
+
+const mean = (values: Float32Array): number => values.reduce((a, b) => a + b, 0) / values.length;
+export const assessmentOf = ({ right, probability }: Outcomes): Assessment => ({ accuracy: mean(right), probability: mean(probability) });
+
 export interface Assessment { readonly accuracy: number; /** Mean softmax probability of the right answers. */ readonly probability: number }
 
-/** Summed probabilities of the right answers; scores that are probabilities already (in [0, 1], summing to 1) are taken as they are. */
-function truthProbability(output: Tensor, truth: Int32Array): number {
-  const [batch = 1, classes = 1] = output.dims, data = output.data as Float32Array, positions = data.length / (batch * classes);
+/** Mean probability of one image's right answers; scores that are probabilities already (in [0, 1], summing to 1) are taken as they are. */
+function truthProbability(output: Tensor, image: number, truth: Int32Array): number {
+  const [, classes = 1] = output.dims, data = output.data as Float32Array, positions = truth.length;
   let sum = 0;
-  for (let image = 0; image < batch; image++) {
-    for (let p = 0; p < positions; p++) {
-      const at = (c: number): number => data[(image * classes + c) * positions + p]!;
-      let top = -Infinity, plain = 0, least = Infinity;
-      for (let c = 0; c < classes; c++) { const value = at(c); plain += value; if (value > top) top = value; if (value < least) least = value; }
-      const right = at(truth[image * positions + p]!);
-      if (least >= 0 && Math.abs(plain - 1) < 1e-3) { sum += right; continue; }
-      let exponentials = 0;
-      for (let c = 0; c < classes; c++) exponentials += Math.exp(at(c) - top);
-      sum += Math.exp(right - top) / exponentials;
-    }
+  for (let p = 0; p < positions; p++) {
+    const at = (c: number): number => data[(image * classes + c) * positions + p]!;
+    let top = -Infinity, plain = 0, least = Infinity;
+    for (let c = 0; c < classes; c++) { const value = at(c); plain += value; if (value > top) top = value; if (value < least) least = value; }
+    const right = at(truth[p]!);
+    if (least >= 0 && Math.abs(plain - 1) < 1e-3) { sum += right; continue; }
+    let exponentials = 0;
+    for (let c = 0; c < classes; c++) exponentials += Math.exp(at(c) - top);
+    sum += Math.exp(right - top) / exponentials;
   }
-  return sum;
+  return sum / positions;
 }
 
 export function batchOf(images: JudgeImages, from: number, count: number): Tensor<Float32Array> {

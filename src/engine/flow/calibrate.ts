@@ -1,27 +1,33 @@
 import { InputError, UnreachableTargetError } from '../errors.ts';
 import { chunked } from '../evaluation/taskData.ts';
 import type { CompressOptions } from '../protocol.ts';
+import { AnchoredRefit } from '../reconstruction/anchoredRefit.ts';
 import { rankGroups } from '../reconstruction/calibration.ts';
-import { type RefitOptions, SequentialRefit } from '../reconstruction/sequentialRefit.ts';
+import { type RefitTargets, refitTargets } from '../reconstruction/refitTargets.ts';
+import { type RefitOptions, sequentialRefit } from '../reconstruction/sequentialRefit.ts';
 import type { Craft } from '../rl/candidateJudge.ts';
-import { SearchSpace } from '../rl/searchSpace.ts';
+import { type Counts, SearchSpace } from '../rl/searchSpace.ts';
 import type { Network } from './network.ts';
 import type { Task } from './task.ts';
 
-/** What the search needs: the choices it has, how to make a candidate quickly, and how to make the final model well. */
+/** What the search needs: the choices it has, how to make candidates quickly, and how to make the final model well. */
 export interface Calibration {
   readonly space: SearchSpace;
   /** Fraction of the original's cost that a choice may have. */
   readonly budget: number;
+  /** Refits a candidate on a few images. */
   readonly quick: Craft;
-  /** Made when it is first needed: it takes more memory. */
+  /** Refits candidates near a choice, at the cost of gathers. */
+  readonly near: (anchor: Counts) => Promise<Craft>;
+  /** The repair by which policies are compared, and the one that the final model gets; prepared when first needed: they take more memory. */
+  readonly careful: () => Promise<Craft>;
   readonly thorough: () => Promise<Craft>;
 }
 
-/** Calibration images and points an image: for ranking, for scoring a candidate, for the final model. */
-const sizes = { rank: { images: 1024, points: 10 }, quick: { images: 512, points: 8 }, thorough: { images: 4096, points: 12 } };
-/** Bytes that the activations held by one refit may take, and the original's features at sampled positions. */
-const activationBytes = 1e9, featureBytes = 4e8;
+/** Calibration images and points an image: for ranking, for scoring a candidate, for comparing the best, for the final model. */
+const sizes = { rank: { images: 1024, points: 10 }, quick: { images: 512, points: 8 }, careful: { images: 1024, points: 8 }, thorough: { images: 4096, points: 12 } };
+/** Bytes that the activations held by one refit may take, the original's features at sampled positions, and the layers' inputs there around an anchor. */
+const activationBytes = 8e8, featureBytes = 4e8, anchorBytes = 8e8;
 
 /** Ranks channels, measures the original's features, and checks that the target can be reached. @throws {UnreachableTargetError} says how near one gets */
 export async function calibrate({ proto, analysis, sizeBytes }: Network, task: Task, options: CompressOptions, signal: AbortSignal, progress: (fraction: number) => void): Promise<Calibration> {
@@ -35,13 +41,28 @@ export async function calibrate({ proto, analysis, sizeBytes }: Network, task: T
   const space = new SearchSpace(analysis, ranked, cost, { minPreserve: options.minPreserve, roundTo: options.roundTo });
   const budget = budgetOf(options.target, proto, sizeBytes), nearest = space.costOf(space.least)[cost];
   if (nearest > budget) throw new UnreachableTargetError(`Target ${options.target.metric}=${budget} can't be reached: with every layer at its least width, ${nearest.toFixed(3)} of the original's ${cost} remain. Choose ${options.target.metric}=${(Math.ceil(nearest * 100) / 100).toFixed(2)} or more, or lower --min-preserve.`);
-  const outputs = analysis.layers.reduce((sum, { weight, outAxis }) => sum + (axes.shapeOf(weight)?.[outAxis] ?? 1), 0), mostRows = featureBytes / (4 * outputs);
-  const craft = async ({ images, points }: { images: number; points: number }, fit: Omit<RefitOptions, 'signal'>, offset: number): Promise<Craft> => ({
-    refit: await SequentialRefit.prepare(proto, analysis, feeds(Math.min(images, mostImages, Math.max(chunk, mostRows / 4))), Math.max(1, Math.min(points, Math.floor(mostRows / Math.min(images, mostImages)))), seed + offset, session), options: { ...fit, signal },
-  });
-  const quick = await craft(sizes.quick, { rounds: 1, ridge: 1e-3, grouped: false }, 1);
-  return { space, budget, quick, thorough: () => craft(sizes.thorough, { rounds: 8, ridge: 1e-4, grouped: true }, 2) };
+  const outputs = sumOver(analysis.layers, ({ weight, outAxis }) => axes.shapeOf(weight)?.[outAxis] ?? 1);
+  const inputs = sumOver(analysis.layers, ({ weight, outAxis }) => { const dims = axes.shapeOf(weight) ?? [1]; return dims.reduce((a, b) => a * b, 1) / (dims[outAxis] ?? 1) + 1; });
+  const targetsOf = ({ images, points }: { images: number; points: number }, offset: number, mostRows = featureBytes / (4 * outputs)): Promise<RefitTargets> =>
+    refitTargets(proto, analysis, feeds(Math.min(images, mostImages, Math.max(chunk, mostRows / 4))), Math.max(1, Math.min(points, Math.floor(mostRows / Math.min(images, mostImages)))), seed + offset, session);
+  const sequential = async (size: { images: number; points: number }, offset: number, fit: RefitOptions): Promise<Craft> => {
+    const targets = await targetsOf(size, offset);
+    return (pruned, kept) => sequentialRefit(pruned, kept, targets, fit);
+  };
+  const few = await targetsOf(sizes.quick, 1, Math.min(featureBytes / (4 * outputs), anchorBytes / (4 * inputs))), quickFit = { rounds: 1, ridge: 1e-3, grouped: false, signal };
+  return {
+    space, budget,
+    quick: (pruned, kept) => sequentialRefit(pruned, kept, few, quickFit),
+    near: async (anchor) => {
+      const refit = await AnchoredRefit.prepare(proto, space.keptFor(anchor), few, quickFit);
+      return (pruned, kept) => refit.refit(pruned, kept);
+    },
+    careful: () => sequential(sizes.careful, 2, { rounds: 2, ridge: 1e-4, grouped: true, signal }),
+    thorough: () => sequential(sizes.thorough, 2, { rounds: 8, ridge: 1e-4, grouped: true, signal }),
+  };
 }
+
+const sumOver = <T>(items: readonly T[], value: (item: T) => number): number => items.reduce((sum, item) => sum + value(item), 0);
 
 /**
  * The fraction of the original's MACs or parameters that a target allows. A file is its weights and a graph that stays: the size left for weights

@@ -1,34 +1,47 @@
 import type { CandidateJudge, Craft } from '../rl/candidateJudge.ts';
 import type { Judge } from '../evaluation/judge.ts';
 import type { Counts } from '../rl/searchSpace.ts';
+import type { Calibration } from './calibrate.ts';
 import type { Network } from './network.ts';
 import type { Judged } from './search.ts';
 
 /** The model that the user gets, and which policy it comes from. */
-export interface Winner { readonly policy: string; readonly counts: Counts; readonly accuracy: number; readonly proto: Network['proto'] }
+export interface Winner { readonly policy: string; /** Fraction of the original's. */ readonly macs: number; readonly counts: Counts; readonly accuracy: number; readonly proto: Network['proto'] }
 
-/** How many of the agent's leaders are made thoroughly and judged on all images, beside every baseline. */
-const leaders = 3;
+/** The agent's leaders that are made again, beside every baseline, and how many of all are made thoroughly. */
+const leaders = 6, finalists = 2;
+
+interface Made extends Winner { readonly policies: readonly string[] }
 
 /**
- * Makes the best choices thoroughly, judges them on all validation images and keeps the best: the agent's leaders, and every baseline, so
- * that a baseline that is better is what the user gets. A choice that the agent tried too, such as the hand-made ones it begins with, counts for both.
- * @returns the winner, and each policy's best accuracy on all images
+ * Makes the best choices well and judges them on all validation images: first the agent's leaders and every baseline, all repaired alike, so that policies
+ * are compared fairly and a baseline that is better is what the user gets; then the best of these once more with all that calibration data can give.
+ * A choice that the agent tried too, such as the hand-made ones it begins with, counts for both.
+ * @returns the winner, and each policy's best accuracy, repaired alike
  */
-export async function rebuild(agent: readonly Judged[], baselines: readonly Judged[], judge: CandidateJudge, judgeAll: Judge, craft: Craft, progress: (fraction: number) => void): Promise<{ winner: Winner; accuracies: ReadonlyMap<string, number> }> {
+export async function rebuild(agent: readonly Judged[], baselines: readonly Judged[], judge: CandidateJudge, judgeAll: Judge, crafts: Pick<Calibration, 'careful' | 'thorough' | 'space'>, signal: AbortSignal, progress: (fraction: number) => void): Promise<{ winner: Winner; accuracies: ReadonlyMap<string, number> }> {
   const best = [...agent].sort((a, b) => b.candidate.reward - a.candidate.reward || a.candidate.episode - b.candidate.episode);
   const own = new Set(agent.map(({ counts }) => counts.join())), byChoice = new Map<string, { counts: Counts; policies: Set<string> }>();
-  for (const { policy, counts } of [...best.slice(0, leaders), ...baselines]) {
+  for (const { policy, counts } of [...best.filter(({ counts }, i) => best.findIndex((other) => other.counts.join() === counts.join()) === i).slice(0, leaders), ...baselines]) {
     const entry = byChoice.get(counts.join()) ?? { counts, policies: new Set(own.has(counts.join()) ? ['agent'] : []) };
     byChoice.set(counts.join(), { ...entry, policies: entry.policies.add(policy) });
   }
+  const steps = byChoice.size + 3 * finalists;
+  let done = 0;
+  const make = async (counts: Counts, policies: readonly string[], craft: Craft, cost: number): Promise<Made> => {
+    const proto = await judge.make(counts, craft), accuracy = await judgeAll.accuracy(proto, undefined, signal);
+    progress((done += cost) / steps);
+    return { policy: policies[0]!, policies, counts, macs: crafts.space.costOf(counts).macs, accuracy, proto };
+  };
+  const careful = await crafts.careful(), made: Made[] = [];
+  for (const { counts, policies } of byChoice.values()) made.push(await make(counts, [...policies], careful, 1));
   const accuracies = new Map<string, number>();
-  let winner: Winner | undefined, done = 0;
-  for (const { counts, policies } of byChoice.values()) {
-    const proto = await judge.make(counts, craft), accuracy = await judgeAll.accuracy(proto, undefined, craft.options.signal);
-    for (const policy of policies) accuracies.set(policy, Math.max(accuracies.get(policy) ?? 0, accuracy));
-    if (!winner || accuracy > winner.accuracy) winner = { policy: [...policies][0]!, counts, accuracy, proto };
-    progress(++done / byChoice.size);
+  for (const { policies, accuracy } of made) for (const policy of policies) accuracies.set(policy, Math.max(accuracies.get(policy) ?? 0, accuracy));
+  const ranked = made.sort((a, b) => b.accuracy - a.accuracy), thorough = await crafts.thorough();
+  let winner = ranked[0]!;
+  for (const { counts, policies } of ranked.slice(0, finalists)) {
+    const again = await make(counts, policies, thorough, 3);
+    if (again.accuracy > winner.accuracy) winner = again;
   }
-  return { winner: winner!, accuracies };
+  return { winner, accuracies };
 }

@@ -54,12 +54,13 @@ export interface Findings {
   readonly accuracies: ReadonlyMap<string, number>;
   readonly agent: readonly Judged[];
   readonly baselines: readonly Judged[];
+  readonly profile: Readonly<Record<string, number>>;
   readonly steps: Report['steps'];
   readonly notes: readonly string[];
 }
 
 /** report.json: everything measured from the written file. */
-export async function makeReport({ network, task, out, winner, accuracies, agent, baselines, steps, notes: stepNotes }: Findings, options: CompressOptions, seconds: () => Record<string, number>): Promise<Report> {
+export async function makeReport({ network, task, out, winner, accuracies, agent, baselines, profile, steps, notes: stepNotes }: Findings, options: CompressOptions, seconds: () => Record<string, number>): Promise<Report> {
   const { before, after, pruned } = await measureFiles(network, out, task, options);
   const notes = [...task.notes, ...stepNotes];
   if (winner.policy !== 'agent') notes.push(`The ${winner.policy} baseline was better than the agent (${percent(winner.accuracy)} against ${percent(accuracies.get('agent') ?? 0)}), so its model was written.`);
@@ -69,9 +70,14 @@ export async function makeReport({ network, task, out, winner, accuracies, agent
     format: 'auto-compress/report@1', model: { path: network.path, sha256: network.sha256 }, out, target: options.target, policy: winner.policy, before, after,
     layers: layerReports(network, pruned), pareto: paretoFront([...candidates, ...baselines.map(({ candidate }) => candidate)]), candidates,
     baselines: [...baselines].map((judged) => ({ ...baselineOf(judged), accuracy: accuracies.get(judged.policy) ?? judged.candidate.accuracy })),
+    agent: { policy: 'agent', macs: bestOf(agent), accuracy: accuracies.get('agent') ?? 0 }, profile: rounded(profile),
     episodes: agent.length, steps, seconds: seconds(), seed: options.seed, versions: versions(), notes,
   };
 }
+
+/** MACs of the choice with the highest reward. */
+const bestOf = (agent: readonly Judged[]): number => agent.reduce((best, each) => (each.candidate.reward > best.candidate.reward ? each : best)).candidate.macs;
+const rounded = (values: Readonly<Record<string, number>>): Record<string, number> => Object.fromEntries(Object.entries(values).map(([key, value]) => [key, Math.round(value * 1000) / 1000]));
 
 const percent = (fraction: number): string => `${(100 * fraction).toFixed(2)}%`;
 

@@ -1,7 +1,8 @@
 import { UnreachableTargetError } from '../errors.ts';
+import type { Outcomes } from '../evaluation/judge.ts';
 import type { Baseline, Candidate, CompressOptions, RunEvent } from '../protocol.ts';
 import { allocate, fillBudget } from '../rl/allocation.ts';
-import type { CandidateJudge, Score } from '../rl/candidateJudge.ts';
+import type { CandidateJudge, Craft, Score } from '../rl/candidateJudge.ts';
 import { groupFeatures } from '../rl/features.ts';
 import { handMade, handMadePolicies, type HandMadePolicy } from '../rl/policies.ts';
 import { type Episode, allocationExponents, paperSearch, randomSearch, warmSearch } from '../rl/search.ts';
@@ -14,7 +15,7 @@ import type { Task } from './task.ts';
 export interface Judged { readonly policy: string; readonly counts: Counts; readonly candidate: Candidate }
 
 /** One line of the journal. */
-export interface JournalEntry { readonly policy: string; readonly episode: number; readonly counts: Counts; readonly accuracy: number; readonly reward: number }
+export interface JournalEntry { readonly policy: string; readonly episode: number; readonly counts: Counts; readonly accuracy: number; readonly reward: number; readonly images: number }
 
 /** Images on which a candidate is scored. */
 const scoredImages = 2000;
@@ -29,6 +30,10 @@ export class Search {
   private readonly known: ReadonlyMap<string, JournalEntry>;
   /** Accuracies of the choices judged so far: policies may hit on the same one. */
   private readonly scored = new Map<string, Score>();
+  /** The best choice so far, with which others are compared image by image. */
+  private best: { readonly counts: Counts; readonly score: Score; outcomes: Outcomes | undefined } | undefined;
+  private craft: Craft;
+  private journalSeconds = 0;
   readonly episodes: number;
 
   constructor(calibration: Calibration, task: Task, judge: CandidateJudge, options: CompressOptions, run: RunFolder, context: Search['context']) {
@@ -38,6 +43,7 @@ export class Search {
     this.options = options;
     this.run = run;
     this.context = context;
+    this.craft = calibration.quick;
     this.known = new Map((run.entries as JournalEntry[]).map((entry) => [`${entry.policy} ${entry.episode}`, entry]));
     this.episodes = options.episodes ?? defaultEpisodes(calibration, task);
   }
@@ -45,19 +51,63 @@ export class Search {
   /** Images that each candidate is scored on. */
   get images(): number { return Math.min(scoredImages, this.task.judge.images.count); }
 
+  /**
+   * Finds the allocation around which candidates are refitted from now on: the least-squares allocations, refitted one after another, are judged, and the
+   * best is the anchor.
+   */
+  async anchor(): Promise<void> {
+    const guesses = this.allocations(), scores: Score[] = [];
+    for (const [i, counts] of guesses.entries()) {
+      const known = this.known.get(`anchor ${i}`), score = known ?? (await this.judge.score(counts, this.calibration.quick, this.images, undefined, this.context.signal)).score;
+      if (!known) await this.write({ policy: 'anchor', episode: i, counts, ...score });
+      scores.push(score);
+    }
+    const at = scores.reduce((best, { reward }, i) => (reward > scores[best]!.reward ? i : best), 0);
+    this.craft = await this.calibration.near(guesses[at]!);
+  }
+
+  /** Allocations by least-squares error, without search. */
+  private allocations(): Counts[] {
+    const { space, budget } = this.calibration, found = new Map<string, Counts>();
+    for (const exponent of allocationExponents) {
+      const allocated = allocate(space, budget, exponent);
+      if (!allocated) throw new UnreachableTargetError(`Target ${this.options.target.metric}=${budget} can't be reached.`);
+      const counts = fillBudget(space, allocated, budget, exponent);
+      found.set(counts.join(), counts);
+    }
+    return [...found.values()];
+  }
+
   /** Score of a choice: from the journal where an interrupted run has already found it, otherwise made, judged and written there. */
   private async evaluate(policy: string, counts: Counts, episode: number): Promise<Score> {
-    const key = counts.join(), before = this.known.get(`${policy} ${episode}`);
-    if (before && before.counts.join() === key) this.scored.set(key, before);
-    const score = this.scored.get(key) ?? await this.judge.score(counts, this.calibration.quick, this.images);
-    this.scored.set(key, score);
-    if (!before) await this.run.append({ policy, episode, counts, accuracy: score.accuracy, reward: score.reward } satisfies JournalEntry);
+    const before = this.known.get(`${policy} ${episode}`), known = before?.counts.join() === counts.join() ? before : undefined;
+    const score = await this.scoreOf(counts, known);
+    if (!known) await this.write({ policy, episode, counts, accuracy: score.accuracy, reward: score.reward, images: score.images });
     return score;
   }
 
-  private judged(policy: string, counts: Counts, { accuracy, reward }: Score, episode: number): Judged {
+  /** Score of a choice: the known one, or that of the same choice before, or by judging it against the best so far. */
+  async scoreOf(counts: Counts, known?: Score): Promise<Score> {
+    const key = counts.join();
+    let outcomes: Outcomes | undefined, score = known ?? this.scored.get(key);
+    if (!score) {
+      const rival = this.best && { score: this.best.score, outcomes: this.best.outcomes ??= (await this.judge.score(this.best.counts, this.craft, this.images)).outcomes };
+      ({ score, outcomes } = await this.judge.score(counts, this.craft, this.images, rival, this.context.signal));
+    }
+    this.scored.set(key, score);
+    if (score.images === this.images && score.reward > (this.best?.score.reward ?? -1)) this.best = { counts, score, outcomes };
+    return score;
+  }
+
+  private async write(entry: JournalEntry): Promise<void> {
+    const start = performance.now();
+    await this.run.append(entry);
+    this.journalSeconds += (performance.now() - start) / 1000;
+  }
+
+  private judged(policy: string, counts: Counts, { accuracy, reward, images }: Score, episode: number): Judged {
     const { space } = this.calibration, { macs, params } = space.costOf(counts);
-    return { policy, counts, candidate: { episode, macs, params, accuracy, reward, preserve: space.ratiosOf(counts) } };
+    return { policy, counts, candidate: { episode, macs, params, accuracy, reward, images, preserve: space.ratiosOf(counts) } };
   }
 
   /** The hand-made policies at the same budget, one evaluation each. */
@@ -74,22 +124,23 @@ export class Search {
   }
 
   /** The agent's episodes. */
-  async agent(): Promise<Judged[]> {
+  agent(): Promise<Judged[]> { return this.follow(this.episodesOfAgent()); }
+
+  /** The agent's episodes one by one. */
+  episodesOfAgent(): AsyncGenerator<Episode> {
     const { space, budget } = this.calibration, features = groupFeatures(space.analysis, space.groups);
     const searchOptions = { budget, episodes: this.episodes, seed: this.options.seed, signal: this.context.signal, evaluate: (counts: Counts, episode: number) => this.evaluate('agent', counts, episode) };
-    if (this.options.agent === 'paper') return this.follow(paperSearch(space, features, searchOptions));
-    const guesses = new Map<string, Counts>();
-    for (const exponent of allocationExponents) {
-      const allocated = allocate(space, budget, exponent);
-      if (!allocated) throw new UnreachableTargetError(`Target ${this.options.target.metric}=${budget} can't be reached.`);
-      const counts = fillBudget(space, allocated, budget, exponent);
-      guesses.set(counts.join(), counts);
-    }
+    return this.options.agent === 'paper' ? paperSearch(space, features, searchOptions) : warmSearch(space, features, this.guesses(), searchOptions);
+  }
+
+  /** What the warm agent tries first: the allocations by least-squares error, and the hand-made policies. */
+  guesses(): Counts[] {
+    const { space, budget } = this.calibration, guesses = new Map(this.allocations().map((counts) => [counts.join(), counts]));
     for (const policy of Object.keys(handMadePolicies) as HandMadePolicy[]) {
       const counts = handMade(space, policy, budget);
       if (counts) guesses.set(counts.join(), counts);
     }
-    return this.follow(warmSearch(space, features, [...guesses.values()], searchOptions));
+    return [...guesses.values()];
   }
 
   /** Random search with as many evaluations as the agent had: its best choice. */
@@ -113,27 +164,24 @@ export class Search {
       if (best) bestAccuracy = score.accuracy;
       this.context.emit({
         type: 'episode', candidate: judged.candidate, best, bestAccuracy, episodes: this.episodes, seconds: (now - last) / 1000,
-        secondsLeft: ((now - start) / 1000 / episode) * (this.episodes - episode), images: this.images,
+        secondsLeft: ((now - start) / 1000 / episode) * (this.episodes - episode), images: score.images,
       });
       last = now;
     }
     return found;
   }
+
+  /** Seconds by what the search spent them on. */
+  get profile(): Record<string, number> { return { ...this.judge.profile, journal: this.journalSeconds }; }
 }
 
 export const baselineOf = ({ policy, candidate: { macs, accuracy } }: Judged): Baseline => ({ policy, macs, accuracy });
 
 /**
- * Episodes that take a reasonable time, estimated from the model's arithmetic alone, so that their number is the same on every machine: forward
- * passes of the pruned network and the refit's products, in units of 2e10 multiply-accumulates (about a second of a laptop).
+ * Episodes that take a reasonable time, estimated from the model's arithmetic alone, so that their number is the same on every machine: forward passes of the
+ * pruned network over about half of the scored images, at 6e10 multiply-accumulates a second of a laptop, and what making a network takes.
  */
 function defaultEpisodes({ space: { analysis }, budget }: Calibration, task: Task): number {
-  const { axes } = analysis.structure.facts;
-  const forward = analysis.macs * budget * (Math.min(scoredImages, task.judge.images.count) + 1200);
-  const refit = analysis.layers.reduce((sum, layer) => {
-    const shape = axes.shapeOf(layer.weight) ?? [1], columns = (shape.reduce((a, b) => a * b, 1) / Math.max(1, shape[layer.outAxis] ?? 1)) * budget;
-    return sum + 4096 * columns ** 2 + columns ** 3 / 3 + 4e8;
-  }, 0);
-  const each = (forward + refit) / 2e10, aim = Math.min(1200, 480 + 90 * each);
-  return Math.round(Math.min(300, Math.max(40, aim / each)));
+  const each = (analysis.macs * budget * Math.min(scoredImages, task.judge.images.count)) / 2 / 6e10 + 0.1;
+  return Math.round(Math.min(400, Math.max(40, 150 / each)));
 }

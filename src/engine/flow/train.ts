@@ -26,14 +26,15 @@ interface Trained { readonly proto: Model; readonly accuracy: number; readonly e
 export async function trainSteps(network: Network, task: Task, winner: Winner, options: CompressOptions, run: RunFolder, clock: StageClock, context: Context): Promise<{ proto: Model; steps: Report['steps']; notes: string[] }> {
   const steps: { step: 'reconstruct' | 'refine' | 'finetune'; accuracy: number; epochs?: number }[] = [{ step: 'reconstruct', accuracy: winner.accuracy }], notes: string[] = [];
   let now: Trained = { proto: winner.proto, accuracy: winner.accuracy, epochs: 0 };
-  if (options.refine > 0 || options.finetune > 0) await saveModel(winner.proto, run.file('reconstructed.onnx'));
+  const epochs = { refine: options.refine ?? defaultEpochs(network, task, winner.macs), finetune: options.finetune };
+  if (epochs.refine > 0 || epochs.finetune > 0) await saveModel(winner.proto, run.file('reconstructed.onnx'));
   for (const step of ['refine', 'finetune'] as const) {
-    if (options[step] === 0) continue;
+    if (epochs[step] === 0) continue;
     clock.start(step);
     try {
       const images = step === 'finetune' ? await trainingData(network, task, options, context.signal) : task.calibration;
       const labelled = step === 'finetune' && images.labels !== undefined;
-      const next = await train(step, network, task, now, images, { epochs: options[step], ...(labelled ? {} : { distillation: 1 }) }, options, run, context);
+      const next = await train(step, network, task, now, images, { epochs: epochs[step], ...(labelled ? {} : { distillation: 1 }) }, options, run, context);
       if (next.accuracy <= now.accuracy) notes.push(`No epoch of ${step === 'refine' ? 'refinement' : 'fine-tuning'} was better than the model before it, which was kept.`);
       else now = next;
       steps.push({ step, accuracy: now.accuracy, epochs: next.epochs });
@@ -44,6 +45,16 @@ export async function trainSteps(network: Network, task: Task, winner: Winner, o
     }
   }
   return { proto: now.proto, steps, notes };
+}
+
+/**
+ * Epochs of refinement that take about four minutes on a laptop: at most twelve, at least four where these take no more than ten minutes, and one where
+ * that takes no more. A step costs about six forward passes of the small network and one of the original, at 6e10 multiply-accumulates a second.
+ * @param macs of the compressed network as a fraction of the original's
+ */
+function defaultEpochs({ analysis }: Network, { calibration }: Task, macs: number): number {
+  const epochSeconds = (calibration.count * analysis.macs * (6 * macs + 1)) / 6e10, within = (seconds: number): number => Math.floor(seconds / epochSeconds);
+  return Math.min(12, Math.max(within(240), Math.min(4, within(600))));
 }
 
 async function trainingData(network: Network, task: Task, options: CompressOptions, signal: AbortSignal): Promise<JudgeImages> {

@@ -28,6 +28,18 @@ export interface RegressionOptions {
   /** Pull towards the present weights, as a fraction of the mean of the Gram matrix's diagonal; the constant column is free of it. */
   readonly ridge: number;
   readonly bias: boolean;
+  /** XᵀX of all chunks where it is known, float64 [columns, columns]; overwritten. */
+  readonly gram?: Float64Array;
+}
+
+/** XᵀX of rows: float32 products, summed into float64 a chunk at a time. @returns float64 [columns, columns] */
+export async function gramOf(chunks: readonly { readonly inputs: Float32Array }[], columns: number): Promise<Float64Array> {
+  const gram = new Float64Array(columns * columns);
+  for (const { inputs } of chunks) {
+    const part = await transposedProduct(inputs, inputs, inputs.length / columns, columns, columns);
+    for (let i = 0; i < gram.length; i++) gram[i]! += part[i]!;
+  }
+  return gram;
 }
 
 /**
@@ -37,11 +49,7 @@ export interface RegressionOptions {
  * @param present float32 [columns, outs], the weights before
  */
 export async function fitWeights(chunks: readonly RegressionChunk[], columns: number, outs: number, present: Float32Array, transform: OutputTransform, options: RegressionOptions): Promise<Float32Array> {
-  const gram = new Float64Array(columns * columns);
-  for (const { inputs } of chunks) {
-    const part = await transposedProduct(inputs, inputs, inputs.length / columns, columns, columns);
-    for (let i = 0; i < gram.length; i++) gram[i]! += part[i]!;
-  }
+  const gram = options.gram ?? await gramOf(chunks, columns);
   const penalised = options.bias ? columns - 1 : columns;
   let trace = 0;
   for (let i = 0; i < penalised; i++) trace += gram[i * columns + i]!;

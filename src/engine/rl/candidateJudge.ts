@@ -1,19 +1,36 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
-import type { Judge } from '../evaluation/judge.ts';
+import { type Judge, type Outcomes, assessmentOf } from '../evaluation/judge.ts';
 import { applyPlan } from '../pruning/surgery.ts';
-import type { RefitOptions, SequentialRefit } from '../reconstruction/sequentialRefit.ts';
+import type { KeptUnits } from '../pruning/types.ts';
 import type { Counts, SearchSpace } from './searchSpace.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
-/** How thoroughly a candidate is made: the reward needs the right order of candidates, the final model the best weights. */
-export interface Craft { readonly refit: SequentialRefit; readonly options: RefitOptions }
+/** Refits the remaining weights of a pruned network, more or less thoroughly: the reward needs the right order of candidates, the final model the best weights. */
+export type Craft = (pruned: Model, kept: KeptUnits) => Promise<Model>;
 
 /** Accuracy, and the reward made of it: half accuracy, half the mean probability of the right answers, which varies less from sample to sample. */
-export interface Score { readonly accuracy: number; readonly reward: number }
+export interface Score {
+  readonly accuracy: number;
+  readonly reward: number;
+  /** Images that were looked at: fewer than asked for where that was enough to see that the candidate is not the best. */
+  readonly images: number;
+}
+
+/** Seconds spent by what they were spent on, summed over candidates. */
+export interface SearchProfile { refit: number; session: number; inference: number }
+
+/** What a candidate is compared with: the best so far, image by image. */
+export interface Rival { readonly score: Score; readonly outcomes: Outcomes }
+
+/** Shares of the images after which a candidate may be given up. */
+const stops = [0.2, 0.5];
+/** Standard errors below the best at which a candidate is given up: wrongly in one of 200 cases where the two are equal. */
+const confidence = 2.576;
 
 /** Makes the network of a choice and judges it. */
 export class CandidateJudge {
+  readonly profile: SearchProfile = { refit: 0, session: 0, inference: 0 };
   private readonly model: Model;
   private readonly space: SearchSpace;
   private readonly judge: Judge;
@@ -25,14 +42,55 @@ export class CandidateJudge {
   }
 
   /** The pruned network with its remaining weights refitted. */
-  async make(counts: Counts, { refit, options }: Craft): Promise<Model> {
+  async make(counts: Counts, craft: Craft): Promise<Model> {
     const kept = this.space.keptFor(counts);
-    return refit.refit(applyPlan(this.model, this.space.analysis, kept), kept, options);
+    return craft(applyPlan(this.model, this.space.analysis, kept), kept);
   }
 
-  /** How a choice does on the first `images` images. */
-  async score(counts: Counts, craft: Craft, images: number): Promise<Score> {
-    const { accuracy, probability } = await this.judge.assess(await this.make(counts, craft), images, craft.options.signal);
-    return { accuracy, reward: (accuracy + probability) / 2 };
+  /**
+   * How a choice does on the first `images` images. With a rival the images are looked at in stages, the same ones for every candidate, and a candidate that is
+   * clearly worse on those seen so far gets the rival's score less the mean difference on them.
+   */
+  async score(counts: Counts, craft: Craft, images: number, rival?: Rival, signal?: AbortSignal): Promise<Rival> {
+    const model = await this.timed('refit', () => this.make(counts, craft)), trial = await this.timed('session', () => this.judge.trial(model));
+    try {
+      let seen: Outcomes = { right: new Float32Array(0), probability: new Float32Array(0) };
+      for (const share of rival ? [...stops, 1] : [1]) {
+        const from = seen.right.length, to = Math.min(images, Math.ceil(share * images));
+        seen = joined(seen, await this.timed('inference', () => trial.look(from, to, signal)));
+        if (!rival || to === images) break;
+        const gap = difference(seen, rival.outcomes);
+        if (gap.reward + confidence * gap.standardError < 0) {
+          return { score: { accuracy: rival.score.accuracy + gap.accuracy, reward: rival.score.reward + gap.reward, images: to }, outcomes: seen };
+        }
+      }
+      const { accuracy, probability } = assessmentOf(seen);
+      return { score: { accuracy, reward: (accuracy + probability) / 2, images }, outcomes: seen };
+    } finally {
+      await trial.release();
+    }
   }
+
+  private async timed<T>(what: keyof SearchProfile, work: () => Promise<T>): Promise<T> {
+    const start = performance.now();
+    try { return await work(); } finally { this.profile[what] += (performance.now() - start) / 1000; }
+  }
+}
+
+function joined(a: Outcomes, b: Outcomes): Outcomes {
+  const concat = (x: Float32Array, y: Float32Array): Float32Array => { const out = new Float32Array(x.length + y.length); out.set(x); out.set(y, x.length); return out; };
+  return { right: concat(a.right, b.right), probability: concat(a.probability, b.probability) };
+}
+
+/** Mean differences of `mine` from `others` on the images that `mine` has seen, and the standard error of the reward's. */
+function difference(mine: Outcomes, others: Outcomes): { accuracy: number; reward: number; standardError: number } {
+  const n = mine.right.length;
+  let accuracy = 0, reward = 0, square = 0;
+  for (let i = 0; i < n; i++) {
+    const right = mine.right[i]! - others.right[i]!, both = (right + mine.probability[i]! - others.probability[i]!) / 2;
+    accuracy += right / n;
+    reward += both / n;
+    square += (both * both) / n;
+  }
+  return { accuracy, reward, standardError: Math.sqrt(Math.max(0, square - reward * reward) / n) };
 }

@@ -33,12 +33,14 @@ export class SearchSpace {
 
   /**
    * Counts of a group are multiples of this (or its whole width): `roundTo` where that leaves at least eight choices, the largest power of
-   * two that does for narrower groups. Inference kernels work on blocks of channels (docs/decisions/channel-rounding.md).
+   * two that does for narrower groups, and a multiple of it that leaves 32 to 64 choices for very wide ones. Inference kernels work on blocks of
+   * channels (docs/decisions/channel-rounding.md).
    */
   stepOf(i: number): number {
     const { roundTo } = this.options, { channels } = this.groups[i]!.group;
     let step = roundTo;
     while (step > 1 && step * 8 > channels) step = Math.floor(step / 2);
+    while (step * 64 <= channels) step *= 2;
     return Math.max(1, step);
   }
 

@@ -48,7 +48,7 @@ describe('the closing table', () => {
   const report: Report = {
     format: 'auto-compress/report@1', model: { path: 'm', sha256: '' }, out: '/tmp/small.onnx', target: { metric: 'macs', value: 0.5 }, policy: 'agent', before: measurements(40e6, 0.9274), after: measurements(19.8e6, 0.8512),
     layers: [{ name: '/stem/Conv', opType: 'Conv', preserveRatio: 0.75, weightSparsity: 0, macsBefore: 1, macsAfter: 1, channelsBefore: 16, channelsAfter: 12 }],
-    pareto: [], candidates: [], baselines: [{ policy: 'deep', macs: 0.499, accuracy: 0.765 }, { policy: 'uniform', macs: 0.496, accuracy: 0.842 }], episodes: 40, steps: [{ step: 'reconstruct', accuracy: 0.84 }, { step: 'refine', accuracy: 0.8512, epochs: 3 }], seconds: { total: 93.4 }, seed: 0, versions: {}, notes: ['No calibration images were given.'],
+    pareto: [], candidates: [], agent: { policy: 'agent', macs: 0.495, accuracy: 0.838 }, baselines: [{ policy: 'deep', macs: 0.499, accuracy: 0.765 }, { policy: 'uniform', macs: 0.496, accuracy: 0.842 }], episodes: 40, steps: [{ step: 'reconstruct', accuracy: 0.84 }, { step: 'refine', accuracy: 0.8512, epochs: 3 }], seconds: { total: 93.4 }, seed: 0, versions: {}, notes: ['No calibration images were given.'],
   };
   it('shows before, after, baselines, layers as bars, and the path', () => {
     expect(reportTable(report, 80)).toEqual([
@@ -59,12 +59,12 @@ describe('the closing table', () => {
       'latency, batch 1              4.00 ms   1.98 ms          0.495x',
       'top-1 accuracy, 5000 images    92.74%    85.12%    -7.62 points',
       '',
-      'policy                MACs  top-1 accuracy',
-      'this model (agent)  0.495x          85.12%',
-      'uniform             0.496x          84.20%',
-      'deep                0.499x          76.50%',
+      'policies, repaired alike    MACs  top-1 accuracy',
+      'uniform                   0.496x          84.20%',
+      'agent                     0.495x          83.80%',
+      'deep                      0.499x          76.50%',
       '',
-      'top-1 accuracy: after the repair 84.00%, after refinement 85.12% (3 epochs)',
+      'top-1 accuracy of this model (agent): after its repair 84.00%, after refinement without labels 85.12% (3 epochs)',
       '',
       'Channels kept',
       '/stem/Conv  ██████████████████████▌░░░░░░░  75%  12 of 16',

@@ -1,0 +1,127 @@
+/**
+ * The paper's tables on our networks: npm run bench:paper [-- --only NETWORK[@MACS] ...] [--methods ours,uniform,...] [--seeds 0,1,2]
+ * Every finished row is appended to docs/results.jsonl at once; rows that are there are not measured again, so that the whole may be done in pieces.
+ * At the end docs/results.md is written from all rows. Search and choice see val5k only; the 10,000 test images are looked at once, at the end.
+ */
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { measureLatency } from '../src/engine/evaluation/latency.ts';
+import { compress } from '../src/engine/compress.ts';
+import { type Calibration, calibrate } from '../src/engine/flow/calibrate.ts';
+import { openNetwork } from '../src/engine/flow/network.ts';
+import { Search } from '../src/engine/flow/search.ts';
+import { openTask } from '../src/engine/flow/task.ts';
+import { loadModel, saveModel } from '../src/engine/onnx/modelFile.ts';
+import { openDataset } from '../src/engine/data/openDataset.ts';
+import { evaluateModel } from '../src/engine/evaluation/evaluate.ts';
+import { type CompressOptions, parseCompressOptions } from '../src/engine/protocol.ts';
+import { analyse } from '../src/engine/pruning/analysis.ts';
+import { channelOrders } from '../src/engine/pruning/importance.ts';
+import { applyPlan } from '../src/engine/pruning/surgery.ts';
+import { allocate, fillBudget } from '../src/engine/rl/allocation.ts';
+import { CandidateJudge } from '../src/engine/rl/candidateJudge.ts';
+import { handMade, scaleToBudget } from '../src/engine/rl/policies.ts';
+import type { Counts } from '../src/engine/rl/searchSpace.ts';
+import { createRunFolder } from '../src/engine/run/runFolder.ts';
+import { testImages } from './cifar10.ts';
+
+interface Row { network: string; macsTarget: number; method: string; seed: number; val: number; test: number; macs: number; params: number; latency: number; seconds: number; episodes: number; measured: string; machine: string; commit: string }
+
+const args = process.argv.slice(2), option = (name: string): string | undefined => (args.includes(name) ? args[args.indexOf(name) + 1] : undefined);
+const rowsFile = 'docs/results.jsonl', models = '../shared/models/cifar10', data = '../shared/data/cifar10';
+const settings = [['plain20', 0.5], ['resnet56', 0.5], ['mobilenetv1', 0.5], ['vgg16', 0.25], ['mobilenetv2', 0.7], ['resnet20', 0.5], ['mobilenetv2', 0.5], ['vgg16', 0.5], ['plain20', 0.7], ['resnet20', 0.7], ['resnet56', 0.7], ['mobilenetv1', 0.7]] as const;
+const methods = ['original', 'ours', 'ours, not refined', 'uniform', 'shallow', 'deep', 'hand-crafted', 'uniform, no repair', 'allocation alone', 'random search', "paper's agent"] as const;
+type Method = (typeof methods)[number];
+
+const only = args.includes('--only') ? args.slice(args.indexOf('--only') + 1).slice(0, Math.max(0, [...args.slice(args.indexOf('--only') + 1), '--'].findIndex((arg) => arg.startsWith('--')))) : [];
+const wantedMethods = option('--methods')?.split(';') ?? [...methods], seeds = (option('--seeds') ?? '0,1,2').split(',').map(Number);
+const rows: Row[] = existsSync(rowsFile) ? readFileSync(rowsFile, 'utf8').trim().split('\n').filter(Boolean).map((line) => JSON.parse(line) as Row) : [];
+const machine = `${cpus()[0]!.model.trim()}, ${cpus().length} cores`;
+const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+
+const accuracyOn = async (model: string, path: string): Promise<number> => {
+  const dataset = await openDataset(path);
+  try { return (await evaluateModel((await loadModel(model)).proto, dataset, { seed: 0 })).value; } finally { await dataset.close(); }
+};
+
+/** Ratios of He, Zhang, Sun 2017 (section 4.1.2) for VGG-16: conv1 to conv3 against conv4 as 1 : 1.5, conv5 whole. */
+const handCrafted = ({ space, budget }: Calibration): Counts | undefined => (space.groups.length < 12 ? undefined : scaleToBudget(space, space.groups.map((_, i) => (i < 7 ? 1 : i < 10 ? 1.5 : 1000)), budget));
+
+/** Makes the models of a method. @returns for each method that comes of it the file, and the episodes and seconds that it took */
+async function make(network: string, macsTarget: number, method: Method, seed: number): Promise<{ method: Method; file: string; episodes: number; seconds: number }[]> {
+  const out = resolve(`bench/out/paper/${network}-${macsTarget}-${method.replace(/\W+/g, '-')}-${seed}.onnx`), start = performance.now();
+  mkdirSync(dirname(out), { recursive: true });
+  const options: CompressOptions = parseCompressOptions({ model: resolve(`${models}/${network}.onnx`), val: resolve(`${data}/val5k.npz`), calibration: resolve(`${data}/train10k.npz`), target: { metric: 'macs', value: macsTarget }, seed, out, runDir: `${out}.${Date.now()}` });
+  const made = (episodes = 0): { method: Method; file: string; episodes: number; seconds: number }[] => [{ method, file: out, episodes, seconds: (performance.now() - start) / 1000 }];
+  if (method === 'original') return [{ method, file: options.model, episodes: 0, seconds: 0 }];
+  if (method === 'ours' || method === "paper's agent") {
+    const { episodes, seconds } = await compress({ ...options, ...(method === 'ours' ? {} : { refine: 0, agent: 'paper' as const }) }, context);
+    const unrefined = join(options.runDir!, 'reconstructed.onnx');
+    return [...made(episodes), ...(method === 'ours' && existsSync(unrefined) ? [{ method: 'ours, not refined' as const, file: unrefined, episodes, seconds: seconds['total']! - (seconds['refine'] ?? 0) }] : [])];
+  }
+  const original = await openNetwork(options.model), task = await openTask(original, options, context.signal);
+  const calibration = await calibrate(original, task, options, context.signal, () => undefined), { space, budget } = calibration, judge = new CandidateJudge(original.proto, space, task.judge);
+  if (method === 'uniform, no repair') {
+    const counts = handMade(space, 'uniform', budget)!, orders = channelOrders(original.proto, original.analysis);
+    await saveModel(applyPlan(original.proto, original.analysis, new Map(space.groups.map(({ group }, i) => [group.id, orders.get(group.id)!.slice(0, counts[i]).sort((a, b) => a - b)]))), out);
+    return made();
+  }
+  let counts: Counts | undefined, episodes = 0;
+  if (method === 'random search') {
+    const search = new Search(calibration, task, judge, options, await createRunFolder(options), context);
+    await search.anchor();
+    ({ counts } = await search.random());
+    ({ episodes } = search);
+  } else counts = method === 'allocation alone' ? fillBudget(space, allocate(space, budget, 1)!, budget, 1) : method === 'hand-crafted' ? handCrafted(calibration) : handMade(space, method as 'uniform', budget);
+  if (!counts) return [];
+  await saveModel(await judge.make(counts, await calibration.thorough()), out);
+  return made(episodes);
+}
+
+async function measure(network: string, macsTarget: number, seed: number, { method, file, episodes, seconds }: Awaited<ReturnType<typeof make>>[number]): Promise<Row> {
+  const original = await openNetwork(resolve(`${models}/${network}.onnx`)), { proto } = await loadModel(file), { macs, params } = await analyse(proto);
+  const [before, after] = await measureLatency([original.proto, proto], { batch: 1, threads: 0, inputDims: [1, 3, 32, 32] });
+  return {
+    network, macsTarget, method, seed, val: await accuracyOn(file, `${data}/val5k.npz`), test: await accuracyOn(file, await testImages()), macs: macs / original.analysis.macs, params: params / original.analysis.params,
+    latency: after!.median / before!.median, seconds: Math.round(seconds), episodes, measured: new Date().toISOString().slice(0, 10), machine, commit,
+  };
+}
+
+const percent = (value: number): string => (100 * value).toFixed(2);
+const median = (values: readonly number[]): number => { const sorted = [...values].sort((a, b) => a - b), middle = sorted.length >> 1; return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2; };
+const spread = (values: readonly number[], show: (value: number) => string): string => (values.length === 1 ? show(values[0]!) : `${show(median(values))} (${show(Math.min(...values))} to ${show(Math.max(...values))})`);
+
+/** docs/results.md from all rows: medians over seeds, with the least and the greatest. */
+function writeResults(): void {
+  const lines = ['# Results', '', 'Written by `npm run bench:paper` from docs/results.jsonl, which holds every row with its date, commit and machine. Accuracy without labels but those of the search\'s reward; the search and every choice saw val5k (5,000 images), never the 10,000 test images. Median of the seeds, least and greatest in brackets. "ours" is one command with default settings; "not refined" is the same run before its label-free refinement. Seconds are of a two-core machine that was not always quiet; latency is batch 1, measured in turn with the original.', ''];
+  for (const [network, macsTarget] of settings) {
+    const own = rows.filter((row) => row.network === network && row.macsTarget === macsTarget);
+    if (!own.some(({ method }) => method !== 'original')) continue;
+    lines.push(`## ${network}, ${macsTarget} of the MACs`, '', '| method | test top-1 | val5k top-1 | MACs | parameters | latency | episodes | seconds | seeds | commit |', '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |');
+    for (const method of methods) {
+      const of = own.filter((row) => row.method === method);
+      if (of.length === 0) continue;
+      lines.push(`| ${method} | ${spread(of.map(({ test }) => test), percent)} | ${spread(of.map(({ val }) => val), percent)} | ${median(of.map(({ macs }) => macs)).toFixed(3)} | ${median(of.map(({ params }) => params)).toFixed(3)} | ${spread(of.map(({ latency }) => latency), (value) => value.toFixed(2))} | ${median(of.map(({ episodes }) => episodes))} | ${Math.round(median(of.map(({ seconds }) => seconds)))} | ${of.map(({ seed }) => seed).sort((a, b) => a - b).join(', ')} | ${[...new Set(of.map((row) => row.commit))].join(', ')} |`);
+    }
+    lines.push('');
+  }
+  writeFileSync('docs/results.md', lines.join('\n'));
+}
+
+const context = { emit: () => undefined, signal: new AbortController().signal };
+for (const seed of seeds) for (const [network, macsTarget] of settings) {
+  if (only.length > 0 && !only.includes(network) && !only.includes(`${network}@${macsTarget}`)) continue;
+  for (const method of wantedMethods as Method[]) {
+    if (method === 'ours, not refined' || (method === 'original' && seed !== seeds[0]) || rows.some((row) => row.network === network && row.macsTarget === macsTarget && row.method === method && row.seed === seed)) continue;
+    for (const made of await make(network, macsTarget, method, seed)) {
+      const row = await measure(network, macsTarget, seed, made);
+      rows.push(row);
+      appendFileSync(rowsFile, `${JSON.stringify(row)}\n`);
+      console.log(`${network} ${macsTarget} ${made.method} seed ${seed}: val5k ${percent(row.val)}, test ${percent(row.test)}, MACs ${row.macs.toFixed(3)}, latency ${row.latency.toFixed(2)}, ${row.seconds} s, ${row.episodes} episodes`);
+    }
+    writeResults();
+  }
+}
+writeResults();

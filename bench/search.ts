@@ -1,0 +1,113 @@
+/**
+ * How fast and how good the search is: npm run bench:search [-- episodes|target|growth|quality] [--seeds 0,1,2,3,4] [--episodes 60]
+ * episodes: seconds an episode against pure inference of the same networks on the same images, by what they are spent on
+ * target: seconds until a repaired network of mobilenetv1 at half its MACs passes 91.62% of val5k (the authors' best after 320 s on an H100)
+ * growth: seconds an episode and memory on ImageNet-sized graphs of ../shared/zoo with random images
+ * quality: agent, paper's agent, random, evolution, annealing at equal evaluations
+ */
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { type Calibration, calibrate } from '../src/engine/flow/calibrate.ts';
+import { type Network, openNetwork } from '../src/engine/flow/network.ts';
+import { Search } from '../src/engine/flow/search.ts';
+import { type Task, openTask } from '../src/engine/flow/task.ts';
+import { type CompressOptions, type CompressRequest, parseCompressOptions } from '../src/engine/protocol.ts';
+import { CandidateJudge } from '../src/engine/rl/candidateJudge.ts';
+import { groupFeatures } from '../src/engine/rl/features.ts';
+import { annealing, evolution } from '../src/engine/rl/otherSearches.ts';
+import { type Episode, type SearchOptions, paperSearch, randomSearch, warmSearch } from '../src/engine/rl/search.ts';
+import type { Counts } from '../src/engine/rl/searchSpace.ts';
+import { createRunFolder } from '../src/engine/run/runFolder.ts';
+
+const args = process.argv.slice(2), option = (name: string, fallback: string): string => (args.includes(name) ? args[args.indexOf(name) + 1]! : fallback);
+const parts = args.filter((arg, i) => !arg.startsWith('--') && !args[i - 1]?.startsWith('--')), wants = (part: string): boolean => parts.length === 0 || parts.includes(part);
+const seeds = option('--seeds', '0,1,2,3,4').split(',').map(Number), episodes = Number(option('--episodes', '60'));
+const { signal } = new AbortController(), scratch = mkdtempSync(join(tmpdir(), 'search-'));
+const data = { val: '../shared/data/cifar10/val5k.npz', calibration: '../shared/data/cifar10/train10k.npz' };
+
+interface Setting { readonly options: CompressOptions; readonly network: Network; readonly task: Task; readonly calibration: Calibration; readonly judge: CandidateJudge }
+let runs = 0;
+async function open(request: CompressRequest): Promise<Setting> {
+  const options = parseCompressOptions({ runDir: join(scratch, `run${runs++}`), out: join(scratch, 'out.onnx'), ...request });
+  const network = await openNetwork(options.model), task = await openTask(network, options, signal), calibration = await calibrate(network, task, options, signal, () => undefined);
+  return { options, network, task, calibration, judge: new CandidateJudge(network.proto, calibration.space, task.judge) };
+}
+const searchOf = async ({ calibration, task, judge, options }: Setting): Promise<Search> => new Search(calibration, task, judge, options, await createRunFolder(options), { emit: () => undefined, signal });
+const cifar = (name: string, macs: number, seed = 0): CompressRequest => ({ model: resolve(`../shared/models/cifar10/${name}.onnx`), ...data, target: { metric: 'macs', value: macs }, seed, episodes });
+const since = (start: number): number => (performance.now() - start) / 1000;
+const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
+
+/** Runs the agent and prints what its episodes cost. */
+async function costOfEpisodes(name: string, setting: Setting): Promise<void> {
+  const search = await searchOf(setting), anchoring = performance.now();
+  await search.anchor();
+  const anchorSeconds = since(anchoring), before = search.profile, start = performance.now(), judged = await search.agent(), seconds = since(start), after = search.profile;
+  const spent = Object.fromEntries(Object.entries(after).map(([key, value]) => [key, value - before[key]!])), rest = seconds - Object.values(spent).reduce((a, b) => a + b, 0);
+  console.log(`${name}: ${judged.length} episodes, ${(seconds / judged.length).toFixed(3)} s each, ${(seconds / spent['inference']!).toFixed(2)} x pure inference; images looked at: ${mean(judged.map(({ candidate }) => candidate.images!)).toFixed(0)} on average of ${search.images}; anchor ${anchorSeconds.toFixed(1)} s; peak memory ${(process.resourceUsage().maxRSS / 2 ** 20).toFixed(2)} GB`);
+  console.log(`  ${Object.entries({ ...spent, 'agent and the rest': rest }).map(([key, value]) => `${key} ${((1000 * value) / judged.length).toFixed(0)} ms`).join(', ')}`);
+}
+
+if (wants('episodes')) for (const [name, macs] of [['mobilenetv1', 0.5], ['resnet56', 0.5], ['vgg16', 0.25]] as const) await costOfEpisodes(`${name} ${macs}`, await open(cifar(name, macs)));
+
+if (wants('target')) {
+  const times: number[] = [];
+  for (const seed of seeds) {
+    const start = performance.now(), setting = await open(cifar('mobilenetv1', 0.5, seed)), search = await searchOf(setting), calibrated = since(start);
+    await search.anchor();
+    const careful = await setting.calibration.careful(), passed: { seconds: number; accuracy: number }[] = [];
+    let best = -1;
+    const check = async (counts: Counts, reward: number): Promise<boolean> => {
+      if (reward <= best) return false;
+      best = reward;
+      passed.push({ accuracy: await setting.task.judge.accuracy(await setting.judge.make(counts, careful)), seconds: since(start) });
+      return passed.at(-1)!.accuracy > 0.9162;
+    };
+    for await (const { counts, score } of search.episodesOfAgent()) if (await check(counts, score.reward)) break;
+    times.push(passed.at(-1)!.seconds);
+    console.log(`mobilenetv1 0.5 seed ${seed}: data and calibration ${calibrated.toFixed(1)} s; ${passed.map(({ seconds, accuracy }) => `${(100 * accuracy).toFixed(2)}% after ${seconds.toFixed(1)} s`).join(', ')}`);
+  }
+  console.log(`median of ${seeds.length} seeds: ${median(times).toFixed(1)} s`);
+}
+
+if (wants('growth')) {
+  for (const name of ['torchvision__mobilenet_v2', 'torchvision__resnet50']) {
+    const folder = join(scratch, name), zoo = resolve('../shared/zoo'), images = 96;
+    mkdirSync(folder);
+    for (const extension of ['onnx', 'json']) copyFileSync(join(zoo, `${name}.${extension}`), join(folder, `${name}.${extension}`));
+    (await import(pathToFileURL(join(zoo, 'fill.mjs')).href) as { fill: (folder: string, name: string) => string }).fill(folder, name);
+    const values = Float32Array.from({ length: images * 3 * 224 * 224 }, (_, i) => Math.sin(i * 12.9898) * 1.5);
+    const header = `{'descr': '<f4', 'fortran_order': False, 'shape': (${images}, 3, 224, 224), }`.padEnd(117) + '\n';
+    writeFileSync(join(folder, 'images.npy'), Buffer.concat([Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, 118, 0]), Buffer.from(header), Buffer.from(values.buffer)]));
+    const start = performance.now(), setting = await open({ model: join(folder, `${name}.onnx`), val: join(folder, 'images.npy'), target: { metric: 'macs', value: 0.5 }, episodes: Math.min(episodes, 8) });
+    console.log(`${name}: data and calibration with ${images} images ${since(start).toFixed(1)} s`);
+    await costOfEpisodes(name, setting);
+    rmSync(folder, { recursive: true });
+  }
+}
+
+if (wants('quality')) {
+  for (const name of ['mobilenetv1', 'plain20']) {
+    const setting = await open(cifar(name, 0.5)), { calibration: { space, budget }, judge, task } = setting, search = await searchOf(setting), features = groupFeatures(space.analysis, space.groups);
+    await search.anchor();
+    const careful = await setting.calibration.careful();
+    const policies: Record<string, (options: SearchOptions) => AsyncGenerator<Episode>> = {
+      agent: (options) => warmSearch(space, features, search.guesses(), options), "paper's agent": (options) => paperSearch(space, features, options),
+      random: (options) => randomSearch(space, options), evolution: (options) => evolution(space, options), annealing: (options) => annealing(space, options),
+    };
+    for (const [policy, generate] of Object.entries(policies)) {
+      const rewards: number[] = [], finished: number[] = [];
+      for (const seed of seeds) {
+        let best: Episode | undefined;
+        for await (const episode of generate({ budget, episodes, seed, signal, evaluate: (counts) => search.scoreOf(counts) })) if (episode.best) best = episode;
+        rewards.push(best!.score.reward);
+        finished.push(await task.judge.accuracy(await judge.make(best!.counts, careful)));
+      }
+      const spread = (values: readonly number[]): string => `${(100 * mean(values)).toFixed(2)} (${(100 * Math.min(...values)).toFixed(2)} to ${(100 * Math.max(...values)).toFixed(2)})`;
+      console.log(`${name} 0.5, ${episodes} evaluations, ${seeds.length} seeds: ${policy.padEnd(14)} reward ${spread(rewards)}, its best repaired on val5k ${spread(finished)}`);
+    }
+  }
+}
+rmSync(scratch, { recursive: true, force: true });

@@ -1,0 +1,136 @@
+import type { GraphProto, ModelProto, TensorProto } from 'onnx-buf';
+import { GraphView } from '../onnx/graphView.ts';
+import { valueInfo } from '../onnx/buildModel.ts';
+import { dimsOf, floatTensor, isFloatTensor, withFloats } from '../onnx/tensor.ts';
+import type { Analysis, Layer } from '../pruning/types.ts';
+import { Session, type SessionOptions, type Tensor } from '../runtime/session.ts';
+import { runShapes } from '../runtime/shapes.ts';
+import { type RowLayout, outputRows, rowLayout, samplePositions } from './layerRows.ts';
+import type { RegressionChunk } from './leastSquares.ts';
+import { outputSink } from './outputSink.ts';
+
+type Model = ModelProto & { graph: GraphProto };
+
+/** A layer to refit, with what of it does not depend on the candidate. */
+export interface RefitLayer {
+  readonly layer: Layer;
+  readonly layout: RowLayout;
+  readonly target: string;
+  readonly residual: string | undefined;
+  /** Sampled output positions and the original network's target there ([rows, channels]), by chunk of images. */
+  readonly sampled: readonly Int32Array[];
+  readonly wanted: Float32Array[];
+}
+
+/** The layers of a network that can be refitted, from input to output, with the original's answers on calibration images. */
+export interface RefitTargets {
+  /** For every graph input, one tensor a chunk of images. */
+  readonly feeds: Readonly<Record<string, Tensor[]>>;
+  readonly layers: readonly RefitLayer[];
+  readonly analysis: Analysis;
+  /** Images in a chunk. */
+  readonly images: number;
+  readonly session: SessionOptions;
+}
+
+/**
+ * Runs the original network once over the calibration images and keeps its outputs at sampled positions.
+ * @param feeds for every graph input, one tensor a chunk of images; chunks are equally long
+ * @param points output positions looked at in each image
+ */
+export async function refitTargets(model: Model, analysis: Analysis, feeds: Readonly<Record<string, Tensor[]>>, points: number, seed: number, session: SessionOptions = {}): Promise<RefitTargets> {
+  const view = new GraphView(model.graph);
+  const chunkShapes = Object.fromEntries(Object.entries(feeds).map(([name, chunks]) => [name, chunks[0]!.dims]));
+  const { shapes } = await runShapes(model, view, chunkShapes);
+  const images = Object.values(chunkShapes)[0]![0]!, chunks = Object.values(feeds)[0]!.length;
+  const order = refitOrder(view, analysis);
+  const layers = order.layers.flatMap((layer, position): RefitLayer[] => {
+    const weight = view.constants.get(layer.weight), output = shapes.get(layer.output), input = shapes.get(layer.input);
+    if (!weight || !isFloatTensor(weight) || !output || !input || view.usesOf(layer.weight).length !== 1 || !order.follows(layer)) return [];
+    const layout = rowLayout(layer, input, output, dimsOf(weight));
+    if (!layout || (layer.opType === 'MatMul' && layer.bias === '')) return [];
+    const sink = outputSink(view, view.initializers, layer, layout.groups * layout.outs, (shortcut) => order.lastLayerBefore(shortcut) < position && sameShape(shapes.get(shortcut), output));
+    const sampled = Array.from({ length: chunks }, (_, chunk) => samplePositions(layout.positions, images, points, seed + position * 7919 + chunk * 104729));
+    return [{ layer, layout, target: sink.target, residual: sink.residual, sampled, wanted: [] }];
+  });
+  await captureTargets(model, layers, feeds, session);
+  return { feeds, layers, analysis, images, session };
+}
+
+const sameShape = (a: readonly number[] | undefined, b: readonly number[]): boolean => a !== undefined && a.length === b.length && a.every((dim, i) => dim === b[i]);
+
+
+/** Layers from input to output: by the longest path in layers, so that a downsampling shortcut comes before the end of its block. */
+function refitOrder(view: GraphView, analysis: Analysis): { layers: Layer[]; follows(layer: Layer): boolean; lastLayerBefore(value: string): number } {
+  const byNode = new Map(analysis.layers.map((layer) => [layer.node.output[0]!, layer]));
+  const depth = new Map<string, number>(), depths = new Map<Layer, number>();
+  for (const node of view.nodes) {
+    const layer = byNode.get(node.output[0] ?? '');
+    const level = Math.max(0, ...node.input.map((value) => depth.get(value) ?? 0)) + (layer ? 1 : 0);
+    node.output.forEach((value) => depth.set(value, level));
+    if (layer) depths.set(layer, level);
+  }
+  const layers = [...depths.keys()].sort((a, b) => depths.get(a)! - depths.get(b)!);
+  const position = new Map(layers.map((layer, i) => [layer, i])), last = new Map<string, number>();
+  for (const node of view.nodes) {
+    const layer = byNode.get(node.output[0] ?? '');
+    const latest = Math.max(-1, ...node.input.map((value) => last.get(value) ?? -1), layer ? position.get(layer)! : -1);
+    node.output.forEach((value) => last.set(value, latest));
+  }
+  return { layers, follows: (layer) => depths.get(layer)! > 1, lastLayerBefore: (value) => last.get(value) ?? -1 };
+}
+
+async function captureTargets(model: Model, layers: readonly RefitLayer[], feeds: Readonly<Record<string, Tensor[]>>, options: SessionOptions): Promise<void> {
+  const names = [...new Set(layers.map(({ target }) => target))];
+  if (names.length === 0) return;
+  const session = await Session.create({ ...model, graph: { ...model.graph, output: names.map((name) => valueInfo(name)), valueInfo: [] } }, options);
+  try {
+    const chunks = Object.values(feeds)[0]!.length, images = Object.values(feeds)[0]![0]!.dims[0]!;
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      const values = await session.run(Object.fromEntries(Object.entries(feeds).map(([name, tensors]) => [name, tensors[chunk]!])));
+      for (const { layout, target, sampled, wanted } of layers) wanted.push(outputRows(layout, values[target]!.data as Float32Array, images, sampled[chunk]!));
+    }
+  } finally {
+    await session.release();
+  }
+}
+
+/** Rows of a regression that are multiplied at once. */
+export const blockRows = 4096;
+
+/** Chunks of rows as one. */
+export function joined(chunks: readonly RegressionChunk[]): RegressionChunk {
+  if (chunks.length === 1) return chunks[0]!;
+  const concat = (parts: readonly Float32Array[]): Float32Array => {
+    const out = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+    parts.reduce((at, part) => { out.set(part, at); return at + part.length; }, 0);
+    return out;
+  };
+  const residuals = chunks.flatMap(({ residual }) => residual ?? []);
+  return { inputs: concat(chunks.map(({ inputs }) => inputs)), target: concat(chunks.map(({ target }) => target)), ...(residuals.length > 0 ? { residual: concat(residuals) } : {}) };
+}
+
+/** Chosen columns of a row-major matrix; the matrix itself when all are wanted. */
+export function pickColumns(matrix: Float32Array, width: number, columns: ArrayLike<number> | undefined): Float32Array {
+  if (!columns) return matrix;
+  const rows = matrix.length / width, out = new Float32Array(rows * columns.length);
+  let to = 0;
+  for (let row = 0; row < rows; row++) for (let i = 0; i < columns.length; i++) out[to++] = matrix[row * width + columns[i]!]!;
+  return out;
+}
+
+/** Gives every layer that has none a bias of zeros to be fitted (Conv and Gemm take it as their third input). */
+export function withBiases(model: Model, layers: readonly Layer[]): { model: Model; biases: ReadonlyMap<Layer, string> } {
+  const needing = new Map(layers.filter((layer) => layer.bias === '' && (layer.opType === 'Conv' || layer.opType === 'Gemm')).map((layer) => [layer.node.output[0]!, layer]));
+  const biases = new Map<Layer, string>(), added: TensorProto[] = [];
+  const initializers = new Map(model.graph.initializer.map((tensor) => [tensor.name, tensor]));
+  const node = model.graph.node.map((old) => {
+    const layer = needing.get(old.output[0] ?? ''), weight = layer && initializers.get(layer.weight);
+    if (!layer || !weight) return old;
+    const name = `${layer.weight}/auto-compress:bias`, outs = Number(weight.dims[layer.outAxis]!);
+    added.push(withFloats({ ...floatTensor(name, [outs], new Float32Array(outs)), dataType: weight.dataType }, [outs], new Float32Array(outs)));
+    biases.set(layer, name);
+    return { ...old, input: [old.input[0]!, old.input[1]!, name] };
+  });
+  return { model: { ...model, graph: { ...model.graph, node, initializer: [...model.graph.initializer, ...added] } }, biases };
+}

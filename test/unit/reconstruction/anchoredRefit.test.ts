@@ -1,0 +1,63 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { loadModel } from '../../../src/engine/onnx/modelFile.ts';
+import { GraphView } from '../../../src/engine/onnx/graphView.ts';
+import { floatsOf } from '../../../src/engine/onnx/tensor.ts';
+import { analyse } from '../../../src/engine/pruning/analysis.ts';
+import { channelOrders } from '../../../src/engine/pruning/importance.ts';
+import { maskConsumers } from '../../../src/engine/pruning/mask.ts';
+import { applyPlan } from '../../../src/engine/pruning/surgery.ts';
+import type { Analysis, KeptUnits } from '../../../src/engine/pruning/types.ts';
+import { uniformKept } from '../../../src/engine/pruning/uniform.ts';
+import { AnchoredRefit } from '../../../src/engine/reconstruction/anchoredRefit.ts';
+import { type RefitTargets, refitTargets } from '../../../src/engine/reconstruction/refitTargets.ts';
+import { sequentialRefit } from '../../../src/engine/reconstruction/sequentialRefit.ts';
+import { Session, type Tensor, floats } from '../../../src/engine/runtime/session.ts';
+import { Random } from '../../../src/engine/numerics/random.ts';
+import { relativeDifference } from '../pruning/maskedEquivalence.ts';
+
+const fit = { rounds: 1, ridge: 1e-3, grouped: false };
+type Model = Awaited<ReturnType<typeof loadModel>>['proto'];
+let proto: Model, analysis: Analysis, targets: RefitTargets, input: string, probe: Tensor, kept: (preserve: number) => KeptUnits;
+
+beforeAll(async () => {
+  ({ proto } = await loadModel('examples/resnet20.onnx'));
+  analysis = await analyse(proto);
+  input = new GraphView(proto.graph).inputs[0]!;
+  const random = new Random(3), images = (count: number): Tensor => floats(Float32Array.from({ length: count * 3072 }, () => random.normal()), [count, 3, 32, 32]);
+  targets = await refitTargets(proto, analysis, { [input]: [images(32), images(32)] }, 16, 1);
+  probe = images(8);
+  const order = channelOrders(proto, analysis);
+  kept = (preserve) => uniformKept(analysis, preserve, { order });
+});
+
+/** Mean squared distance of a model's logits from the original's. */
+async function distance(model: Model): Promise<number> {
+  const [a, b] = await Promise.all([proto, model].map(async (each) => {
+    const session = await Session.create(each);
+    try { return Object.values(await session.run({ [input]: probe }))[0]!.data as Float32Array; } finally { await session.release(); }
+  })) as [Float32Array, Float32Array];
+  return a.reduce((sum, value, i) => sum + (value - b[i]!) ** 2, 0) / a.length;
+}
+
+describe('refitting candidates around an anchor', () => {
+  it('gives at the anchor what refitting one layer after another gives', async () => {
+    const anchor = kept(0.6), pruned = applyPlan(proto, analysis, anchor);
+    const anchored = await AnchoredRefit.prepare(proto, anchor, targets, fit);
+    const sequential = await sequentialRefit(pruned, anchor, targets, fit);
+    expect(await relativeDifference(sequential, await anchored.refit(pruned, anchor), { [input]: probe })).toBeLessThan(2e-2);
+  });
+
+  it('repairs a candidate near the anchor, and the same way whatever came before it', async () => {
+    const anchored = await AnchoredRefit.prepare(proto, kept(0.6), targets, fit), near = kept(0.7), pruned = applyPlan(proto, analysis, near);
+    const first = await anchored.refit(pruned, near);
+    expect(await distance(first)).toBeLessThan(0.7 * await distance(pruned));
+    await anchored.refit(applyPlan(proto, analysis, kept(0.5)), kept(0.5));
+    const again = await anchored.refit(pruned, near);
+    for (const [i, tensor] of first.graph.initializer.entries()) if (tensor.dataType === 1) expect(floatsOf(again.graph.initializer[i]!)).toEqual(floatsOf(tensor));
+  });
+
+  it('starts from a network that answers as the pruned one in the shape of the original', async () => {
+    const anchor = kept(0.5);
+    expect(await relativeDifference(maskConsumers(proto, analysis, anchor), applyPlan(proto, analysis, anchor), { [input]: probe })).toBeLessThan(1e-4);
+  });
+});
