@@ -70,7 +70,7 @@ function stageFor(target) {
 
   const shipped = ['onnxruntime-node', 'sharp', ...natives.map(([name]) => name)];
   const versions = { ...project.dependencies, ...Object.fromEntries(natives) };
-  writeFileSync(join(stage, 'package.json'), JSON.stringify({ ...without(project, 'devDependencies', 'scripts', 'private'), dependencies: Object.fromEntries(shipped.map((name) => [name, versions[name]])) }, null, 1));
+  writeFileSync(join(stage, 'package.json'), JSON.stringify({ ...without(project, 'devDependencies', 'scripts', 'private', 'files'), dependencies: Object.fromEntries(shipped.map((name) => [name, versions[name]])) }, null, 1));
   return stage;
 }
 

@@ -2,13 +2,15 @@
 // cache folder outside the checkout (AUTO_COMPRESS_E2E_CACHE, or auto-compress-e2e in the user's cache folder): about 3 minutes and 800 MB the first time.
 // Uses Debian's packages (as root) and npm; returns why not where that is impossible, so that the tests can skip with a reason.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const codeServerVersion = '4.139.1';
 const vsceVersion = '4.1.0';
+/** Beyond this an installation counts as failed. */
+const longestMs = 15 * 60_000;
 const buildPackages = ['g++', 'make', 'python3', 'libkrb5-dev', 'libsecret-1-dev', 'libx11-dev', 'libxkbfile-dev'];
 const browsers = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 
@@ -22,16 +24,28 @@ function aptInstall(names) {
   if (process.getuid?.() !== 0) throw new Error(`the Debian packages ${missing.join(', ')} are needed, and installing them needs root`);
   console.log(`e2e: installing ${missing.join(', ')} ...`);
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  execFileSync('apt-get', ['update', '-qq'], { env, stdio: ['ignore', 'ignore', 'pipe'] });
-  execFileSync('apt-get', ['install', '-y', '-qq', ...missing], { env, stdio: ['ignore', 'ignore', 'pipe'] });
+  for (const args of [['update', '-qq'], ['install', '-y', '-qq', ...missing]]) {
+    try { execFileSync('apt-get', args, { env, stdio: ['ignore', 'ignore', 'pipe'], timeout: longestMs }); } catch (error) { throw new Error(`apt-get ${args[0]} failed (${lastLine(error)})`, { cause: error }); }
+  }
 }
 
-/** Installs one npm package into a folder of the cache; with `scripts` its install scripts run (native modules). */
+const lastLine = (error) => String(error.stderr ?? '').trim().split('\n').at(-1) || error.message;
+
+/** Installs one npm package into a folder of the cache, whole or not at all; with `scripts` its install scripts run (native modules). */
 function npmInstall(folder, name, env, scripts = true) {
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'package.json'), '{"private":true}');
+  const unfinished = `${folder}.${process.pid}`;
+  mkdirSync(unfinished, { recursive: true });
+  writeFileSync(join(unfinished, 'package.json'), '{"private":true}');
   console.log(`e2e: installing ${name} from npm ...`);
-  execFileSync('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', name], { cwd: folder, env: { ...env, npm_config_ignore_scripts: String(!scripts), npm_config_dangerously_allow_all_scripts: String(scripts) }, stdio: ['ignore', 'ignore', 'inherit'] });
+  try {
+    execFileSync('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', name], { cwd: unfinished, timeout: longestMs, env: { ...env, npm_config_ignore_scripts: String(!scripts), npm_config_dangerously_allow_all_scripts: String(scripts) }, stdio: ['ignore', 'ignore', 'pipe'] });
+    rmSync(folder, { recursive: true, force: true });
+    renameSync(unfinished, folder);
+  } catch (error) {
+    throw new Error(`npm install ${name} failed (${lastLine(error)})`, { cause: error });
+  } finally {
+    rmSync(unfinished, { recursive: true, force: true });
+  }
 }
 
 /** Node 24 as a program and its headers (vsce and code-server want Node 22 or newer). @returns {{node: string, headers: string}} */

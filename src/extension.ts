@@ -3,6 +3,7 @@ import * as vscode from 'vscode';
 import { EngineClient } from './engine/client.ts';
 import { type AutoCompressApi, createApi } from './host/api.ts';
 import { type CommandContext, commands, exportCandidate, registerCommands } from './host/commands.ts';
+import { Example } from './host/example.ts';
 import { Inspections } from './host/inspections.ts';
 import { registerLanguageModelTools } from './host/languageModelTools.ts';
 import { ModelText, onnxScheme } from './host/modelText.ts';
@@ -16,9 +17,12 @@ import { RunsView } from './host/runsView.ts';
 import { SparsityIndex } from './host/sparsityIndex.ts';
 import { registerSparsityHints } from './host/sparsityHints.ts';
 import { CompressTasks, taskType } from './host/tasks.ts';
+import { useTexts } from './webview/client/l10n.ts';
+import { webviewTexts } from './webview/page.ts';
 import { DashboardPanels, dashboardViewType } from './webview/panel.ts';
 
 export function activate(context: vscode.ExtensionContext): AutoCompressApi {
+  useTexts(webviewTexts(), vscode.env.language); // for the parts of the host that know nothing of VS Code
   const { extensionUri, extensionPath, subscriptions, workspaceState } = context;
   const createEngine = () => new EngineClient(join(extensionPath, 'dist', 'worker.js'));
   const runs = new RunManager({
@@ -31,7 +35,7 @@ export function activate(context: vscode.ExtensionContext): AutoCompressApi {
     if (message.type === 'export') void exportCandidate(commandContext, run, message.episode).catch((error: Error) => vscode.window.showErrorMessage(error.message));
     else void vscode.commands.executeCommand(`autoCompress.${message.action}`, { runId: run.record.runId });
   });
-  const commandContext: CommandContext = { runs, inspections, dashboards, texts, runsView, workspaceState };
+  const commandContext: CommandContext = { runs, inspections, dashboards, texts, example: new Example(extensionUri, context.globalStorageUri), runsView, workspaceState };
   const openResult = (runId: string) => void commands['openResult']!(commandContext, { runId });
   const progress = new RunProgress(runs, { showDashboard: (runId) => dashboards.show(runId), openResult });
   const runEnded = new vscode.EventEmitter<void>();

@@ -1,13 +1,14 @@
 /** The extension host's side of the engine: forks the worker process when it is first needed, and owns its life. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { CancelledError, InputError, messageOf, UnreachableTargetError, UserError } from './errors.ts';
-import type { BenchmarkResult, CompressRequest, DataPreview, Inspection, Report, RunEvent, WorkerRequest, WorkerResponse } from './protocol.ts';
+import type { BenchmarkResult, CompressRequest, DataPreview, GraphListing, Inspection, Report, RunEvent, WorkerRequest, WorkerResponse } from './protocol.ts';
 
 /** What each request is answered with. */
 interface Answers {
   compress: Report;
   resume: Report;
   inspect: Inspection;
+  list: GraphListing;
   previewData: DataPreview;
   prune: { readonly out: string; readonly before: { readonly macs: number; readonly params: number; readonly sizeBytes: number }; readonly after: { readonly macs: number; readonly params: number; readonly sizeBytes: number } };
   benchmark: BenchmarkResult;
@@ -64,6 +65,7 @@ export class EngineClient {
   compress(request: CompressRequest, options?: CallOptions): Promise<Report> { return this.call('compress', { options: request }, options); }
   resume(runDir: string, options?: CallOptions): Promise<Report> { return this.call('resume', { runDir }, options); }
   inspect(model: string, options?: CallOptions): Promise<Inspection> { return this.call('inspect', { model }, options); }
+  list(model: string, options?: CallOptions): Promise<GraphListing> { return this.call('list', { model }, options); }
   previewData(model: string, data: string, preprocess?: string, options?: CallOptions): Promise<DataPreview> {
     return this.call('previewData', { model, data, ...(preprocess === undefined ? {} : { preprocess }) }, options);
   }

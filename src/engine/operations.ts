@@ -10,6 +10,7 @@ import { benchmark } from './evaluation/latency.ts';
 import { loadModel } from './onnx/modelFile.ts';
 import { type DataPreview, parseCompressOptions } from './protocol.ts';
 import { inspectModel } from './pruning/inspect.ts';
+import { listGraph } from './pruning/listGraph.ts';
 import { pruneCommand, type PruneOptions, type PruneResult } from './pruning/prune.ts';
 import { repairOn } from './reconstruction/repair.ts';
 
@@ -54,5 +55,5 @@ export const operations = {
     if (options.out !== undefined) await checkOut(options.out, options.model);
     return compress(options, context);
   },
-  resume, exportCandidate, inspect: inspectModel, previewData, prune, benchmark, evaluate: evaluateFiles,
+  resume, exportCandidate, inspect: inspectModel, list: listGraph, previewData, prune, benchmark, evaluate: evaluateFiles,
 };

@@ -183,6 +183,7 @@ export type WorkerRequest =
   | { readonly type: 'compress'; readonly call: number; readonly options: CompressRequest }
   | { readonly type: 'resume'; readonly call: number; readonly runDir: string }
   | { readonly type: 'inspect'; readonly call: number; readonly model: string }
+  | { readonly type: 'list'; readonly call: number; readonly model: string }
   | { readonly type: 'previewData'; readonly call: number; readonly model: string; readonly data: string; readonly preprocess?: string }
   | { readonly type: 'prune'; readonly call: number; readonly model: string; readonly plan?: string; readonly preserve?: number; readonly calibration?: string; readonly out: string }
   | { readonly type: 'benchmark'; readonly call: number; readonly model: string; readonly against?: string }
@@ -210,6 +211,28 @@ export interface Inspection {
   readonly layers: readonly (LayerSummary & { readonly weightShape: readonly number[]; readonly weight: string; readonly weightSparsity: number; readonly prunable: boolean; readonly reason?: string })[];
   readonly groups: readonly (GroupSummary & { readonly producers: readonly string[]; readonly consumers: readonly string[]; readonly macs: number; readonly params: number })[];
   readonly frozen: readonly { readonly name: string; readonly reason: string }[];
+}
+
+/** A value that a node reads; shape and element type where it is a weight of the file. */
+export interface ListedValue { readonly name: string; readonly shape?: readonly number[]; readonly elementType?: string }
+/** A node as it stands in the file. Texts are single lines, cut where they are long; a node without a name goes by its first output. */
+export interface ListedNode {
+  readonly name: string;
+  readonly opType: string;
+  /** 0 in the model's own graph, 1 in a subgraph of one of its nodes, and so on. */
+  readonly depth: number;
+  readonly inputs: readonly ListedValue[];
+  readonly outputs: readonly string[];
+  readonly attributes: readonly { readonly name: string; readonly value: string }[];
+}
+/** Answer of `list`: the graph of a file, whether or not the model can be compressed. */
+export interface GraphListing extends Pick<Inspection, 'path' | 'sizeBytes' | 'producer' | 'inputs' | 'outputs'> {
+  /** Such as `ai.onnx 17`. */
+  readonly opsets: readonly string[];
+  readonly initializers: number;
+  /** The first of them in the file's order; `nodeCount` are there. */
+  readonly nodes: readonly ListedNode[];
+  readonly nodeCount: number;
 }
 
 /** Answer of `previewData`. */

@@ -9,6 +9,7 @@ const requestSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('compress'), call, options: z.record(z.string(), z.unknown()) }),
   z.object({ type: z.literal('resume'), call, runDir: path }),
   z.object({ type: z.literal('inspect'), call, model: path }),
+  z.object({ type: z.literal('list'), call, model: path }),
   z.object({ type: z.literal('previewData'), call, model: path, data: path, preprocess: z.string().optional() }),
   z.object({ type: z.literal('prune'), call, model: path, plan: path.optional(), preserve: z.number().optional(), calibration: path.optional(), out: path }),
   z.object({ type: z.literal('benchmark'), call, model: path, against: path.optional() }),
@@ -26,6 +27,7 @@ function answer(request: Request, context: { emit(event: RunEvent): void; signal
     case 'compress': return operations.compress(request.options, context);
     case 'resume': return operations.resume(request.runDir, context);
     case 'inspect': return operations.inspect(request.model);
+    case 'list': return operations.list(request.model);
     case 'previewData': return operations.previewData(request.model, request.data, given({ signal, preprocess: request.preprocess }));
     case 'prune': return operations.prune(given({ model: request.model, plan: request.plan, preserve: request.preserve, calibration: request.calibration, out: request.out, signal }));
     case 'benchmark': return operations.benchmark(request.model, request.against, { signal });

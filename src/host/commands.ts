@@ -5,6 +5,7 @@ import { CancelledError, messageOf } from '../engine/errors.ts';
 import type { CompressRequest } from '../engine/protocol.ts';
 import type { DashboardPanels } from '../webview/panel.ts';
 import { CompressWizard, lastSettings, pickModel, rememberSettings, requestFromLast } from './compressWizard.ts';
+import type { Example } from './example.ts';
 import type { Inspections } from './inspections.ts';
 import { type ModelText, textUri } from './modelText.ts';
 import { onnxEditorViewType } from './onnxEditor.ts';
@@ -19,12 +20,13 @@ export interface CommandContext {
   readonly inspections: Inspections;
   readonly dashboards: DashboardPanels;
   readonly texts: ModelText;
+  readonly example: Example;
   readonly runsView: RunsView;
   readonly workspaceState: vscode.Memento;
 }
 
-/** What menus and other commands hand over: a file, a run of the tree, or nothing. */
-type Subject = vscode.Uri | RunNode | undefined;
+/** What menus, the walkthrough and other commands hand over: a file, a run of the tree, the bundled example, or nothing. */
+type Subject = vscode.Uri | RunNode | 'example' | undefined;
 type Command = (context: CommandContext, subject: Subject, selected?: readonly vscode.Uri[]) => Promise<void>;
 
 const t = vscode.l10n.t;
@@ -51,7 +53,7 @@ export const commands: Readonly<Record<string, Command>> = {
   },
   showText: async (context, subject, selected) => {
     for (const model of await modelsOf(context, subject, selected)) {
-      await context.inspections.inspect(model.fsPath);
+      await context.inspections.list(model.fsPath); // a file that is no model is told, not opened
       await context.texts.show(model);
     }
   },
@@ -126,11 +128,12 @@ const hasCandidates = ({ record }: Run) => record.runDir !== undefined && (recor
 const isUri = (subject: Subject): subject is vscode.Uri => subject instanceof vscode.Uri;
 
 /** The models that a command is for: those selected, the one in the editor, or one that is asked for. */
-async function modelsOf({ runs }: CommandContext, subject: Subject, selected: readonly vscode.Uri[] = []): Promise<readonly vscode.Uri[]> {
+async function modelsOf({ runs, example }: CommandContext, subject: Subject, selected: readonly vscode.Uri[] = []): Promise<readonly vscode.Uri[]> {
+  if (subject === 'example') return [await example.model()];
   if (subject && !isUri(subject)) { const run = runs.get(subject.runId); return run ? [vscode.Uri.file(run.record.modelPath)] : []; }
   const chosen = selected.filter(({ fsPath }) => fsPath.endsWith('.onnx'));
   if (chosen.length > 1) return chosen;
-  const model = subject ?? activeModel() ?? await pickModel();
+  const model = subject ?? activeModel() ?? await pickModel(example);
   return model ? [model] : [];
 }
 
@@ -142,8 +145,9 @@ function activeModel(): vscode.Uri | undefined {
 /** Original and compressed model, from either of them or from a run. */
 async function pairOf(context: CommandContext, subject: Subject, alone = false): Promise<readonly [vscode.Uri, vscode.Uri] | undefined> {
   const finished = context.runs.list().filter(isDone);
+  if (subject === 'example') return pairOf(context, await context.example.model(), alone);
   if (subject && !isUri(subject)) { const run = context.runs.get(subject.runId); return run?.record.out === undefined ? undefined : [vscode.Uri.file(run.record.modelPath), vscode.Uri.file(run.record.out)]; }
-  const path = (subject ?? activeModel() ?? await pickModel())?.fsPath;
+  const path = (subject ?? activeModel() ?? await pickModel(context.example))?.fsPath;
   if (path === undefined) return undefined;
   const match = finished.find(({ record }) => record.out === path) ?? finished.find(({ record }) => record.modelPath === path);
   if (match) return [vscode.Uri.file(match.record.modelPath), vscode.Uri.file(match.record.out!)];
@@ -154,7 +158,8 @@ async function pairOf(context: CommandContext, subject: Subject, alone = false):
 }
 
 /** The run that is meant: the one handed over, the only one that fits, or one that is asked for. */
-async function runOf({ runs }: CommandContext, subject: Subject, fits: (run: Run) => boolean, none: string): Promise<Run | undefined> {
+async function runOf({ runs, example }: CommandContext, given: Subject, fits: (run: Run) => boolean, none: string): Promise<Run | undefined> {
+  const subject = given === 'example' ? await example.model() : given;
   if (subject && !isUri(subject)) return runs.get(subject.runId);
   const fitting = runs.list().filter((run) => fits(run) && (!subject || run.record.modelPath === subject.fsPath));
   if (fitting.length === 0) throw new Error(none);

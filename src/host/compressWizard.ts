@@ -2,15 +2,17 @@ import { basename } from 'node:path';
 import * as vscode from 'vscode';
 import { messageOf } from '../engine/errors.ts';
 import { type CompressRequest, type DataPreview, type Target, parseCompressOptions, parseTarget } from '../engine/protocol.ts';
+import type { Example } from './example.ts';
 import { type DataSource, browseForData, findDataSources } from './dataSources.ts';
 import type { Inspections } from './inspections.ts';
 import { type Choice, type StepResult, inputStep, pickStep } from './quickInput.ts';
+import { offeredMethods, targetForms, targetPresets } from './offers.ts';
 import { defaultTarget, preprocessing, requestFromSettings } from './settings.ts';
 import { targetText } from './texts.ts';
 
 const totalSteps = 4;
 /** What the last run was set up with, by model; '' holds it for models that had none. */
-export interface LastSettings { readonly val: string; readonly target: Target; readonly episodes?: number; readonly finetune?: number }
+export interface LastSettings { readonly val: string; readonly target: Target; readonly method?: NonNullable<CompressRequest['method']>; readonly episodes?: number; readonly finetune?: number }
 const lastKey = 'autoCompress.lastSettings';
 
 export function lastSettings(memento: vscode.Memento, model: vscode.Uri): LastSettings | undefined {
@@ -18,8 +20,8 @@ export function lastSettings(memento: vscode.Memento, model: vscode.Uri): LastSe
   return saved[model.fsPath] ?? saved[''];
 }
 
-export async function rememberSettings(memento: vscode.Memento, { model, val, target, episodes, finetune }: CompressRequest): Promise<void> {
-  const last: LastSettings = { val, target, ...(episodes === undefined ? {} : { episodes }), ...(finetune === undefined ? {} : { finetune }) };
+export async function rememberSettings(memento: vscode.Memento, { model, val, target, method, episodes, finetune }: CompressRequest): Promise<void> {
+  const last: LastSettings = { val, target, ...(method === undefined ? {} : { method }), ...(episodes === undefined ? {} : { episodes }), ...(finetune === undefined ? {} : { finetune }) };
   await memento.update(lastKey, { ...memento.get<Record<string, LastSettings>>(lastKey, {}), [model]: last, '': last });
 }
 
@@ -28,13 +30,17 @@ export function requestFromLast(model: vscode.Uri, last: LastSettings): Compress
   return { ...requestFromSettings(model, last.val), ...last };
 }
 
-/** Asks for a model: the ONNX files of the workspace, or any other. */
-export async function pickModel(): Promise<vscode.Uri | undefined> {
+/** Asks for a model: the ONNX files of the workspace, the bundled example, or any other file. */
+export async function pickModel(example: Example): Promise<vscode.Uri | undefined> {
   const files = await vscode.workspace.findFiles('**/*.onnx', '**/{node_modules,.git,.auto-compress}/**', 500);
-  const items: (vscode.QuickPickItem & { uri?: vscode.Uri })[] = files.sort((a, b) => a.fsPath.localeCompare(b.fsPath)).map((uri) => ({ label: basename(uri.fsPath), description: vscode.workspace.asRelativePath(uri), uri }));
-  const picked = await vscode.window.showQuickPick([...items, { label: vscode.l10n.t('Browse...'), alwaysShow: true }], { title: vscode.l10n.t('Auto-Compress: Choose a Model'), placeHolder: vscode.l10n.t('A trained ONNX model'), matchOnDescription: true, ignoreFocusOut: true });
-  if (!picked || picked.uri) return picked?.uri;
-  return (await vscode.window.showOpenDialog({ filters: { ONNX: ['onnx'] }, canSelectMany: false, openLabel: vscode.l10n.t('Choose') }))?.[0];
+  type Item = vscode.QuickPickItem & { readonly choose: () => Thenable<vscode.Uri | undefined> };
+  const items: readonly Item[] = [
+    ...files.sort((a, b) => a.fsPath.localeCompare(b.fsPath)).map((uri) => ({ label: basename(uri.fsPath), description: vscode.workspace.asRelativePath(uri), choose: () => Promise.resolve(uri) })),
+    { label: vscode.l10n.t('$(beaker) Bundled example'), description: vscode.l10n.t('a ResNet-20 with 1,000 images to try things on'), choose: () => example.model() },
+    { label: vscode.l10n.t('$(folder-opened) Browse...'), alwaysShow: true, choose: () => vscode.window.showOpenDialog({ filters: { ONNX: ['onnx'] }, canSelectMany: false, openLabel: vscode.l10n.t('Choose') }).then((chosen) => chosen?.[0]) },
+  ];
+  const picked = await vscode.window.showQuickPick(items, { title: vscode.l10n.t('Auto-Compress: Choose a Model'), placeHolder: vscode.l10n.t('A trained ONNX model'), matchOnDescription: true, ignoreFocusOut: true });
+  return picked?.choose();
 }
 
 /** One run of the wizard: images -> what was found in them -> target -> start, with a way back at every step. */
@@ -95,12 +101,11 @@ export class CompressWizard {
   }
 
   private async chooseTarget(): Promise<StepResult<void>> {
-    const presets = ['macs=0.5', 'macs=0.33', 'macs=0.25', 'size=0.5', 'params=0.5'];
     const current = `${this.request.target.metric}=${this.request.target.value}`;
-    const choices = [...new Set([current, ...presets])].map((text): Choice<string> => ({ label: `$(target) ${targetText(text)}`, description: text, value: text }));
+    const choices = [...new Set([current, ...targetPresets])].map((text): Choice<string> => ({ label: `$(target) ${targetText(text)}`, description: text, value: text }));
     const picked = await pickStep(this.frame(3), this.preview ? foundText(this.preview) : vscode.l10n.t('What must be reached'), [...choices, { label: vscode.l10n.t('$(edit) Another target...'), value: '' }]);
     if (typeof picked === 'string') return picked;
-    const text = picked.value === '' ? await inputStep(this.frame(3), vscode.l10n.t('macs=R, params=R or size=R with 0 < R < 1'), `${defaultTarget(this.model).metric}=${defaultTarget(this.model).value}`, (typed) => this.targetProblem(typed)) : picked;
+    const text = picked.value === '' ? await inputStep(this.frame(3), vscode.l10n.t('{0} with 0 < R < 1', targetForms), `${defaultTarget(this.model).metric}=${defaultTarget(this.model).value}`, (typed) => this.targetProblem(typed)) : picked;
     if (text === 'back') return this.chooseTarget();
     if (text === 'cancel') return 'cancel';
     this.request = { ...this.request, target: parseTarget(text.value) };
@@ -112,14 +117,21 @@ export class CompressWizard {
   }
 
   private async confirm(): Promise<StepResult<void>> {
-    const { episodes, finetune = 0, target } = this.request;
-    const picked = await pickStep<'start' | 'episodes' | 'finetune'>(this.frame(4), vscode.l10n.t('Ready to start'), [
+    const { episodes, finetune = 0, target, method = 'channels' } = this.request;
+    const picked = await pickStep<'start' | 'method' | 'episodes' | 'finetune'>(this.frame(4), vscode.l10n.t('Ready to start'), [
       { label: vscode.l10n.t('$(play) Start'), detail: [targetText(`${target.metric}=${target.value}`), this.preview && foundText(this.preview)].filter(Boolean).join(', '), value: 'start' },
+      ...(offeredMethods.length > 1 ? [{ label: vscode.l10n.t('$(settings) Remove: {0}', methodText(method)), description: vscode.l10n.t('channels make the model faster, weights make the file smaller'), value: 'method' as const }] : []),
       { label: vscode.l10n.t('$(settings) Episodes: {0}', episodes ?? vscode.l10n.t('chosen by time')), description: vscode.l10n.t('candidate networks that the agent tries'), value: 'episodes' },
       { label: vscode.l10n.t('$(settings) Fine-tuning: {0}', finetune === 0 ? vscode.l10n.t('none') : vscode.l10n.t('{0} epochs', finetune)), description: vscode.l10n.t('training after the search'), value: 'finetune' },
     ]);
     if (typeof picked === 'string') return picked;
     if (picked.value === 'start') return { value: undefined };
+    if (picked.value === 'method') {
+      const chosen = await pickStep(this.frame(4), vscode.l10n.t('What to remove'), offeredMethods.map((value) => ({ label: methodText(value), value })));
+      if (chosen === 'cancel') return 'cancel';
+      if (chosen !== 'back') this.request = { ...this.request, method: chosen.value };
+      return this.confirm();
+    }
     const isEpisodes = picked.value === 'episodes';
     const typed = await inputStep(this.frame(4), isEpisodes ? vscode.l10n.t('Number of episodes; 0 lets the time decide') : vscode.l10n.t('Epochs of fine-tuning; 0 leaves it out'), String((isEpisodes ? episodes : finetune) ?? 0),
       (text) => (/^\d+$/.test(text.trim()) && Number(text) <= (isEpisodes ? 100_000 : 1000) ? undefined : vscode.l10n.t('A whole number from 0 to {0}', isEpisodes ? 100_000 : 1000)));
@@ -131,6 +143,8 @@ export class CompressWizard {
     return this.confirm();
   }
 }
+
+const methodText = (method: NonNullable<CompressRequest['method']>): string => ({ channels: vscode.l10n.t('whole channels'), weights: vscode.l10n.t('single weights') })[method];
 
 /** `5,000 images, 10 classes, accuracy of the original 92.3%`. */
 function foundText({ images, classes, labelled, accuracy, metric }: DataPreview): string {

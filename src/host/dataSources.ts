@@ -10,11 +10,11 @@ const ignored = '**/{node_modules,.git,.venv,venv,__pycache__,.auto-compress}/**
 /** A place that may hold the images of a run. */
 export interface DataSource { readonly path: string; readonly description: string }
 
-/** Folders and files of the workspace that look like images for a model, the likely ones first. */
+/** Folders and files of the workspace, or beside a model that lies elsewhere, that look like images for it, the likely ones first. */
 export async function findDataSources(model: vscode.Uri): Promise<readonly DataSource[]> {
-  const [images, files, idx] = await Promise.all([
-    vscode.workspace.findFiles(imagePattern, ignored, 2000), vscode.workspace.findFiles(filePattern, ignored, 100), vscode.workspace.findFiles(idxPattern, ignored, 20),
-  ]);
+  const isInside = vscode.workspace.getWorkspaceFolder(model) !== undefined, beside = vscode.Uri.joinPath(model, '..');
+  const find = (pattern: string, most: number) => vscode.workspace.findFiles(isInside ? pattern : new vscode.RelativePattern(beside, pattern), ignored, most);
+  const [images, files, idx] = await Promise.all([find(imagePattern, 2000), find(filePattern, 100), find(idxPattern, 20)]);
   const folders = await imageFolders(images.map(({ fsPath }) => fsPath));
   const found = [...folders, ...files.map(({ fsPath }) => ({ path: fsPath, description: vscode.l10n.t('data file') })), ...idx.map(({ fsPath }) => ({ path: fsPath, description: vscode.l10n.t('IDX file') }))];
   const rank = ({ path }: DataSource) => (/val|test|eval/i.test(basename(path)) ? 0 : 2) + (dirname(path) === dirname(model.fsPath) ? 0 : 1);

@@ -1,8 +1,9 @@
 import { basename } from 'node:path';
 import * as vscode from 'vscode';
 import { messageOf } from '../engine/errors.ts';
+import type { GraphListing } from '../engine/protocol.ts';
 import type { Inspections } from './inspections.ts';
-import { type OnnxText, onnxText } from './onnxText.ts';
+import { type Analysed, type OnnxText, onnxText } from './onnxText.ts';
 
 export const onnxScheme = 'onnx';
 export const onnxLanguage = 'onnx-text';
@@ -11,12 +12,15 @@ export const textUri = (model: vscode.Uri): vscode.Uri => vscode.Uri.from({ sche
 /** The model file behind a text view. */
 export const modelOfText = (uri: vscode.Uri): vscode.Uri => vscode.Uri.file(uri.path.slice(0, -'.txt'.length));
 
-/** Serves `onnx:` documents: a model's layers as text. */
+/** Serves `onnx:` documents: a model's nodes as text, at once; what can be pruned is added when the engine's analysis is done. */
 export class ModelText implements vscode.TextDocumentContentProvider, vscode.Disposable {
   private readonly inspections: Inspections;
   private readonly changes = new vscode.EventEmitter<vscode.Uri>();
   readonly onDidChange = this.changes.event;
   private readonly watcher = vscode.workspace.createFileSystemWatcher('**/*.onnx');
+  /** An analysis that was done before the document was open could not change it: its text is asked for once more. */
+  private readonly opened = vscode.workspace.onDidOpenTextDocument(({ uri }) => { if (uri.scheme === onnxScheme) this.changes.fire(uri); });
+  private readonly analysed = new Map<string, { readonly listing: GraphListing; readonly analysed: Analysed }>();
 
   constructor(inspections: Inspections) {
     this.inspections = inspections;
@@ -29,10 +33,23 @@ export class ModelText implements vscode.TextDocumentContentProvider, vscode.Dis
     try { return (await this.read(uri)).text; } catch (error) { return `# ${messageOf(error)}\n`; }
   }
 
-  /** The text with the layer of each line. */
+  /** The text with the node of each line. */
   async read(uri: vscode.Uri): Promise<OnnxText> {
-    const model = modelOfText(uri);
-    return onnxText(await this.inspections.inspect(model.fsPath), basename(model.fsPath));
+    const { fsPath } = modelOfText(uri);
+    const listing = await this.inspections.list(fsPath);
+    const known = this.analysed.get(fsPath);
+    if (known?.listing !== listing) void this.analyse(uri, listing);
+    return onnxText(listing, basename(fsPath), known?.listing === listing ? known.analysed : undefined);
+  }
+
+  /** Once the analysis of this state of the file is there, the text is asked for again. */
+  private async analyse(uri: vscode.Uri, listing: GraphListing): Promise<void> {
+    const { fsPath } = modelOfText(uri);
+    this.analysed.set(fsPath, { listing, analysed: undefined });
+    const analysed = await this.inspections.inspect(fsPath).catch((error: unknown) => ({ problem: messageOf(error) }));
+    if (this.analysed.get(fsPath)?.listing !== listing) return;
+    this.analysed.set(fsPath, { listing, analysed });
+    this.changes.fire(uri);
   }
 
   async show(model: vscode.Uri): Promise<void> {
@@ -41,5 +58,5 @@ export class ModelText implements vscode.TextDocumentContentProvider, vscode.Dis
     await vscode.window.showTextDocument(document, { preview: false });
   }
 
-  dispose(): void { this.changes.dispose(); this.watcher.dispose(); }
+  dispose(): void { this.changes.dispose(); this.watcher.dispose(); this.opened.dispose(); }
 }

@@ -1,32 +1,41 @@
 /** A report as Markdown. Pure: no VS Code. */
 import { basename } from 'node:path';
 import type { Measurements, Report } from '../engine/protocol.ts';
+import { formatNumber as fixed, formatPercent as percent, t } from '../webview/client/l10n.ts';
 import { outcomeOf } from '../webview/client/state.ts';
 
-const count = (value: number) => value.toLocaleString('en');
-const fixed = (value: number, digits: number) => value.toFixed(digits);
-const percent = (fraction: number, digits = 1) => `${(100 * fraction).toFixed(digits)}%`;
-const cell = (text: string) => text.replaceAll('|', '\\|');
+type Cell = string | number;
+const cell = (value: Cell) => String(value).replaceAll('|', '\\|');
+/** A table whose columns after the first are numbers. */
+const table = (headings: readonly string[], rows: readonly (readonly Cell[])[]): string[] =>
+  [headings, headings.map((_, index) => (index === 0 ? '---' : '---:')), ...rows].map((cells) => `| ${cells.map(cell).join(' | ')} |`);
+const section = (title: string, lines: readonly string[]): string[] => (lines.length > 0 ? [`## ${title}`, '', ...lines, ''] : []);
 
 export function reportMarkdown(report: Report): string {
-  const { before, after, target, baselines, layers, notes, seconds, versions } = report;
+  const { before, after, target, baselines, layers, notes, seconds, steps, versions } = report;
   const { macsRatio, speedRatio, speedChanged, sizeRatio, paramsRatio, pointsLost } = outcomeOf(report);
-  const row = (name: string, value: (measured: Measurements) => string, change: string) => `| ${name} | ${value(before)} | ${value(after)} | ${change} |`;
-  const faster = !speedChanged ? 'no clear difference in speed' : speedRatio >= 1 ? `${fixed(speedRatio, 2)}x faster` : `${fixed(1 / speedRatio, 2)}x slower`;
+  const row = (name: string, value: (measured: Measurements) => string, change: string): Cell[] => [name, value(before), value(after), change];
+  const fewer = (ratio: number) => t('{0}x fewer', fixed(ratio, 2));
+  const faster = !speedChanged ? t('no clear difference in speed') : speedRatio >= 1 ? t('{0}x faster', fixed(speedRatio, 2)) : t('{0}x slower', fixed(1 / speedRatio, 2));
+  const policy = report.policy === 'agent' ? t("the agent's policy") : t('the policy "{0}"', report.policy);
+  const stepName = { reconstruct: t('Repaired by least squares'), refine: t('Refined without labels'), finetune: t('Fine-tuned') } as const;
   return [
     `# ${basename(report.model.path)}`, '',
-    `**${fixed(macsRatio, 1)}x fewer MACs, ${faster} on this machine, ${fixed(pointsLost, 1)} points of accuracy lost on ${count(after.accuracy.images)} images.**`, '',
-    `Target ${target.metric}=${target.value}; ${count(report.episodes)} episodes, seed ${report.seed}; written to \`${report.out}\` by ${report.policy === 'agent' ? "the agent's policy" : `the policy "${report.policy}"`}.`, '',
-    '| | Before | After | Change |', '| --- | ---: | ---: | ---: |',
-    row('MACs', ({ macs }) => count(macs), `${fixed(macsRatio, 2)}x fewer`), row('Parameters', ({ params }) => count(params), `${fixed(paramsRatio, 2)}x fewer`),
-    row('File', ({ sizeBytes }) => `${count(Math.round(sizeBytes / 1000))} kB`, `${fixed(sizeRatio, 2)}x smaller`),
-    row('Latency, batch 1 (median; 10% to 90%)', ({ latencyMs: { median, p10, p90 } }) => `${fixed(median, 2)} ms (${fixed(p10, 2)} to ${fixed(p90, 2)})`, faster),
-    row(`Accuracy (${after.accuracy.metric}, ${count(after.accuracy.images)} images)`, ({ accuracy }) => percent(accuracy.value, 2), `${pointsLost >= 0 ? '-' : '+'}${fixed(Math.abs(pointsLost), 2)} points`), '',
-    ...(baselines.length > 0 ? ['## Baselines', '', '| Policy | MACs | Accuracy |', '| --- | ---: | ---: |', ...baselines.map(({ policy, macs, accuracy }) => `| ${cell(policy)} | ${percent(macs)} | ${percent(accuracy, 2)} |`), ''] : []),
-    '## Layers', '', '| Layer | Operator | Channels | MACs | Zero weights |', '| --- | --- | ---: | ---: | ---: |',
-    ...layers.map((layer) => `| ${cell(layer.name)} | ${layer.opType} | ${count(layer.channelsBefore)} -> ${count(layer.channelsAfter)} | ${count(layer.macsBefore)} -> ${count(layer.macsAfter)} | ${percent(layer.weightSparsity)} |`), '',
-    '## Time', '', '| Stage | Seconds |', '| --- | ---: |', ...Object.entries(seconds).map(([stage, value]) => `| ${stage} | ${fixed(value, 1)} |`), '',
-    ...(notes.length > 0 ? ['## Notes', '', ...notes.map((note) => `- ${note}`), ''] : []),
+    `**${t('{0}x fewer MACs, {1} on this machine, {2} points of accuracy lost on {3} images.', fixed(macsRatio, 1), faster, fixed(pointsLost, 1), fixed(after.accuracy.images))}**`, '',
+    t('Target {0}={1}; {2} episodes, seed {3}; written to `{4}` by {5}.', target.metric, target.value, fixed(report.episodes), report.seed, report.out, policy), '',
+    ...table(['', t('Before'), t('After'), t('Change')], [
+      row(t('MACs'), ({ macs }) => fixed(macs), fewer(macsRatio)), row(t('Parameters'), ({ params }) => fixed(params), fewer(paramsRatio)),
+      row(t('File'), ({ sizeBytes }) => t('{0} kB', fixed(Math.round(sizeBytes / 1000))), t('{0}x smaller', fixed(sizeRatio, 2))),
+      row(t('Latency, batch 1 (median; 10% to 90%)'), ({ latencyMs: { median, p10, p90 } }) => t('{0} ms ({1} to {2})', fixed(median, 2), fixed(p10, 2), fixed(p90, 2)), faster),
+      row(t('Accuracy ({0}, {1} images)', after.accuracy.metric, fixed(after.accuracy.images)), ({ accuracy }) => percent(accuracy.value, 2), t('{0} points', `${pointsLost >= 0 ? '-' : '+'}${fixed(Math.abs(pointsLost), 2)}`)),
+    ]), '',
+    ...section(t('Steps'), steps.length > 1 ? table([t('Step'), t('Epochs'), t('Accuracy')], steps.map(({ step, epochs, accuracy }) => [stepName[step], epochs ?? '', percent(accuracy, 2)])) : []),
+    ...section(t('Baselines'), baselines.length > 0 ? table([t('Policy'), t('MACs'), t('Accuracy')], baselines.map(({ policy: name, macs, accuracy }) => [name, percent(macs), percent(accuracy, 2)])) : []),
+    ...section(t('Layers'), table([t('Layer'), t('Operator'), t('Channels'), t('MACs'), t('Zero weights')], layers.map((layer) => [
+      layer.name, layer.opType, `${fixed(layer.channelsBefore)} -> ${fixed(layer.channelsAfter)}`, `${fixed(layer.macsBefore)} -> ${fixed(layer.macsAfter)}`, percent(layer.weightSparsity),
+    ]))),
+    ...section(t('Time'), table([t('Stage'), t('Seconds')], Object.entries(seconds).map(([stage, value]) => [stage, fixed(value, 1)]))),
+    ...section(t('Notes'), notes.map((note) => `- ${note}`)),
     Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', '), '',
   ].join('\n');
 }

@@ -19,13 +19,13 @@ export function requestFromSettings(model: vscode.Uri, val: string): CompressReq
   const settings = section(model);
   const text = (name: string) => settings.get<string>(name, '').trim();
   const metric = settings.get<'auto' | NonNullable<CompressRequest['metric']>>('metric', 'auto');
-  const episodes = settings.get('episodes', 0);
+  const episodes = settings.get('episodes', 0), refine = settings.get<number | null>('refine', null);
   return {
     model: model.fsPath, val, target: defaultTarget(model),
-    method: settings.get<'channels' | 'weights'>('method', 'channels'), agent: settings.get<'warm' | 'paper'>('agent', 'warm'),
+    method: settings.get<NonNullable<CompressRequest['method']>>('method', 'channels'), agent: settings.get<'warm' | 'paper'>('agent', 'warm'),
     seed: settings.get('seed', 0), finetune: settings.get('finetune', 0), roundTo: settings.get('roundTo', 8), minPreserve: settings.get('minPreserve', 0.1),
     threads: settings.get('threads', 0), baseline: settings.get<'random'[]>('baselines', []),
-    ...(metric === 'auto' ? {} : { metric }), ...(episodes > 0 ? { episodes } : {}),
+    ...(metric === 'auto' ? {} : { metric }), ...(episodes > 0 ? { episodes } : {}), ...(refine === null ? {} : { refine }),
     ...(text('train') ? { train: text('train') } : {}), ...(text('calibration') ? { calibration: text('calibration') } : {}), ...(text('preprocess') ? { preprocess: text('preprocess') } : {}),
   };
 }

@@ -7,8 +7,8 @@ import { annotationsEnabled, pythonAnnotationsEnabled } from './settings.ts';
 import { type LayerChange, bar, changeLabel, changeText, changesTable, changesText } from './sparsity.ts';
 import type { SparsityIndex } from './sparsityIndex.ts';
 
-/** Something to say at the end of a line. */
-interface Annotation { readonly line: number; readonly label: string; readonly hover: vscode.MarkdownString }
+/** Something to say on a line: at a character of it, or at its end. */
+interface Annotation { readonly line: number; readonly character?: number; readonly label: string; readonly hover: vscode.MarkdownString }
 type Annotate = (document: vscode.TextDocument) => Promise<readonly Annotation[]>;
 
 /** Sparsity beside each layer, as inlay hints with hovers, in one kind of document. */
@@ -22,10 +22,11 @@ class SparsityHints implements vscode.InlayHintsProvider, vscode.HoverProvider {
   }
 
   async provideInlayHints(document: vscode.TextDocument, range: vscode.Range): Promise<vscode.InlayHint[]> {
-    return (await this.annotate(document)).filter(({ line }) => line >= range.start.line && line <= range.end.line).map(({ line, label, hover }) => {
-      const hint = new vscode.InlayHint(document.lineAt(line).range.end, label);
+    return (await this.annotate(document)).filter(({ line }) => line >= range.start.line && line <= range.end.line).map(({ line, character, label, hover }) => {
+      const hint = new vscode.InlayHint(character === undefined ? document.lineAt(line).range.end : new vscode.Position(line, character), label);
       hint.tooltip = hover;
       hint.paddingLeft = true;
+      hint.paddingRight = character !== undefined;
       return hint;
     });
   }
@@ -37,17 +38,17 @@ class SparsityHints implements vscode.InlayHintsProvider, vscode.HoverProvider {
 }
 
 const hoverOf = (changes: readonly LayerChange[], model: string): vscode.MarkdownString => new vscode.MarkdownString(
-  `**${vscode.l10n.t('Compressed by Auto-Compress: {0}', model)}**\n\n${changesTable(changes, { layer: vscode.l10n.t('Layer'), channels: vscode.l10n.t('Channels'), macs: vscode.l10n.t('MACs'), zeros: vscode.l10n.t('Zero weights') })}`);
+  `**${vscode.l10n.t('Compressed by Auto-Compress: {0}', model)}**\n\n${changesTable(changes)}`);
 
-/** Layers of the `onnx:` text view. */
+/** Layers of the `onnx:` text view, beside the operator: lines are long. */
 const annotateText = (texts: ModelText, index: SparsityIndex): Annotate => async (document) => {
   const changes = annotationsEnabled() ? await index.of(modelOfText(document.uri).fsPath) : undefined;
   if (!changes) return [];
-  const { layerAtLine } = await texts.read(document.uri);
+  const { nodeAtLine } = await texts.read(document.uri);
   const byName = new Map(changes.layers.map((layer) => [layer.name, layer]));
-  return [...layerAtLine].flatMap(([line, name]) => {
+  return [...nodeAtLine].flatMap(([line, { name, afterOperator }]) => {
     const change = byName.get(name);
-    return change && line < document.lineCount ? [{ line, label: changeLabel(change), hover: hoverOf([change], basename(changes.modelPath)) }] : [];
+    return change && line < document.lineCount ? [{ line, character: afterOperator, label: changeLabel(change), hover: hoverOf([change], basename(changes.modelPath)) }] : [];
   });
 };
 

@@ -34,7 +34,8 @@ export const reportText = (report: Report): string => vscode.l10n.t('{0} on {1} 
 /** `episode 12/40, best 91.2%, 2 min left` for the status bar and the notification. */
 export function progressText({ stage, stageMessage, candidates, bestEpisode, episodesPlanned, secondsLeft, training }: RunView): string {
   const parts: string[] = [];
-  if (stage === 'finetune' && training) parts.push(vscode.l10n.t('fine-tuning, epoch {0}/{1}', training.epoch, training.epochs));
+  const trained = training.at(-1);
+  if (trained && trained.stage === stage) parts.push(trained.stage === 'refine' ? vscode.l10n.t('refining, epoch {0}/{1}', Math.ceil(trained.epoch), trained.epochs) : vscode.l10n.t('fine-tuning, epoch {0}/{1}', Math.ceil(trained.epoch), trained.epochs));
   else if (candidates.length > 0) {
     parts.push(vscode.l10n.t('episode {0}/{1}', candidates.at(-1)!.episode, episodesPlanned));
     const best = candidates.find(({ episode }) => episode === bestEpisode);

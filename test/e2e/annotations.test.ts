@@ -20,25 +20,26 @@ describe.skipIf(whyNot)('a model as a document', () => {
   afterAll(async () => { await world?.end(); });
   beforeEach(({ onTestFailed, task }) => { onTestFailed(() => world.explain(task.name)); });
 
+  const inspection = () => JSON.parse(execFileSync(process.execPath, ['dist/cli.js', 'inspect', join(world.server.workspace, 'resnet20.onnx'), '--json']).toString().trim().split('\n').at(-1)!) as Inspection;
   const report = (): Report => JSON.parse(readFileSync(join(world.runDirs()[0]!, 'report.json'), 'utf8')) as Report;
   /** What an editor shows, with its no-break spaces as spaces. */
   const editorText = async () => (await world.workbench.page.locator('.editor-instance .monaco-editor .view-lines').first().innerText()).replaceAll('\u00a0', ' ');
 
   it('shows its layers in a table that can be searched and sorted, and is accessible', async () => {
-    const { workbench, server } = world;
-    const inspection = JSON.parse(execFileSync(process.execPath, ['dist/cli.js', 'inspect', join(server.workspace, 'resnet20.onnx'), '--json']).toString().trim().split('\n').at(-1)!) as Inspection;
+    const { workbench } = world;
+    const { layers } = inspection();
     await workbench.contextMenu('resnet20.onnx', 'Inspect Layers');
     const editor = await workbench.webview('#model-layers');
     const rows = editor.locator('#model-layers tbody tr');
-    expect(await rows.count()).toBe(inspection.layers.length);
-    expect(await rows.first().textContent()).toContain(inspection.layers[0]!.name);
+    expect(await rows.count()).toBe(layers.length);
+    expect(await rows.first().textContent()).toContain(layers[0]!.name);
     await world.screenshot('editor');
     await editor.getByRole('button', { name: 'Parameters' }).click();
-    const largest = [...inspection.layers].sort((a, b) => b.params - a.params)[0]!;
+    const largest = [...layers].sort((a, b) => b.params - a.params)[0]!;
     expect(await rows.first().textContent()).toContain(largest.params.toLocaleString('en'));
     await editor.locator('#search').click();
     await workbench.page.keyboard.type('gemm');
-    await until('one layer left', async () => await editor.locator('#layer-count').textContent() === `1 of ${inspection.layers.length} layers`);
+    await until('one layer left', async () => await editor.locator('#layer-count').textContent() === `1 of ${layers.length} layers`);
     expect(await rows.first().textContent()).toMatch(/no: ./);
     for (const name of world.themes) {
       await world.useTheme(name, editor);
@@ -55,7 +56,29 @@ describe.skipIf(whyNot)('a model as a document', () => {
       const line = await until(`the hint of ${layer.name}`, async () => (await editorText()).split('\n').find((text) => text.includes(`${layer.name} `) && text.includes(change(layer))));
       expect(line).toContain('\u25B0');
     }
-    await world.screenshot('annotations text');
+    for (const name of world.themes) {
+      await world.useTheme(name);
+      await world.screenshot(`annotations ${name}`);
+    }
+    await world.useTheme('light');
+  });
+
+  it('lists every node, also those without weights, and tells more of a layer when asked', async () => {
+    const { workbench, server } = world;
+    const text = await server.driver.run((vscode) => vscode.workspace.textDocuments.find(({ uri }) => uri.scheme === 'onnx')!.getText());
+    const { nodes, groups } = inspection();
+    const lines = text.split('\n');
+    expect(lines.filter((line) => line.startsWith('node ')).length).toBe(nodes);
+    expect(lines.filter((line) => / = Add\(/.test(line)).length).toBe(9); // one a residual block
+    await until('what can be pruned', async () => (await server.driver.run((vscode) => vscode.workspace.textDocuments.find(({ uri }) => uri.scheme === 'onnx')!.getText())).split('\n').filter((line) => line.startsWith('group ')).length === groups.length);
+    const layer = report().layers.find(({ channelsAfter, channelsBefore }) => channelsAfter < channelsBefore)!;
+    await workbench.page.locator('.editor-instance .view-line', { hasText: change(layer).slice(0, 4) }).first().click();
+    await workbench.command('Show or Focus Hover');
+    const hover = workbench.page.locator('.monaco-hover:visible', { hasText: 'Compressed by Auto-Compress' }).first();
+    await hover.waitFor();
+    expect(await hover.textContent()).toMatch(/\d+ -> \d+/);
+    await world.screenshot('annotations hover');
+    await workbench.page.keyboard.press('Escape');
   });
 
   it('says it in the Python source that defines the model', async () => {

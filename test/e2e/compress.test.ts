@@ -42,9 +42,13 @@ describe.skipIf(whyNot)('compressing a model', () => {
 
   it('starts from the menu of the file and shows what it found in the images', async () => {
     const { workbench } = world;
-    await workbench.contextMenu('resnet20.onnx', 'Compress Model...');
-    await workbench.quickItem('10 class folders').waitFor();
-    await world.screenshot('wizard images');
+    for (const name of [...world.themes].reverse()) {
+      await world.useTheme(name);
+      await workbench.contextMenu('resnet20.onnx', 'Compress Model...');
+      await workbench.quickItem('10 class folders').waitFor();
+      await world.screenshot(`wizard ${name}`);
+      if (name !== 'light') await workbench.page.keyboard.press('Escape');
+    }
     await workbench.pick('10 class folders');
     const found = workbench.quickItem('Use these images');
     await found.waitFor();
@@ -182,11 +186,48 @@ describe.skipIf(whyNot)('compressing a model', () => {
     await world.screenshot('runs view');
   });
 
-  it('runs a task of tasks.json', async () => {
+  it('runs a task of tasks.json, and shows how its fine-tuning went', async () => {
     const { workbench } = world;
     await workbench.command('Tasks: Run Task');
     await workbench.pick('compress resnet20');
-    await until('the result of the task', () => Promise.resolve(existsSync(join(world.server.workspace, 'task.onnx'))), 400_000);
     await workbench.page.locator('.terminal-wrapper, .xterm').first().waitFor();
+    await until('the result of the task', () => Promise.resolve(existsSync(join(world.server.workspace, 'task.onnx'))), 600_000);
+    await workbench.toast('resnet20.onnx is compressed').getByText('Show Dashboard', { exact: true }).click();
+    await world.server.driver.run((vscode) => vscode.commands.executeCommand<undefined>('workbench.action.closePanel'));
+    const tuned = await workbench.webview('#training-card');
+    await tuned.locator('#training-card canvas').waitFor();
+    const { steps, after } = report();
+    expect(steps.map(({ step }) => step)).toEqual(expect.arrayContaining(['reconstruct', 'finetune']));
+    expect(await tuned.locator('#steps').textContent()).toContain(`fine-tuned ${(100 * after.accuracy.value).toFixed(1)}%`);
+    const losses = (await tuned.locator('#training tbody tr td:nth-child(3)').allTextContents()).map(Number);
+    expect(losses.length).toBeGreaterThanOrEqual(2);
+    expect(losses.every((loss) => loss > 0)).toBe(true);
+    await workbench.closeNotifications();
+    for (const name of world.themes) {
+      await world.useTheme(name, tuned);
+      await world.screenshot(`training ${name}`);
+      expect(await seriousViolations(tuned), name).toEqual([]);
+    }
+    await world.useTheme('light', tuned);
+    // time is an axis once it was measured
+    await tuned.locator('vscode-radio[value="latency"]').click();
+    await until('the axis of time', async () => await tuned.locator('#points thead th').nth(1).textContent() === 'Time');
+    expect(await tuned.locator('#points tbody tr', { hasText: 'Best' }).textContent()).toContain(`${(100 * after.latencyMs.median / report().before.latencyMs.median).toFixed(1)}%`);
+  });
+
+  it('stays readable in a narrow panel', async () => {
+    const { workbench } = world;
+    const narrow = await workbench.webview('#training-card');
+    await world.server.driver.run((vscode) => vscode.commands.executeCommand<undefined>('workbench.action.closeSidebar'));
+    await workbench.page.setViewportSize({ width: 360, height: 900 });
+    await until('a panel of about 300 pixels', () => narrow.evaluate<boolean>('innerWidth >= 260 && innerWidth <= 330'));
+    await narrow.evaluate('window.scrollTo(0, 0)');
+    await world.screenshot('narrow top');
+    expect(await narrow.evaluate<boolean>('document.documentElement.scrollWidth <= document.documentElement.clientWidth'), 'nothing sticks out').toBe(true);
+    for (const card of ['tradeoff-card', 'layers-card']) {
+      await narrow.evaluate(`document.getElementById('${card}').scrollIntoView()`);
+      await world.screenshot(`narrow ${card}`);
+    }
+    await workbench.page.setViewportSize({ width: 1400, height: 900 });
   });
 });

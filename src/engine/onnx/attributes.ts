@@ -9,7 +9,6 @@ export const intAttribute = (node: NodeProto, name: string, fallback: number): n
 export const floatAttribute = (node: NodeProto, name: string, fallback: number): number => find(node, name)?.f ?? fallback;
 export const stringAttribute = (node: NodeProto, name: string, fallback: string): string => { const a = find(node, name); return a ? text.decode(a.s) : fallback; };
 export const intsAttribute = (node: NodeProto, name: string): number[] | undefined => find(node, name)?.ints.map(Number);
-export const floatsAttribute = (node: NodeProto, name: string): number[] | undefined => find(node, name)?.floats;
 export const tensorAttribute = (node: NodeProto, name: string): TensorProto | undefined => find(node, name)?.t;
 /** Every subgraph of the node (If: then_branch and else_branch; Loop and Scan: body). */
 export const subgraphsOf = (node: NodeProto): GraphProto[] => node.attribute.flatMap((a) => (a.type === Type.GRAPH && a.g ? [a.g] : a.type === Type.GRAPHS ? a.graphs : []));

@@ -1,20 +1,11 @@
 import { stat } from 'node:fs/promises';
-import { type ValueInfoProto } from 'onnx-buf';
 import { loadModel, opsetOf } from '../onnx/modelFile.ts';
-import { DataType, dimsOf, floatsOf } from '../onnx/tensor.ts';
+import { dimsOf, floatsOf } from '../onnx/tensor.ts';
 import type { Inspection } from '../protocol.ts';
 import { analyse } from './analysis.ts';
 import { costs } from './costs.ts';
+import { describeValue } from './listGraph.ts';
 import type { Analysis, Layer, PruningGroup } from './types.ts';
-
-const elementTypes: Readonly<Record<number, string>> = { [DataType.FLOAT]: 'float32', [DataType.DOUBLE]: 'float64' };
-
-function describeValue(value: ValueInfoProto): Inspection['inputs'][number] {
-  const tensor = value.type?.value.case === 'tensorType' ? value.type.value.value : undefined;
-  const shape = (tensor?.shape?.dim ?? []).map(({ value: dim }): number | string => (dim.case === 'dimValue' ? Number(dim.value) : dim.case === 'dimParam' ? dim.value : '?'));
-  const type = tensor?.elemType ?? DataType.UNDEFINED;
-  return { name: value.name, shape, elementType: elementTypes[type] ?? (DataType[type] ?? 'unknown').toLowerCase() };
-}
 
 /** What removing one unit in two saves when only this group is pruned: the group's own share of the model. */
 function shareOf(analysis: Analysis, group: PruningGroup): { macs: number; params: number } {

@@ -5,14 +5,15 @@ import '@vscode-elements/elements/dist/vscode-radio-group/index.js';
 import '@vscode-elements/elements/dist/vscode-radio/index.js';
 import type { BenchmarkResult, Latency, Stage } from '../../engine/protocol.ts';
 import type { DashboardMessage, RunInfo } from '../protocol.ts';
-import { EpisodeChart } from './charts/episodeChart.ts';
-import { ScatterChart, kindLabel } from './charts/scatterChart.ts';
+import { episodeChart } from './charts/episodeChart.ts';
+import { ScatterChart, axisWords, kindLabel } from './charts/scatterChart.ts';
 import { onThemeChange } from './charts/theme.ts';
+import { epochsInOrder, trainingChart } from './charts/trainingChart.ts';
 import { el, fillTable, setText, show, throttleToFrame } from './dom.ts';
 import { formatNumber, formatPercent, formatSeconds, t } from './l10n.ts';
 import { layerTable } from './layerTable.ts';
-import { type CostAxis, type Point, type RunStatus, type RunView, isWrittenPoint, layerRows, shownPoint, tradeOffPoints } from './state.ts';
-import { costSentence, outcomeSentence, progressSentence } from './words.ts';
+import { type CostAxis, type Point, type RunStatus, type RunView, isWrittenPoint, layerRows, progressFraction, shownAxes, shownPoint, tradeOffPoints } from './state.ts';
+import { costSentence, outcomeSentence, progressSentence, stepsSentence } from './words.ts';
 
 interface Connection { readonly send: (message: DashboardMessage) => void; readonly remember: (chosen: string | undefined) => void }
 
@@ -38,12 +39,17 @@ export class Dashboard {
   private readonly status = el('vscode-badge', { id: 'status', role: 'status' });
   private readonly actions = el('div', { class: 'actions' });
   private readonly summary = el('p', { id: 'summary', class: 'summary', 'aria-live': 'polite' });
+  private readonly steps = el('p', { id: 'steps', class: 'muted' });
   private readonly problem = el('p', { id: 'problem', class: 'problem', role: 'alert' });
   private readonly progress = el('progress', { id: 'progress', 'aria-label': t('Progress of the run'), max: 1 });
   private readonly progressText = el('p', { id: 'progress-text', class: 'muted' });
   private readonly episodeHost = el('div', { class: 'chart', 'aria-hidden': 'true' });
   private readonly episodeTable = el('table');
   private readonly episodeDetails = details(t('Episodes as a table'), this.episodeTable);
+  private readonly trainingHost = el('div', { class: 'chart', 'aria-hidden': 'true' });
+  private readonly trainingTable = el('table', { id: 'training' });
+  private readonly trainingCard = card('training-card', t('Training'), this.trainingHost, details(t('Epochs as a table'), this.trainingTable));
+  private readonly axisChoice = el('vscode-radio-group', { class: 'axis', 'aria-label': t('Cost on the horizontal axis') });
   private readonly scatterHost = el('div', { class: 'chart', 'aria-hidden': 'true' });
   private readonly pointTable = el('table', { id: 'points' });
   private readonly layersTitle = el('p', { id: 'layers-of', class: 'muted', 'aria-live': 'polite' });
@@ -51,25 +57,25 @@ export class Dashboard {
   private readonly stages = el('table', { id: 'stages' });
   private readonly benchmark = el('table', { id: 'benchmark' });
   private readonly notes = el('ul', { id: 'notes' });
-  private readonly episodeChart: EpisodeChart;
-  private readonly scatterChart: ScatterChart;
+  private readonly episodeChart = episodeChart(this.episodeHost);
+  private readonly trainingChart = trainingChart(this.trainingHost);
+  private readonly scatterChart = new ScatterChart(this.scatterHost, (point) => this.choose(point));
 
   constructor(root: HTMLElement, connection: Connection, chosen: string | undefined) {
     this.connection = connection;
     this.chosen = chosen;
     root.replaceChildren(
-      el('header', {}, el('div', { class: 'heading' }, this.title, this.status), this.target, this.summary, this.problem, this.progress, this.progressText, this.actions),
+      el('header', {}, el('div', { class: 'heading' }, this.title, this.status), this.target, this.summary, this.steps, this.problem, this.progress, this.progressText, this.actions),
       el('div', { class: 'cards' },
         card('episodes-card', t('Accuracy and reward by episode'), this.episodeHost, this.episodeDetails),
-        card('tradeoff-card', t('Trade-off'), this.axisChooser(), this.scatterHost, details(t('Networks as a table'), this.pointTable, true)),
+        card('tradeoff-card', t('Trade-off'), this.axisChoice, this.scatterHost, details(t('Networks as a table'), this.pointTable, true)),
+        this.trainingCard,
         card('figures-card', t('Figures'), this.benchmark, this.stages, this.notes),
         card('layers-card', t('Layers'), this.layersTitle, scrolling(t('Layers'), this.layers)),
       ),
     );
-    this.episodeChart = new EpisodeChart(this.episodeHost);
-    this.scatterChart = new ScatterChart(this.scatterHost, (point) => this.choose(point));
     this.episodeDetails.addEventListener('toggle', this.draw);
-    onThemeChange(() => { this.episodeChart.rebuild(); this.scatterChart.rebuild(); });
+    onThemeChange(() => { for (const chart of [this.episodeChart.chart, this.trainingChart.chart, this.scatterChart]) chart.rebuild(); });
   }
 
   static showGone(root: HTMLElement): void {
@@ -97,9 +103,11 @@ export class Dashboard {
     this.draw();
   }
 
-  private axisChooser(): HTMLElement {
-    const radio = (axis: CostAxis, label: string) => el('vscode-radio', { name: 'axis', value: axis, checked: axis === this.axis, label, onchange: () => { this.axis = axis; this.draw(); } });
-    return el('vscode-radio-group', { class: 'axis', 'aria-label': t('Cost on the horizontal axis') }, radio('macs', t('MACs')), radio('params', t('Parameters')));
+  /** The axes to choose from; made anew only when there is another one. */
+  private renderAxes(axes: readonly CostAxis[]): void {
+    if (this.axisChoice.dataset['axes'] === axes.join()) return;
+    this.axisChoice.dataset['axes'] = axes.join();
+    this.axisChoice.replaceChildren(...axes.map((axis) => el('vscode-radio', { name: 'axis', value: axis, checked: axis === this.axis, label: axisWords(axis).short, onchange: () => { this.axis = axis; this.draw(); } })));
   }
 
   private render(): void {
@@ -112,11 +120,14 @@ export class Dashboard {
     this.status.setAttribute('data-status', info.status);
     setText(this.summary, view.report ? outcomeSentence(view.report) : '');
     show(this.summary, view.report !== undefined);
+    setText(this.steps, view.report ? stepsSentence(view.report) : '');
+    show(this.steps, this.steps.textContent !== '');
     setText(this.problem, info.problem ?? '');
     show(this.problem, info.problem !== undefined);
     this.renderProgress(view, info, active);
     this.renderActions(info.status);
     this.renderEpisodes(view);
+    this.renderTraining(view);
     this.renderTradeOff(view);
     this.renderLayers(view);
     this.renderFigures(view, info);
@@ -126,7 +137,7 @@ export class Dashboard {
     show(this.progress, active);
     show(this.progressText, active);
     if (!active) return;
-    const fraction = view.stage === 'search' && view.episodesPlanned > 0 ? view.candidates.length / view.episodesPlanned : view.stageFraction;
+    const fraction = progressFraction(view);
     if (fraction === undefined) this.progress.removeAttribute('value'); else this.progress.value = fraction;
     setText(this.progressText, info.status === 'queued' ? t('Waits until the run before it is done.') : [view.stage ? stageText(view.stage) : t('Starting'), view.stageMessage, progressSentence(view)].filter(Boolean).join(' · '));
   }
@@ -152,14 +163,24 @@ export class Dashboard {
       candidates.map(({ episode, accuracy, macs, reward }) => [episode === bestEpisode ? t('{0} (best)', episode) : String(episode), formatPercent(accuracy, 2), formatPercent(macs), formatNumber(reward, 3)]));
   }
 
+  private renderTraining({ training }: RunView): void {
+    show(this.trainingCard, training.length > 0);
+    if (training.length === 0) return;
+    this.trainingChart.update(training);
+    const epochs = epochsInOrder(training);
+    fillTable(this.trainingTable, t('Loss and accuracy by epoch'), [{ title: t('Epoch'), numeric: true }, { title: t('Step') }, { title: t('Loss'), numeric: true }, { title: t('Accuracy'), numeric: true }],
+      training.map(({ stage, loss, accuracy }, index) => [formatNumber(epochs[index]!, Number.isInteger(epochs[index]) ? 0 : 1), stageText(stage), formatNumber(loss, 4), accuracy === undefined ? '' : formatPercent(accuracy, 2)]));
+  }
+
   private renderTradeOff(view: RunView): void {
+    this.renderAxes(shownAxes(view));
     const points = tradeOffPoints(view, this.axis);
     const shown = shownPoint(view, this.chosen);
     this.scatterChart.update(points, shown?.id, this.axis);
     const listed = points.filter(({ kind, id }) => kind !== 'candidate' || id === shown?.id);
     const focused = (document.activeElement as HTMLElement | null)?.dataset['key'];
     fillTable(this.pointTable, t('Pareto front, baselines and original'),
-      [{ title: t('Network') }, { title: this.axis === 'macs' ? t('MACs') : t('Parameters'), numeric: true }, { title: t('Accuracy'), numeric: true }, { title: t('Layers') }, { title: t('Model') }],
+      [{ title: t('Network') }, { title: axisWords(this.axis).short, numeric: true }, { title: t('Accuracy'), numeric: true }, { title: t('Layers') }, { title: t('Model') }],
       listed.map((point) => [
         `${kindLabel(point.kind)} ${point.episode === undefined ? point.label : t('(episode {0})', point.episode)}`.trim(), formatPercent(point.cost), formatPercent(point.accuracy, 2),
         point.preserve ? el('button', { class: 'link', 'data-key': `show ${point.id}`, 'aria-pressed': point.id === shown?.id ? 'true' : 'false', 'aria-label': t('Show the layers of {0}', point.label), onclick: () => this.choose(point) }, t('Show')) : '',

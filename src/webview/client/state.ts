@@ -9,6 +9,8 @@ export interface ModelView {
   readonly frozen: readonly { readonly name: string; readonly reason: string }[];
 }
 export interface DataView { readonly images: number; readonly classes: number; readonly preprocessing: string; readonly metric: Metric; readonly accuracy: number }
+/** How a training step stood: loss so far in the epoch, and accuracy on the run's images where an epoch is over. */
+export interface TrainingPoint { readonly stage: 'refine' | 'finetune'; readonly epoch: number; readonly epochs: number; readonly loss: number; readonly accuracy?: number }
 export interface BaselinePoint extends Baseline { readonly preserve: readonly number[] }
 
 /** Everything the screens of a run show. Plain data: it crosses to the webview by message. */
@@ -27,7 +29,8 @@ export interface RunView {
   readonly bestEpisode?: number;
   readonly episodesPlanned: number;
   readonly secondsLeft?: number;
-  readonly training?: { readonly epoch: number; readonly epochs: number; readonly loss: number; readonly accuracy?: number };
+  /** Progress of refinement and fine-tuning: one point an epoch, in order. */
+  readonly training: readonly TrainingPoint[];
   readonly warnings: readonly string[];
   readonly report?: Report;
   readonly planPath?: string;
@@ -35,7 +38,7 @@ export interface RunView {
   readonly error?: string;
 }
 
-export const emptyRunView: RunView = { baselines: [], candidates: [], episodesPlanned: 0, warnings: [] };
+export const emptyRunView: RunView = { baselines: [], candidates: [], episodesPlanned: 0, training: [], warnings: [] };
 
 const lastEpisode = (candidates: readonly Candidate[]) => candidates.at(-1)?.episode ?? -1;
 
@@ -43,6 +46,13 @@ const lastEpisode = (candidates: readonly Candidate[]) => candidates.at(-1)?.epi
 function withCandidate(candidates: readonly Candidate[], candidate: Candidate): readonly Candidate[] {
   if (candidate.episode > lastEpisode(candidates)) return [...candidates, candidate];
   return [...candidates.filter(({ episode }) => episode !== candidate.episode), candidate].sort((a, b) => a.episode - b.episode);
+}
+
+/** Adds or renews the point of an epoch; the accuracy of an epoch, once said, stays. A resumed run that steps back drops what it trains again. */
+function withTraining(training: readonly TrainingPoint[], point: TrainingPoint): readonly TrainingPoint[] {
+  const kept = training.filter(({ stage, epoch }) => stage !== point.stage || epoch < point.epoch);
+  const same = training.find(({ stage, epoch }) => stage === point.stage && epoch === point.epoch);
+  return [...kept, { ...(same?.accuracy === undefined ? {} : { accuracy: same.accuracy }), ...point }];
 }
 
 /** The view after one more event. */
@@ -66,10 +76,10 @@ export function applyEvent(view: RunView, event: RunEvent): RunView {
       ...view, candidates: withCandidate(view.candidates, event.candidate), episodesPlanned: event.episodes, secondsLeft: event.secondsLeft,
       ...(event.best ? { bestEpisode: event.candidate.episode } : {}),
     };
-    case 'training': return {
-      ...view, secondsLeft: event.secondsLeft,
-      training: { epoch: event.epoch, epochs: event.epochs, loss: event.loss, ...(event.accuracy === undefined ? {} : { accuracy: event.accuracy }) },
-    };
+    case 'training': {
+      const { epoch, epochs, loss, accuracy } = event, stage = view.stage === 'refine' ? 'refine' : 'finetune';
+      return { ...view, secondsLeft: event.secondsLeft, training: withTraining(view.training, { stage, epoch, epochs, loss, ...(accuracy === undefined ? {} : { accuracy }) }) };
+    }
     case 'warning': return { ...view, warnings: view.warnings.includes(event.message) ? view.warnings : [...view.warnings, event.message] };
     case 'result': return {
       ...without(view, 'error', 'secondsLeft', 'stageMessage', 'stageFraction'), out: event.out, planPath: event.plan, reportPath: event.report, report: event.summary,
@@ -84,10 +94,20 @@ export function applyEvent(view: RunView, event: RunEvent): RunView {
 const without = (view: RunView, ...keys: (keyof RunView)[]): RunView =>
   Object.fromEntries(Object.entries(view).filter(([key]) => !keys.includes(key as keyof RunView))) as unknown as RunView;
 
+/** How far the stage at work is, in [0, 1]; undefined where that is not known. */
+export function progressFraction({ stage, stageFraction, candidates, episodesPlanned, training }: RunView): number | undefined {
+  if (stage === 'search' && episodesPlanned > 0) return candidates.length / episodesPlanned;
+  const trained = training.at(-1);
+  return trained && trained.stage === stage ? trained.epoch / Math.max(1, trained.epochs) : stageFraction;
+}
+
 // ---------------------------------------------------------------- points of the trade-off
 
 export type PointKind = 'original' | 'baseline' | 'candidate' | 'pareto' | 'best';
-export type CostAxis = 'macs' | 'params';
+export const costAxes = ['macs', 'params', 'latency'] as const;
+export type CostAxis = (typeof costAxes)[number];
+/** A candidate with its time as a fraction of the original's, where the engine measured or estimated it. */
+type TimedCandidate = Candidate & { readonly latency?: number };
 
 /** One network on the trade-off: cost as a fraction of the original, accuracy in [0, 1]. */
 export interface Point {
@@ -104,21 +124,31 @@ export interface Point {
 /** Accuracy of the original on the run's images, where it is known. */
 export const originalAccuracy = (view: RunView): number | undefined => view.report?.before.accuracy.value ?? view.data?.accuracy;
 
-/** Candidates that no other candidate beats in both cost and accuracy, by rising cost. */
-export function paretoFront(candidates: readonly Candidate[], axis: CostAxis): readonly Candidate[] {
-  const front: Candidate[] = [];
-  for (const candidate of [...candidates].sort((a, b) => a[axis] - b[axis] || b.accuracy - a.accuracy)) {
-    if (front.length === 0 || candidate.accuracy > front.at(-1)!.accuracy) front.push(candidate);
+/** Cost of a candidate as a fraction of the original; undefined where it is not known. The written model's time is the one measured from its file. */
+function costOf(candidate: TimedCandidate, axis: CostAxis, view: RunView): number | undefined {
+  if (axis !== 'latency') return candidate[axis];
+  const written = view.report?.policy === 'agent' && candidate.episode === view.bestEpisode ? view.report : undefined;
+  return written ? written.after.latencyMs.median / written.before.latencyMs.median : candidate.latency;
+}
+
+/** Axes on which there is more to see than the original. */
+export const shownAxes = (view: RunView): readonly CostAxis[] => costAxes.filter((axis) => axis !== 'latency' || view.candidates.some((candidate) => costOf(candidate, axis, view) !== undefined));
+
+/** Networks that no other beats in both cost and accuracy, by rising cost. */
+export function paretoFront<T extends { readonly cost: number; readonly accuracy: number }>(networks: readonly T[]): readonly T[] {
+  const front: T[] = [];
+  for (const network of [...networks].sort((a, b) => a.cost - b.cost || b.accuracy - a.accuracy)) {
+    if (front.length === 0 || network.accuracy > front.at(-1)!.accuracy) front.push(network);
   }
   return front;
 }
 
-/** All networks that the run knows of, by rising cost. */
+/** All networks that the run knows of and whose cost is known, by rising cost. */
 export function tradeOffPoints(view: RunView, axis: CostAxis): readonly Point[] {
-  const front = new Set(paretoFront(view.candidates, axis).map(({ episode }) => episode));
-  const points: Point[] = view.candidates.map((candidate) => ({
-    id: `episode:${candidate.episode}`, label: String(candidate.episode), cost: candidate[axis], accuracy: candidate.accuracy, episode: candidate.episode, preserve: candidate.preserve,
-    kind: candidate.episode === view.bestEpisode ? 'best' : front.has(candidate.episode) ? 'pareto' : 'candidate',
+  const costed = view.candidates.flatMap((candidate) => { const cost = costOf(candidate, axis, view); return cost === undefined ? [] : [{ ...candidate, cost }]; });
+  const front = new Set(paretoFront(costed).map(({ episode }) => episode));
+  const points: Point[] = costed.map(({ episode, cost, accuracy, preserve }) => ({
+    id: `episode:${episode}`, label: String(episode), cost, accuracy, episode, preserve, kind: episode === view.bestEpisode ? 'best' : front.has(episode) ? 'pareto' : 'candidate',
   }));
   const accuracy = originalAccuracy(view);
   if (accuracy !== undefined) points.push({ id: 'original', kind: 'original', label: '', cost: 1, accuracy });

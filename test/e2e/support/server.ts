@@ -4,8 +4,8 @@ import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSyn
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-
-export interface Programs { readonly node: string; readonly codeServer: string; readonly chromium: string }
+import type { WorkbenchPrograms } from '../../../scripts/tools.mjs';
+import { Driver } from './driver.ts';
 
 const settings = {
   'security.workspace.trust.enabled': false, 'workbench.startupEditor': 'none', 'telemetry.telemetryLevel': 'off', 'extensions.autoCheckUpdates': false, 'extensions.autoUpdate': false,
@@ -22,12 +22,15 @@ export class Server {
   /** Folder that is open in the workbench. */
   readonly workspace: string;
   readonly url: string;
+  /** Runs code in the extension host. */
+  readonly driver: Driver;
   private readonly root: string;
   private readonly child: ChildProcess;
   private output = '';
 
-  private constructor(root: string, url: string, child: ChildProcess) {
+  private constructor(root: string, url: string, child: ChildProcess, driver: Driver) {
     this.root = root;
+    this.driver = driver;
     this.workspace = join(root, 'workspace');
     this.url = url;
     this.child = child;
@@ -36,7 +39,7 @@ export class Server {
   }
 
   /** @param fill writes the workspace's files */
-  static async start({ node, codeServer }: Programs, vsix: string, fill: (workspace: string) => void): Promise<Server> {
+  static async start({ node, codeServer }: WorkbenchPrograms, vsix: string, fill: (workspace: string) => void): Promise<Server> {
     const root = mkdtempSync(join(tmpdir(), 'auto-compress-e2e-'));
     const at = (...parts: string[]) => join(root, ...parts);
     for (const folder of ['data/User', 'extensions', 'home', 'workspace']) mkdirSync(at(folder), { recursive: true });
@@ -45,11 +48,12 @@ export class Server {
     fill(at('workspace'));
     const env = { HOME: at('home'), PATH: `${dirname(node)}:/usr/local/bin:/usr/bin:/bin`, LANG: 'C.UTF-8' };
     const folders = ['--config', at('config.yaml'), '--user-data-dir', at('data'), '--extensions-dir', at('extensions')];
-    execFileSync(node, [codeServer, ...folders, '--install-extension', vsix], { env, stdio: 'pipe' });
+    const driver = await Driver.create(root);
+    execFileSync(node, [codeServer, ...folders, '--install-extension', vsix, '--install-extension', driver.vsix], { env, stdio: 'pipe' });
     const port = await freePort();
     const flags = ['--auth', 'none', '--bind-addr', `127.0.0.1:${port}`, '--disable-telemetry', '--disable-update-check', '--disable-workspace-trust', '--disable-getting-started-override', '--ignore-last-opened'];
     const child = spawn(node, [codeServer, ...folders, ...flags], { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-    const server = new Server(root, `http://127.0.0.1:${port}`, child);
+    const server = new Server(root, `http://127.0.0.1:${port}`, child, driver);
     await server.ready();
     return server;
   }
@@ -88,7 +92,7 @@ export class Server {
   private signal(name: NodeJS.Signals): void { try { process.kill(-this.child.pid!, name); } catch { /* the group is gone */ } }
 
   private async ready(): Promise<void> {
-    for (const end = Date.now() + 60_000; ;) {
+    for (const end = Date.now() + 180_000; ;) {
       try { if ((await fetch(`${this.url}/healthz`)).ok) return; } catch { /* not listening yet */ }
       if (this.child.exitCode !== null || Date.now() > end) { await this.stop(); throw new Error(`code-server did not start: ${this.output}`); }
       await new Promise((resolve) => setTimeout(resolve, 100));

@@ -1,9 +1,11 @@
 /** What a person does in the workbench, and where they look. Every wait ends on something visible. */
 import { type Browser, type BrowserContext, type Frame, type Locator, type Page, chromium } from 'playwright-core';
-import type { Programs, Server } from './server.ts';
+import type { WorkbenchPrograms } from '../../../scripts/tools.mjs';
+import type { Server } from './server.ts';
 
-const timeout = 30_000;
-export const launchBrowser = ({ chromium: executablePath }: Programs): Promise<Browser> => chromium.launch({
+/** Generous: a machine may be busy with other work. What is waited for mostly takes a second. */
+const timeout = 120_000;
+export const launchBrowser = ({ chromium: executablePath }: WorkbenchPrograms): Promise<Browser> => chromium.launch({
   executablePath, headless: true, handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false, args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
 });
 
@@ -79,21 +81,38 @@ export class Workbench {
   async command(title: string): Promise<void> {
     await until(`"${title}" in the palette`, async () => {
       await this.page.keyboard.press('F1');
-      await this.quickInput().locator('input.input').first().fill(`>${title}`, { timeout: 2000 });
-      await this.exactItem(title).click({ timeout: 3000 });
+      await this.quickInput().locator('input.input').first().fill(`>${title}`, { timeout: 5000 });
+      await this.exactItem(title).waitFor({ timeout: 15_000 });
       return true;
     });
+    await this.take(this.exactItem(title));
   }
 
-  /** Chooses the first item that shows `text`; a list that fades or fills while it is clicked is clicked again. */
+  /** Chooses the first item that shows `text`. */
   async pick(text: string): Promise<void> {
-    await until(`"${text}" in a list`, async () => { await this.quickItem(text).click({ timeout: 2000 }); return true; });
+    await this.quickItem(text).waitFor();
+    await this.take(this.quickItem(text));
+  }
+
+  /** Takes an item of a list, once: by Enter where it has the focus, otherwise by a click; a list that fills or fades meanwhile is asked again. */
+  private async take(item: Locator): Promise<void> {
+    await until('an item of a list', async () => {
+      if ((await item.getAttribute('class', { timeout: 5000 }))?.split(' ').includes('focused')) await this.page.keyboard.press('Enter');
+      else await item.click({ timeout: 5000 });
+      return true;
+    });
   }
 
   /** Answers the input box that asks `prompt`. */
   async answer(prompt: string, text: string): Promise<void> {
     await this.quickInput().filter({ hasText: prompt }).locator('input.input').first().fill(text);
     await this.page.keyboard.press('Enter');
+  }
+
+  /** Accepts the path that the dialog for a file proposes, once it is the one that is expected. */
+  async confirmPath(path: string): Promise<void> {
+    await until(`${path} in the dialog`, async () => await this.quickInput().locator('input.input').first().inputValue({ timeout: 5000 }) === path);
+    await this.quickInput().getByText('OK', { exact: true }).click();
   }
 
   /** Opens a file by its path. */
@@ -123,5 +142,5 @@ export class Workbench {
     await this.exactItem(title).click();
   }
 
-  private async explorerReady(): Promise<void> { await this.page.waitForSelector('.explorer-folders-view .monaco-list-row', { timeout: 60_000 }); }
+  private async explorerReady(): Promise<void> { await this.page.waitForSelector('.explorer-folders-view .monaco-list-row', { timeout: 180_000 }); }
 }

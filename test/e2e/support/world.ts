@@ -1,17 +1,18 @@
 /** The workspace of the stories, and the packaged extension in a workbench around it; or the reason why there is none here. */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Browser, Frame } from 'playwright-core';
-import { ensureWorkbench } from '../../../scripts/tools.mjs';
-import { type Programs, Server } from './server.ts';
+import type { Browser, Frame, Locator } from 'playwright-core';
+import { inject } from 'vitest';
+import { packaged } from '../../support/packaged.ts';
+import { Server } from './server.ts';
 import { Workbench, launchBrowser, until } from './workbench.ts';
 
 /** Screenshots; kept outside the sources. */
 export const artifacts = process.env['AUTO_COMPRESS_E2E_ARTIFACTS'] ?? 'dist/e2e';
-const version = (JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version;
 const themes = {
-  light: { title: 'Light Modern', bodyClass: 'vscode-light' }, dark: { title: 'Dark Modern', bodyClass: 'vscode-dark' }, 'high contrast': { title: 'Dark High Contrast', bodyClass: 'vscode-high-contrast' },
+  light: { title: 'Light Modern', bodyClass: 'vscode-light', workbenchClass: 'vs' }, dark: { title: 'Dark Modern', bodyClass: 'vscode-dark', workbenchClass: 'vs-dark' },
+  'high contrast': { title: 'Dark High Contrast', bodyClass: 'vscode-high-contrast', workbenchClass: 'hc-black' },
 } as const;
 type ThemeName = keyof typeof themes;
 
@@ -20,8 +21,8 @@ export interface World {
   readonly episodes: number;
   /** Themes that pictures are made in. */
   readonly themes: readonly ThemeName[];
-  /** Switches the workbench to a theme; resolves once the webview's colours followed. */
-  useTheme(name: ThemeName, webview: Frame): Promise<void>;
+  /** Switches the workbench to a theme; resolves once its colours, and those of the webview, followed. */
+  useTheme(name: ThemeName, webview?: Frame): Promise<void>;
   /** Run folders of resnet20.onnx, newest first. */
   runDirs(): readonly string[];
   readonly server: Server; readonly workbench: Workbench;
@@ -30,13 +31,9 @@ export interface World {
   end(): Promise<void>;
 }
 
-function prepare(): Programs | string {
-  try { return ensureWorkbench() as Programs; } catch (error) { return (error as Error).message; }
-}
-const prepared = prepare();
+const programs = inject('programs');
 /** Why the end-to-end tests can't run on this machine; undefined where they can. */
-export const whyNot = typeof prepared === 'string' ? prepared : undefined;
-if (whyNot) console.warn(`\nEnd-to-end tests are SKIPPED: ${whyNot}.\n`);
+export const whyNot = 'whyNot' in programs ? programs.whyNot : undefined;
 
 /** Few images, so that a run takes seconds. */
 const imagesOfAClass = 20;
@@ -51,23 +48,15 @@ function fillWorkspace(folder: string): void {
   copyFileSync('test/e2e/fixtures/resnet.py', join(folder, 'resnet.py'));
   writeFileSync(join(folder, 'broken.onnx'), 'this is not a model');
   mkdirSync(join(folder, '.vscode'));
-  writeFileSync(join(folder, '.vscode/tasks.json'), JSON.stringify({ version: '2.0.0', tasks: [{ type: 'auto-compress', label: 'compress resnet20', model: 'resnet20.onnx', val: 'images', target: 'macs=0.6', episodes: 1, out: 'task.onnx', problemMatcher: [] }] }));
+  writeFileSync(join(folder, '.vscode/tasks.json'), JSON.stringify({ version: '2.0.0', tasks: [{ type: 'auto-compress', label: 'compress resnet20', model: 'resnet20.onnx', val: 'images', target: 'macs=0.6', episodes: 1, finetune: 2, out: 'task.onnx', problemMatcher: [] }] }));
 }
 
-/** The .vsix of what is built, made where it is older. */
-function packaged(): string {
-  const vsix = join(process.cwd(), `dist/auto-compress-${process.platform}-${process.arch}-${version}.vsix`);
-  const changedMs = (path: string) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  const sources = ['package.json', 'package.nls.json', 'scripts/package.mjs', ...readdirSync('dist').filter((name) => /\.(c?js|css)$/.test(name)).map((name) => join('dist', name))];
-  if (sources.some((path) => changedMs(path) > changedMs(vsix))) execFileSync(process.execPath, ['scripts/package.mjs'], { stdio: ['ignore', 'ignore', 'inherit'] });
-  return vsix;
-}
-
-/** @param options.compressed whether resnet20.onnx was already compressed, by the command line */
-export async function createWorld({ compressed = false } = {}): Promise<World> {
-  const programs = prepared as Programs;
+/** @param options.compressed whether resnet20.onnx was already compressed, by the command line; options.fill adds files */
+export async function createWorld({ compressed = false, fill }: { readonly compressed?: boolean; readonly fill?: (workspace: string) => void } = {}): Promise<World> {
+  if ('whyNot' in programs) throw new Error(programs.whyNot);
   const server = await Server.start(programs, packaged(), (folder) => {
     fillWorkspace(folder);
+    fill?.(folder);
     if (compressed) execFileSync(process.execPath, ['dist/cli.js', 'compress', join(folder, 'resnet20.onnx'), '--val', join(folder, 'images'), '--episodes', '2'], { stdio: ['ignore', 'ignore', 'inherit'] });
   });
   let browser: Browser | undefined;
@@ -79,9 +68,10 @@ export async function createWorld({ compressed = false } = {}): Promise<World> {
     const explain = async (name: string) => { await screenshot(`failed ${name}`); console.error(server.extensionHostLog().split('\n').slice(-60).join('\n')); };
     const runs = join(server.workspace, '.auto-compress/resnet20');
     const runDirs = () => readdirSync(runs).map((name) => join(runs, name)).filter((path) => statSync(path).isDirectory()).sort((a, b) => statSync(b).birthtimeMs - statSync(a).birthtimeMs);
-    const useTheme = async (name: ThemeName, webview: Frame) => {
+    const hasClass = async (element: Locator, name: string) => (await element.getAttribute('class'))?.split(' ').includes(name);
+    const useTheme = async (name: ThemeName, webview?: Frame) => {
       await workbench.useTheme(themes[name].title);
-      await until(`${name} colours`, async () => (await webview.locator('body').getAttribute('class'))?.split(' ').includes(themes[name].bodyClass));
+      await until(`${name} colours`, async () => await hasClass(workbench.page.locator('.monaco-workbench'), themes[name].workbenchClass) && (!webview || await hasClass(webview.locator('body'), themes[name].bodyClass)));
     };
     return { episodes: 6, themes: Object.keys(themes) as ThemeName[], useTheme, runDirs, server, workbench, screenshot, explain, end: async () => { await opened.close(); await server.stop(); } };
   } catch (error) {

@@ -1,6 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import type { Inspection } from '../../../src/engine/protocol.ts';
-import { onnxText } from '../../../src/host/onnxText.ts';
 import { planGroups } from '../../../src/host/planText.ts';
 import { reportMarkdown } from '../../../src/host/reportText.ts';
 import { type LayerChange, bar, changeLabel, changeText, changesTable, changesText } from '../../../src/host/sparsity.ts';
@@ -21,7 +19,7 @@ describe('what is said of a layer', () => {
     expect(changesText([change(16, 8), change(32, 16)])).toBe('-50% in 2 layers');
   });
   it('keeps a layer name from breaking the table of a hover', () => {
-    expect(changesTable([change(16, 8)], { layer: 'Layer', channels: 'Channels', macs: 'MACs', zeros: 'Zeros' }).split('\n')[2]).toBe('| `/a\\|b/Conv` | 16 -> 8 | 2,000 -> 1,000 | 0% |');
+    expect(changesTable([change(16, 8)]).split('\n')[2]).toBe('| `/a\\|b/Conv` | 16 -> 8 | 2,000 -> 1,000 | 0% |');
   });
 });
 
@@ -33,21 +31,6 @@ describe('planGroups', () => {
     expect(text.slice(groups[0]!.offset, groups[0]!.end)).toBe('"conv1"');
   });
   it.each(['', '{', '[]', '{"groups": 1}', '{"groups": [{"name": "x", "channels": 0, "kept": []}]}', '{"groups": [{"name": "x", "channels": 4'])('shows nothing in %j', (text) => { expect(planGroups(text)).toEqual([]); });
-});
-
-describe('onnxText', () => {
-  const inspection: Inspection = {
-    path: '/m.onnx', sizeBytes: 1, opset: 17, producer: 'pytorch', inputs: [{ name: 'x', shape: ['N', 3], elementType: 'float32' }], outputs: [{ name: 'y', shape: ['N', 2], elementType: 'float32' }], macs: 1234, params: 10, nodes: 2,
-    layers: ['/a/Conv', '/longer/Gemm'].map((name) => ({ name, opType: name.split('/').at(-1)!, macs: 1, params: 1, inChannels: 1, outChannels: 1, group: 0, weightShape: [1, 1], weight: 'w', weightSparsity: 0, prunable: true })),
-    groups: [], frozen: [{ name: 'fc', reason: 'it makes the outputs' }],
-  };
-  it('knows the layer of each line', () => {
-    const { text, layerAtLine } = onnxText(inspection, 'm.onnx');
-    const lines = text.split('\n');
-    expect([...layerAtLine].map(([line, name]) => [lines[line]!.startsWith(`layer  ${name}`), name])).toEqual([[true, '/a/Conv'], [true, '/longer/Gemm']]);
-    expect(text).toContain('frozen fc: it makes the outputs');
-    expect(text).toContain('input  x: float32[N, 3]');
-  });
 });
 
 describe('reportMarkdown', () => {

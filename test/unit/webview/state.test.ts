@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { RunEvent } from '../../../src/engine/protocol.ts';
-import { applyEvent, emptyRunView, isWrittenPoint, layerRows, outcomeOf, paretoFront, shownPoint, tradeOffPoints } from '../../../src/webview/client/state.ts';
+import { applyEvent, emptyRunView, isWrittenPoint, layerRows, outcomeOf, paretoFront, shownAxes, shownPoint, tradeOffPoints } from '../../../src/webview/client/state.ts';
 import { candidate, sampleReport } from '../../support/sampleReport.ts';
 
 const model: RunEvent = {
@@ -35,6 +35,14 @@ describe('applyEvent', () => {
     expect(view.warnings).toEqual(['w']);
   });
 
+  it('keeps one point an epoch of training, also when a resumed run steps back', () => {
+    const training = (epoch: number, loss: number, accuracy?: number): RunEvent => ({ type: 'training', epoch, epochs: 3, loss, secondsLeft: 9, ...(accuracy === undefined ? {} : { accuracy }) });
+    const view = viewOf({ type: 'stage', stage: 'refine' }, training(0, 3), training(0, 2.5), training(1, 2, 0.88), training(1, 1.9), training(2, 1.5, 0.9), { type: 'stage', stage: 'finetune' }, training(0, 1), training(1, 0.5, 0.91));
+    expect(view.training.map(({ stage, epoch, loss, accuracy }) => [stage, epoch, loss, accuracy])).toEqual([['refine', 0, 2.5, undefined], ['refine', 1, 1.9, 0.88], ['refine', 2, 1.5, 0.9], ['finetune', 0, 1, undefined], ['finetune', 1, 0.5, 0.91]]);
+    expect(applyEvent(view, training(0, 0.9)).training.map(({ stage, epoch }) => [stage, epoch]).slice(-2)).toEqual([['refine', 2], ['finetune', 0]]);
+    expect(view.secondsLeft).toBe(9);
+  });
+
   it('ignores events that this version does not know', () => {
     const view = viewOf(data);
     expect(applyEvent(view, { type: 'fromTheFuture' } as unknown as RunEvent)).toBe(view);
@@ -43,13 +51,13 @@ describe('applyEvent', () => {
 
 describe('paretoFront', () => {
   it('is exactly the candidates that no other beats in both cost and accuracy', () => {
-    const point = fc.record({ macs: fc.integer({ min: 1, max: 20 }), accuracy: fc.integer({ min: 0, max: 20 }) });
+    const point = fc.record({ cost: fc.integer({ min: 1, max: 20 }), accuracy: fc.integer({ min: 0, max: 20 }) });
     fc.assert(fc.property(fc.array(point, { maxLength: 30 }), (points) => {
-      const candidates = points.map(({ macs, accuracy }, index) => candidate(index + 1, macs / 20, accuracy / 20));
-      const beaten = (a: typeof candidates[number]) => candidates.some((b) => (b.macs <= a.macs && b.accuracy > a.accuracy) || (b.macs < a.macs && b.accuracy >= a.accuracy));
-      const key = (a: typeof candidates[number]) => `${a.macs} ${a.accuracy}`;
-      const expected = new Set(candidates.filter((a) => !beaten(a)).map(key));
-      expect(new Set(paretoFront(candidates, 'macs').map(key))).toEqual(expected);
+      const networks = points.map(({ cost, accuracy }) => ({ cost: cost / 20, accuracy: accuracy / 20 }));
+      const beaten = (a: typeof networks[number]) => networks.some((b) => (b.cost <= a.cost && b.accuracy > a.accuracy) || (b.cost < a.cost && b.accuracy >= a.accuracy));
+      const key = (a: typeof networks[number]) => `${a.cost} ${a.accuracy}`;
+      const expected = new Set(networks.filter((a) => !beaten(a)).map(key));
+      expect(new Set(paretoFront(networks).map(key))).toEqual(expected);
     }));
   });
 });
@@ -59,6 +67,16 @@ describe('tradeOffPoints', () => {
     const view = viewOf(model, data, { type: 'baseline', baseline: { policy: 'uniform', macs: 0.55, accuracy: 0.8 }, preserve: [0.7, 0.7] }, episode(1, 0.5, 0.8, true), episode(2, 0.45, 0.9, true), episode(3, 0.48, 0.7, false), episode(4, 0.3, 0.6, false));
     expect(tradeOffPoints(view, 'macs').map(({ id, kind }) => `${id} ${kind}`)).toEqual(['episode:4 pareto', 'episode:2 best', 'episode:3 candidate', 'episode:1 candidate', 'baseline:uniform baseline', 'original original']);
     expect(tradeOffPoints(view, 'params').map(({ id }) => id)).not.toContain('baseline:uniform'); // its parameters are not known
+  });
+
+  it('offers time as an axis only where times are known, and takes the measured one for the written model', () => {
+    const searching = viewOf(model, data, episode(1, 0.6, 0.8, true), episode(2, 0.5, 0.921, true));
+    expect(shownAxes(searching)).toEqual(['macs', 'params']);
+    const done = applyEvent(searching, { type: 'result', out: '/o', plan: '/p', report: '/r', summary: sampleReport });
+    expect(shownAxes(done)).toEqual(['macs', 'params', 'latency']);
+    expect(tradeOffPoints(done, 'latency').map(({ id, cost }) => [id, cost])).toEqual([['episode:2', 0.5], ['original', 1]]);
+    const timed = { ...searching, candidates: searching.candidates.map((found) => ({ ...found, latency: found.episode / 4 })) };
+    expect(tradeOffPoints(timed, 'latency').map(({ id, cost }) => [id, cost])).toEqual([['episode:1', 0.25], ['episode:2', 0.5], ['original', 1]]);
   });
 
   it('shows the chosen point while it exists, otherwise the best', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { formatBytes, formatCount, formatSeconds, t, useTexts } from '../../../src/webview/client/l10n.ts';
 import { emptyRunView } from '../../../src/webview/client/state.ts';
-import { costSentence, outcomeSentence, progressSentence } from '../../../src/webview/client/words.ts';
+import { costSentence, outcomeSentence, progressSentence, stepsSentence } from '../../../src/webview/client/words.ts';
 import { candidate, sampleReport } from '../../support/sampleReport.ts';
 
 describe('words', () => {
@@ -22,6 +22,13 @@ describe('words', () => {
   it('tells how far the search is', () => {
     const view = { ...emptyRunView, stage: 'search' as const, candidates: [candidate(11, 0.5, 0.9), candidate(12, 0.5, 0.8)], bestEpisode: 11, episodesPlanned: 40, secondsLeft: 125 };
     expect(progressSentence(view)).toBe('Episode 12 of 40, best accuracy 90.0%, 2 min 5 s left');
+  });
+
+  it('tells how far training is, and what each step brought', () => {
+    const view = { ...emptyRunView, stage: 'finetune' as const, candidates: [candidate(11, 0.5, 0.9)], training: [{ stage: 'finetune' as const, epoch: 2, epochs: 10, loss: 0.1234, accuracy: 0.89 }], secondsLeft: 30 };
+    expect(progressSentence(view)).toBe('Epoch 2 of 10, loss 0.123, accuracy 89.0%, 30 s left');
+    expect(stepsSentence({ steps: [{ step: 'reconstruct', accuracy: 0.852 }, { step: 'refine', accuracy: 0.871, epochs: 3 }, { step: 'finetune', accuracy: 0.89, epochs: 5 }] })).toBe('Reconstructed 85.2%, refined 87.1%, fine-tuned 89.0%.');
+    expect(stepsSentence({ steps: [{ step: 'reconstruct', accuracy: 0.852 }] })).toBe('');
   });
 
   it.each([[999, '999'], [40_813_184, '40.8 M'], [1_500, '1.5 k'], [271_690, '272 k'], [3.2e9, '3.2 G']])('writes %d as %s', (value, text) => { expect(formatCount(value)).toBe(text); });

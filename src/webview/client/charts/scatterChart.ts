@@ -1,7 +1,7 @@
 import uPlot from 'uplot';
 import { formatNumber, t } from '../l10n.ts';
 import type { CostAxis, Point, PointKind } from '../state.ts';
-import { type ChartColours, readColours } from './theme.ts';
+import { type ChartColours, narrowPx, readColours } from './theme.ts';
 
 const kinds: readonly PointKind[] = ['candidate', 'pareto', 'best', 'baseline', 'original'];
 const sizes: Readonly<Record<PointKind, number>> = { candidate: 4, pareto: 7, best: 10, baseline: 8, original: 8 };
@@ -9,6 +9,13 @@ const reachPx = 14;
 
 export const kindLabel = (kind: PointKind): string => ({ candidate: t('Candidate'), pareto: t('Pareto front'), best: t('Best'), baseline: t('Baseline'), original: t('Original') })[kind];
 const colourOf = (colours: ChartColours, kind: PointKind) => colours[kind];
+
+/** Names of a cost: in a heading or a choice, along the axis, and in the legend. */
+export const axisWords = (axis: CostAxis): { readonly short: string; readonly long: string; readonly legend: string } => ({
+  macs: { short: t('MACs'), long: t('MACs (% of the original)'), legend: t('MACs (%)') },
+  params: { short: t('Parameters'), long: t('Parameters (% of the original)'), legend: t('Parameters (%)') },
+  latency: { short: t('Time'), long: t('Time at batch 1 (% of the original)'), legend: t('Time (%)') },
+})[axis];
 
 /** Cost against accuracy, one dot a network; the Pareto front is joined by a line. A click chooses the nearest network. */
 export class ScatterChart {
@@ -45,13 +52,13 @@ export class ScatterChart {
     const value = (_plot: uPlot, figure: number | null) => (figure === null ? '-' : formatNumber(figure, 2));
     this.plot = new uPlot({
       width: this.host.clientWidth, height: 260,
-      scales: { x: { time: false, range: (_plot, min, max) => [Math.max(0, min - 4), Math.min(104, max + 4)] } },
+      scales: { x: { time: false, range: (_plot, min, max) => [Math.max(0, min - 4), max + 4] } },
       axes: [
-        { ...axis, label: this.axis === 'macs' ? t('MACs (% of the original)') : t('Parameters (% of the original)') },
-        { ...axis, label: t('Accuracy (%)'), size: 56 },
+        { ...axis, label: axisWords(this.axis).long },
+        { ...axis, ...(this.host.clientWidth >= narrowPx ? { label: t('Accuracy (%)'), size: 56 } : { size: 40 }) },
       ],
       series: [
-        { label: this.axis === 'macs' ? t('MACs (%)') : t('Parameters (%)'), value },
+        { label: axisWords(this.axis).legend, value },
         ...kinds.map((kind): uPlot.Series => ({
           label: kindLabel(kind), stroke: colourOf(colours, kind), width: kind === 'pareto' ? 1.5 : 0, spanGaps: true, value,
           points: { show: true, size: sizes[kind], fill: colourOf(colours, kind), stroke: colourOf(colours, kind) },
@@ -82,8 +89,10 @@ export class ScatterChart {
   }
 
   private fit(): void {
-    if (this.host.clientWidth === 0) return;
-    if (this.plot) this.plot.setSize({ width: this.host.clientWidth, height: 260 });
-    else this.build();
+    const width = this.host.clientWidth;
+    if (width === 0) return;
+    const hadNames = (this.plot?.width ?? width) >= narrowPx;
+    if (this.plot && hadNames === (width >= narrowPx)) this.plot.setSize({ width, height: 260 });
+    else { this.plot?.destroy(); this.plot = undefined; this.build(); }
   }
 }

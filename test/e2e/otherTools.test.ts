@@ -1,0 +1,107 @@
+/** What other extensions, assistants and lists of files can do with it. One run serves the stories that need one. */
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Inspection, Report } from '../../src/engine/protocol.ts';
+import type { AutoCompressApi } from '../../src/host/api.ts';
+import { until } from './support/workbench.ts';
+import { type World, createWorld, whyNot } from './support/world.ts';
+
+const inspected = (path: string): Inspection => JSON.parse(execFileSync(process.execPath, ['dist/cli.js', 'inspect', path, '--json']).toString().trim().split('\n').at(-1)!) as Inspection;
+
+describe.skipIf(whyNot)('working with other tools', () => {
+  let world: World;
+  const at = (name: string) => join(world.server.workspace, name);
+  beforeAll(async () => { world = await createWorld({ fill: (folder) => copyFileSync('examples/resnet20.onnx', join(folder, 'second.onnx')) }); });
+  afterAll(async () => { await world?.end(); });
+  beforeEach(({ onTestFailed, task }) => { onTestFailed(() => world.explain(task.name)); });
+
+  it('gives other extensions what a model holds, and says in plain words what is wrong with one', async () => {
+    const found = await world.server.driver.run(async (vscode, model) => {
+      const api = await vscode.extensions.getExtension<AutoCompressApi>('auto-compress.auto-compress')!.activate();
+      const refused = await api.inspect(model.replace('resnet20', 'broken')).then(() => 'nothing', (error: Error) => error.message);
+      return { version: api.version, runs: api.runs(), inspection: await api.inspect(model), refused };
+    }, at('resnet20.onnx'));
+    const { macs, layers } = inspected(at('resnet20.onnx'));
+    expect(found).toMatchObject({ version: 1, runs: [], inspection: { macs } });
+    expect(found.inspection.layers).toEqual(layers);
+    expect(found.refused).toContain('broken.onnx is not an ONNX model');
+  });
+
+  it('lets another extension compress a model, which sees what the run says', async () => {
+    const { report, events, runs } = await world.server.driver.run(async (vscode, { model, val, out }) => {
+      const { exports: api } = vscode.extensions.getExtension<AutoCompressApi>('auto-compress.auto-compress')!;
+      const types: string[] = [];
+      const done = await api.compress({ model, val, out, target: { metric: 'macs', value: 0.6 }, episodes: 2 }, (event) => types.push(event.type));
+      return { report: done, events: types, runs: api.runs() };
+    }, { model: at('resnet20.onnx'), val: at('images'), out: at('by-api.onnx') });
+    expect(report.out).toBe(at('by-api.onnx'));
+    expect(inspected(report.out).macs).toBe(report.after.macs);
+    expect(report.after.macs / report.before.macs).toBeLessThanOrEqual(0.6);
+    expect(events.filter((type) => type === 'episode')).toHaveLength(2);
+    expect(events.at(-1)).toBe('result');
+    expect(runs).toMatchObject([{ modelPath: at('resnet20.onnx'), status: 'done', out: at('by-api.onnx') }]);
+    await world.workbench.toast('resnet20.onnx is compressed').waitFor(); // the user sees it like any other run
+    await world.workbench.closeNotifications();
+  });
+
+  it('writes another point of the trade-off as a model', async () => {
+    const { workbench } = world;
+    const { candidates, before } = JSON.parse(readFileSync(join(world.runDirs()[0]!, 'report.json'), 'utf8')) as Report;
+    await workbench.command('Auto-Compress: Export Point...');
+    await workbench.quickItem('Episode 2').waitFor();
+    for (const name of world.themes) {
+      await workbench.page.keyboard.press('Escape');
+      await world.useTheme(name);
+      await workbench.command('Auto-Compress: Export Point...');
+      await workbench.quickItem('Episode 2').waitFor();
+      await world.screenshot(`export ${name}`);
+    }
+    await workbench.pick('Episode 2');
+    await workbench.confirmPath(at('resnet20.episode2.onnx'));
+    await workbench.toast('resnet20.episode2.onnx is written').waitFor();
+    const chosen = candidates.find(({ episode }) => episode === 2)!;
+    expect(inspected(at('resnet20.episode2.onnx')).macs / before.macs).toBeCloseTo(chosen.macs, 6);
+    await workbench.closeNotifications();
+  });
+
+  it('measures a compressed model against its original from the menu', async () => {
+    const { workbench } = world;
+    await workbench.contextMenu('by-api.onnx', 'Benchmark');
+    const told = workbench.toast('by-api.onnx: batch 1');
+    await told.waitFor();
+    expect(await told.textContent()).toMatch(/batch 1: \d+\.\d\d ms \(\d+\.\d\dx faster\), batch 8: \d+\.\d\d ms/);
+    await workbench.closeNotifications();
+  });
+
+  it('takes every selected file', async () => {
+    const { workbench } = world;
+    await workbench.file('resnet20.onnx').click();
+    await workbench.file('second.onnx').click({ modifiers: ['ControlOrMeta'] });
+    await workbench.contextMenu('second.onnx', 'Inspect Layers');
+    await workbench.tab('resnet20.onnx').waitFor();
+    await workbench.tab('second.onnx').waitFor();
+  });
+
+  it("answers an assistant's questions, and compresses only after the user agreed", async () => {
+    const { workbench, server: { driver } } = world;
+    const answer = await driver.run(async (vscode) => {
+      const names = vscode.lm.tools.map(({ name }) => name).filter((name) => name.startsWith('auto-compress'));
+      const { content } = await vscode.lm.invokeTool('auto-compress_inspect', { input: { model: 'resnet20.onnx' }, toolInvocationToken: undefined });
+      return { names, text: content.map((part) => (part instanceof vscode.LanguageModelTextPart ? part.value : '')).join('') };
+    });
+    expect(answer.names.sort()).toEqual(['auto-compress_compress', 'auto-compress_inspect']);
+    expect((JSON.parse(answer.text) as Inspection).macs).toBe(inspected(at('resnet20.onnx')).macs);
+
+    const refused = driver.run((vscode, input) => vscode.lm.invokeTool('auto-compress_compress', { input, toolInvocationToken: undefined }).then(() => 'compressed', (error: Error) => error.message), { model: 'second.onnx', val: 'images', target: 'macs=0.5' });
+    const question = workbench.page.locator('.monaco-dialog-box');
+    await question.getByText('Compress second.onnx?').waitFor();
+    expect(await question.textContent()).toContain('2.0x fewer MACs');
+    await world.screenshot('assistant asks');
+    await question.getByText('Cancel', { exact: true }).click();
+    expect(await refused).not.toBe('compressed');
+    expect(await until('still one run', () => driver.run((vscode) => vscode.extensions.getExtension<AutoCompressApi>('auto-compress.auto-compress')!.exports.runs().length))).toBe(1);
+    expect(existsSync(at('second.compressed.onnx'))).toBe(false);
+  });
+});

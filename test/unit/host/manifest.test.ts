@@ -1,0 +1,49 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { compressOptionsSchema, parseCompressOptions, parseTarget, targetMetrics } from '../../../src/engine/protocol.ts';
+import { offeredMethods, offeredTargets, targetPresets } from '../../../src/host/offers.ts';
+
+interface Setting { readonly type: string | readonly string[]; readonly default: unknown; readonly minimum?: number; readonly maximum?: number; readonly enum?: readonly string[]; readonly pattern?: string; readonly items?: { readonly enum?: readonly string[] }; readonly markdownDescription: string }
+interface Step { readonly description: string; readonly media: { readonly image: Readonly<Record<string, string>> }; readonly completionEvents: readonly string[] }
+const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { contributes: { configuration: { properties: Readonly<Record<string, Setting>> }; commands: readonly { command: string; icon?: string }[]; walkthroughs: readonly { steps: readonly Step[] }[]; viewsWelcome: readonly { contents: string }[] } };
+const texts = JSON.parse(readFileSync('package.nls.json', 'utf8')) as Readonly<Record<string, string>>;
+const { contributes } = manifest;
+const settings = contributes.configuration.properties;
+interface Option { readonly minimum?: number; readonly maximum?: number; readonly default?: unknown; readonly enum?: readonly string[] }
+const options = z.toJSONSchema(compressOptionsSchema, { io: 'input' }).properties as Readonly<Record<string, Option>>;
+/** Of one run, not of a workspace. */
+const asked = ['model', 'val', 'target', 'out', 'runDir'];
+
+describe('settings', () => {
+  it.each(Object.keys(options).filter((name) => !asked.includes(name)))('hold the option %s with its range', (name) => {
+    const setting = settings[`autoCompress.${name === 'baseline' ? 'baselines' : name}`], option = options[name]!;
+    expect(setting, 'a setting').toBeDefined();
+    expect(setting!.maximum).toBe(option.maximum);
+    if (option.default !== undefined && setting!.default !== null) expect(setting!.default).toEqual(option.default); // null leaves it to the engine
+    if (name === 'method') expect(setting!.enum).toEqual(offeredMethods);
+    else if (option.enum) expect(setting!.enum).toEqual(expect.arrayContaining([...option.enum]));
+  });
+
+  it('take exactly the targets that are offered', () => {
+    const { pattern } = settings['autoCompress.target']!;
+    const takes = (text: string) => new RegExp(pattern!).test(text);
+    expect(targetMetrics.filter((metric) => takes(`${metric}=${metric === 'accuracy-drop' ? '1' : '0.5'}`))).toEqual(targetMetrics.filter((metric) => offeredTargets.includes(metric)));
+    expect(takes('macs=2')).toBe(false);
+    for (const preset of targetPresets) expect(parseCompressOptions({ model: 'm', val: 'v', target: parseTarget(preset) }).target, preset).toBeDefined();
+  });
+});
+
+describe('contributions', () => {
+  const known = new Set(contributes.commands.map(({ command }) => command));
+  it('give every command an icon', () => { expect(contributes.commands.filter(({ icon }) => !icon)).toEqual([]); });
+
+  it('lead from the walkthrough and the empty view to commands and pictures that are there', () => {
+    const steps = contributes.walkthroughs.flatMap(({ steps: all }) => all);
+    expect(steps).toHaveLength(5);
+    const described = [...steps.map(({ description }) => description), ...contributes.viewsWelcome.map(({ contents }) => contents)].map((key) => texts[key.replaceAll('%', '')]!);
+    const commands = described.flatMap((text) => [...text.matchAll(/command:([\w.]+)/g)].map(([, command]) => command!)).concat(steps.flatMap(({ completionEvents }) => completionEvents.map((event) => event.replace('onCommand:', ''))));
+    expect(commands.filter((command) => !known.has(command) && !command.startsWith('workbench.'))).toEqual([]);
+    expect(steps.flatMap(({ media }) => Object.values(media.image)).filter((path) => !existsSync(path))).toEqual([]);
+  });
+});
