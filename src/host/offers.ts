@@ -1,9 +1,8 @@
 /** What the extension offers of the engine's targets and methods; package.json's settings accept the same (checked by a test). Pure: no VS Code. */
 import type { CompressOptions, Target } from '../engine/protocol.ts';
 
-/** Those that the engine carries out: it refuses `latency`, `accuracy-drop` and the method `weights` for now. */
-export const offeredTargets: readonly Target['metric'][] = ['macs', 'params', 'size'];
-export const offeredMethods: readonly CompressOptions['method'][] = ['channels'];
+export const offeredTargets: readonly Target['metric'][] = ['macs', 'latency', 'size', 'params', 'accuracy-drop'];
+export const offeredMethods: readonly CompressOptions['method'][] = ['channels', 'weights'];
 
 const usual: Readonly<Record<Target['metric'], readonly number[]>> = { macs: [0.5, 0.33, 0.25], latency: [0.5, 0.7], size: [0.5, 0.25], params: [0.5], 'accuracy-drop': [0.5, 1] };
 
