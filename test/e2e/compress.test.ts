@@ -194,8 +194,11 @@ describe.skipIf(whyNot)('compressing a model', () => {
     await until('the result of the task', () => Promise.resolve(existsSync(join(world.server.workspace, 'task.onnx'))), 600_000);
     await workbench.toast('resnet20.onnx is compressed').getByText('Show Dashboard', { exact: true }).click();
     await world.server.driver.run((vscode) => vscode.commands.executeCommand<undefined>('workbench.action.closePanel'));
-    const tuned = await workbench.webview('#training-card');
-    await tuned.locator('#training-card canvas').waitFor();
+    let tuned = await workbench.webview('#training-card');
+    await until('the training chart', async () => { // the dashboard that was open gives way to this run's
+      tuned = await workbench.webview('#training-card');
+      return tuned.locator('#training-card canvas').isVisible().catch(() => false);
+    });
     const { steps, after } = report();
     expect(steps.map(({ step }) => step)).toEqual(expect.arrayContaining(['reconstruct', 'finetune']));
     expect(await tuned.locator('#steps').textContent()).toContain(`fine-tuned ${(100 * after.accuracy.value).toFixed(1)}%`);

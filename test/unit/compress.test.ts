@@ -12,7 +12,7 @@ afterAll(() => { rmSync(folder, { recursive: true, force: true }); });
 
 const request = (name: string, more: Partial<CompressRequest> = {}): ReturnType<typeof parseCompressOptions> => parseCompressOptions({
   model: 'examples/resnet20.onnx', val: 'examples/cifar10/validation', calibration: 'examples/cifar10/calibration', target: { metric: 'macs', value: 0.5 },
-  episodes: 6, seed: 7, out: join(folder, `${name}.onnx`), runDir: join(folder, name), ...more,
+  episodes: 6, seed: 7, refine: 1, out: join(folder, `${name}.onnx`), runDir: join(folder, name), ...more,
 });
 const never = new AbortController().signal;
 const hash = (path: string): string => createHash('sha256').update(readFileSync(path)).digest('hex');
@@ -52,7 +52,7 @@ describe('compress', () => {
     expect(events[0]!.type).toBe('run');
     expect(events.at(-1)!.type).toBe('result');
     expect(events.filter(({ type }) => type === 'episode')).toHaveLength(6);
-    expect(events.flatMap((event) => (event.type === 'stage' && event.fraction === undefined ? [event.stage] : []))).toEqual(['load', 'data', 'calibrate', 'search', 'rebuild', 'report']);
+    expect(events.flatMap((event) => (event.type === 'stage' && event.fraction === undefined ? [event.stage] : []))).toEqual(['load', 'data', 'calibrate', 'search', 'rebuild', 'refine', 'report']);
   });
 
   it('gives the same file when it is stopped in the middle and resumed', async () => {

@@ -5,7 +5,7 @@ import { UnsupportedModelError } from '../errors.ts';
 import { saveModel } from '../onnx/modelFile.ts';
 import type { CompressOptions, Report, RunEvent } from '../protocol.ts';
 import type { RunFolder } from '../run/runFolder.ts';
-import { type FinetuneOptions, type TrainingImages, finetune } from '../training/finetune.ts';
+import { type FinetuneOptions, type TrainingImages, finetune, finetuneDefaults } from '../training/finetune.ts';
 import type { StageClock } from '../run/stageClock.ts';
 import type { Network } from './network.ts';
 import type { Winner } from './rebuild.ts';
@@ -53,6 +53,7 @@ export async function trainSteps(network: Network, task: Task, winner: Winner & 
  * @param macs of the compressed network as a fraction of the original's
  */
 function defaultEpochs({ analysis }: Network, { calibration }: Task, macs: number): number {
+  if (calibration.count < finetuneDefaults.batchSize) return 0; // too few to learn from
   const epochSeconds = (calibration.count * analysis.macs * (6 * macs + 1)) / 6e10, within = (seconds: number): number => Math.floor(seconds / epochSeconds);
   return Math.min(12, Math.max(within(240), Math.min(4, within(600))));
 }

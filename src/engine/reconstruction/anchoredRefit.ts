@@ -53,7 +53,8 @@ export class AnchoredRefit {
     for (const refit of targets.layers) {
       options.signal?.throwIfAborted();
       const { layer, layout, sampled, wanted } = refit, biasName = biases.get(layer) ?? layer.bias;
-      if (layout.groups > 1 || !network.initializers.has(layer.weight)) continue;
+      const bias = network.initializers.get(biasName);
+      if (layout.groups > 1 || !network.initializers.has(layer.weight) || !bias) continue;
       const fittedLayer = { ...layer, bias: biasName }, columns = columnsOf(layout);
       const sink = outputSink(view, network.initializers, fittedLayer, layout.outs, (shortcut) => shortcut === refit.residual);
       if (sink.target !== refit.target) continue;
@@ -71,7 +72,7 @@ export class AnchoredRefit {
       columnsFor(layout, keptIn).forEach((column, i) => { whole.set(fitted.subarray(i * layout.outs, (i + 1) * layout.outs), column * layout.outs); });
       const tensors = tensorsFromMatrices(fittedLayer, layout, [whole], network.initializers.get(layer.weight)!, biasName);
       network.initializers.set(layer.weight, tensors.weight);
-      network.initializers.set(biasName, { ...tensors.bias, dims: network.initializers.get(biasName)!.dims });
+      network.initializers.set(biasName, { ...tensors.bias, dims: bias.dims });
     }
     return new AnchoredRefit(targets, options, layers);
   }

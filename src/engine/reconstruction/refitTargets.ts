@@ -1,7 +1,7 @@
 import type { GraphProto, ModelProto, TensorProto } from 'onnx-buf';
 import { GraphView } from '../onnx/graphView.ts';
 import { valueInfo } from '../onnx/buildModel.ts';
-import { dimsOf, floatTensor, isFloatTensor, withFloats } from '../onnx/tensor.ts';
+import { dimsOf, floatTensor, floatsOf, isFloatTensor, withFloats } from '../onnx/tensor.ts';
 import type { Analysis, Layer } from '../pruning/types.ts';
 import { Session, type SessionOptions, type Tensor } from '../runtime/session.ts';
 import { runShapes } from '../runtime/shapes.ts';
@@ -120,16 +120,23 @@ export function pickColumns(matrix: Float32Array, width: number, columns: ArrayL
   return out;
 }
 
-/** Gives every layer that has none a bias of zeros to be fitted (Conv and Gemm take it as their third input). */
+/**
+ * Gives every layer a bias of its own to be fitted (Conv and Gemm take it as their third input): of zeros where it has none, a copy where several nodes read
+ * the same one or a node computes it.
+ */
 export function withBiases(model: Model, layers: readonly Layer[]): { model: Model; biases: ReadonlyMap<Layer, string> } {
-  const needing = new Map(layers.filter((layer) => layer.bias === '' && (layer.opType === 'Conv' || layer.opType === 'Gemm')).map((layer) => [layer.node.output[0]!, layer]));
+  const initializers = new Map(model.graph.initializer.map((tensor) => [tensor.name, tensor])), readers = new Map<string, number>();
+  for (const { input } of model.graph.node) for (const value of input) readers.set(value, (readers.get(value) ?? 0) + 1);
+  const own = (bias: string): boolean => initializers.has(bias) && readers.get(bias) === 1;
+  const needing = new Map(layers.filter(({ bias, opType }) => !own(bias) && (opType === 'Conv' || opType === 'Gemm')).map((layer) => [layer.node.output[0]!, layer]));
   const biases = new Map<Layer, string>(), added: TensorProto[] = [];
-  const initializers = new Map(model.graph.initializer.map((tensor) => [tensor.name, tensor]));
+  const constants = [...needing.values()].some(({ bias }) => bias !== '') ? new GraphView(model.graph).constants : initializers;
   const node = model.graph.node.map((old) => {
-    const layer = needing.get(old.output[0] ?? ''), weight = layer && initializers.get(layer.weight);
-    if (!layer || !weight) return old;
+    const layer = needing.get(old.output[0] ?? ''), weight = layer && initializers.get(layer.weight), shared = layer && layer.bias !== '' ? constants.get(layer.bias) : undefined;
+    if (!layer || !weight || (layer.bias !== '' && !shared)) return old;
     const name = `${layer.weight}/auto-compress:bias`, outs = Number(weight.dims[layer.outAxis]!);
-    added.push(withFloats({ ...floatTensor(name, [outs], new Float32Array(outs)), dataType: weight.dataType }, [outs], new Float32Array(outs)));
+    const start = shared ? floatsOf(shared) : new Float32Array(outs), values = start.length === outs ? start : new Float32Array(outs).fill(start[0]!);
+    added.push(withFloats({ ...floatTensor(name, [outs], values), dataType: weight.dataType }, [outs], values));
     biases.set(layer, name);
     return { ...old, input: [old.input[0]!, old.input[1]!, name] };
   });

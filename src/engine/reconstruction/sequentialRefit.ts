@@ -53,15 +53,15 @@ export async function sequentialRefit(pruned: Model, kept: KeptUnits, { feeds, l
 
 async function refitLayer(refit: RefitLayer, network: StagedNetwork, view: GraphView, biasName: string, keptOf: KeptOf, images: number, options: RefitOptions): Promise<void> {
   const { layer, sampled, wanted } = refit;
-  const weight = network.initializers.get(layer.weight);
-  if (!weight) return;
+  const weight = network.initializers.get(layer.weight), bias = network.initializers.get(biasName);
+  if (!weight || !bias) return;
   const layout = prunedLayout(refit.layout, layer, weight), columns = columnsOf(layout), { outs } = layout;
   const keptOut = keptOf(layer.weight, layer.outAxis);
   const prunedLayer = { ...layer, bias: biasName };
   const sink = outputSink(view, network.initializers, prunedLayer, layout.groups * outs, (shortcut) => shortcut === refit.residual);
   if (sink.target !== refit.target) return; // surgery changed what follows; leave the layer as it is
   const [inputs, residuals] = await network.advance([layer.input, ...(sink.residual === undefined ? [] : [sink.residual])]);
-  const present = weightMatrices(prunedLayer, layout, weight, network.initializers.get(biasName));
+  const present = weightMatrices(prunedLayer, layout, weight, bias);
   const groupChunks = present.map((): RegressionChunk[][] => []);
   const all = layout.groups * outs, channelsOf = (group: number): number[] | undefined => (layout.groups === 1 ? undefined : Array.from({ length: outs }, (_, o) => group * outs + o));
   inputs!.forEach((input, chunk) => {
@@ -82,7 +82,6 @@ async function refitLayer(refit: RefitLayer, network: StagedNetwork, view: Graph
   if (!fitted.every((matrix) => matrix.every(Number.isFinite))) return;
   const tensors = tensorsFromMatrices(prunedLayer, layout, fitted, weight, biasName);
   network.initializers.set(layer.weight, tensors.weight);
-  const bias = network.initializers.get(biasName)!;
   network.initializers.set(biasName, { ...tensors.bias, dims: bias.dims });
 }
 

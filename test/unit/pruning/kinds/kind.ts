@@ -24,5 +24,5 @@ export async function prunedKind({ build, opset = 17, finish = (model) => model 
   const { analysis } = await expectExactPruning(model, dims, [1, 2]);
   const half = costs(analysis, uniformKept(await analyse(model), 0.5));
   const reasons = new Set(analysis.frozen.map(({ reason }) => reason).filter((reason) => reason !== 'output of the graph'));
-  return { macs: half.macs / analysis.macs, groups: analysis.groups.map(({ channels }) => channels).sort((a, b) => a - b), frozen: [...reasons].sort() };
+  return { macs: analysis.macs === 0 ? 1 : half.macs / analysis.macs, groups: analysis.groups.map(({ channels }) => channels).sort((a, b) => a - b), frozen: [...reasons].sort() };
 }
