@@ -35,9 +35,10 @@ export async function trainSteps(network: Network, task: Task, winner: Winner & 
       const images = step === 'finetune' ? await trainingData(network, task, options, context.signal) : task.calibration;
       const labelled = step === 'finetune' && images.labels !== undefined;
       const next = await train(step, network, task, now, images, { epochs: epochs[step], ...(labelled ? {} : { distillation: 1 }) }, options, run, context);
-      if (next.accuracy <= now.accuracy) notes.push(`No epoch of ${step === 'refine' ? 'refinement' : 'fine-tuning'} was better than the model before it, which was kept.`);
-      else now = next;
-      steps.push({ step, accuracy: now.accuracy, epochs: next.epochs });
+      const better = next.accuracy > now.accuracy;
+      if (better) now = next;
+      else notes.push(`No epoch of ${step === 'refine' ? 'refinement' : 'fine-tuning'} was better than the model before it, which was kept.`);
+      steps.push({ step, accuracy: now.accuracy, epochs: better ? next.epochs : 0 });
     } catch (error) {
       if (!(error instanceof UnsupportedModelError)) throw error;
       notes.push(`${step === 'refine' ? 'Refinement' : 'Fine-tuning'} was left out: ${error.message}`);
