@@ -15,7 +15,7 @@ import { Search } from '../src/engine/flow/search.ts';
 import { type Task, openTask } from '../src/engine/flow/task.ts';
 import { type CompressOptions, type CompressRequest, parseCompressOptions } from '../src/engine/protocol.ts';
 import { CandidateJudge } from '../src/engine/rl/candidateJudge.ts';
-import { annealing, evolution } from '../src/engine/rl/otherSearches.ts';
+import { annealing, evolution } from './otherSearches.ts';
 import { type Episode, type SearchOptions, paperSearch, randomSearch, warmSearch } from '../src/engine/rl/search.ts';
 import type { Counts } from '../src/engine/rl/searchSpace.ts';
 import { createRunFolder } from '../src/engine/run/runFolder.ts';

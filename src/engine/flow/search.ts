@@ -99,8 +99,8 @@ export class Search {
     const key = counts.join();
     let outcomes: Outcomes | undefined, score = known ?? this.scored.get(key);
     if (!score) {
-      const rival = this.calibration.goal.allowedDrop === undefined && this.best && { score: this.best.score, outcomes: this.best.outcomes ??= (await this.judge.score(this.best.counts, this.craft, this.images)).outcomes };
-      ({ score, outcomes } = await this.judge.score(counts, this.craft, this.images, rival || undefined, this.context.signal));
+      const rival = this.best && this.calibration.goal.allowedDrop === undefined ? { score: this.best.score, outcomes: this.best.outcomes ??= (await this.judge.score(this.best.counts, this.craft, this.images)).outcomes } : undefined;
+      ({ score, outcomes } = await this.judge.score(counts, this.craft, this.images, rival, this.context.signal));
     }
     this.scored.set(key, score);
     if (score.images === this.images && score.reward > (this.best?.score.reward ?? -1)) this.best = { counts, score, outcomes };

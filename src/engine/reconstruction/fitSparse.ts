@@ -1,5 +1,5 @@
 import { product, transposedProduct } from '../runtime/matrix.ts';
-import { type OutputTransform, type RegressionChunk, type RegressionOptions, wantedOutputs } from './leastSquares.ts';
+import { type OutputTransform, type RegressionChunk, type RegressionOptions, gramOf, wantedOutputs } from './leastSquares.ts';
 import { type SparseProblem, solveMasked, sparseEffort, stagesTo, thinOut } from './sparseWeights.ts';
 
 /**
@@ -8,11 +8,7 @@ import { type SparseProblem, solveMasked, sparseEffort, stagesTo, thinOut } from
  * @param present float32 [columns, outs], the weights before @param density share of the weights that stay; the bias always does
  */
 export async function fitSparse(chunks: readonly RegressionChunk[], columns: number, outs: number, present: Float32Array, transform: OutputTransform, { rounds, ridge: relativeRidge, density }: Pick<RegressionOptions, 'rounds' | 'ridge'> & { density: number }): Promise<Float32Array> {
-  const sum = new Float64Array(columns * columns);
-  for (const { inputs } of chunks) {
-    const part = await transposedProduct(inputs, inputs, inputs.length / columns, columns, columns);
-    for (let i = 0; i < sum.length; i++) sum[i]! += part[i]!;
-  }
+  const sum = await gramOf(chunks, columns);
   const ridge = addRidge(sum, columns, relativeRidge), gram = Float32Array.from(sum);
   const problem = async (predicting?: Float32Array): Promise<SparseProblem> => {
     const right = new Float64Array(columns * outs);

@@ -1,8 +1,8 @@
-import { Random } from '../numerics/random.ts';
-import { fillBudget } from './allocation.ts';
-import { scaleToBudget } from './policies.ts';
-import type { Episode, SearchOptions } from './search.ts';
-import type { Counts, SearchSpace } from './searchSpace.ts';
+import { Random } from '../src/engine/numerics/random.ts';
+import { fillBudget } from '../src/engine/rl/allocation.ts';
+import { scaleToBudget } from '../src/engine/rl/policies.ts';
+import type { Episode, SearchOptions } from '../src/engine/rl/search.ts';
+import type { Counts, SearchSpace } from '../src/engine/rl/searchSpace.ts';
 
 /** Searches without an agent, for comparison at equal evaluations. All of them spend the whole budget. */
 
