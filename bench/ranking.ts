@@ -83,7 +83,7 @@ for (const name of names) {
   for (const { anchored, images, points, rounds, ridge, scored } of ways) {
     const started = performance.now(), fit = { rounds, ridge, grouped: false };
     const targets = await refitTargets(network.proto, network.analysis, chunked(task.calibration, images, 64), points, 1);
-    const anchor = anchored ? await AnchoredRefit.prepare(network.proto, space.keptFor(anchorCounts), targets, fit) : undefined;
+    const anchor = anchored ? await AnchoredRefit.prepare(network.proto, space.keptFor(anchorCounts), space.orders, targets, fit) : undefined;
     const quick: Craft = anchor ? (pruned, kept) => anchor.refit(pruned, kept) : (pruned, kept) => sequentialRefit(pruned, kept, targets, fit);
     const preparing = (performance.now() - started) / 1000;
     let refitSeconds = 0, judgeSeconds = 0;

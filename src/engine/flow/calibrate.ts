@@ -30,8 +30,8 @@ export interface Calibration {
 
 /** Calibration images and points an image: for ranking, for scoring a candidate, for comparing the best, for the final model. */
 const sizes = { rank: { images: 1024, points: 10 }, quick: { images: 512, points: 8 }, careful: { images: 1024, points: 8 }, thorough: { images: 4096, points: 12 } };
-/** Bytes that the activations held by one refit may take, the original's features at sampled positions, and the layers' inputs there around an anchor. */
-const activationBytes = 8e8, featureBytes = 4e8, anchorBytes = 8e8;
+/** Bytes that the activations held by one refit may take and the original's features at sampled positions. */
+const activationBytes = 8e8, featureBytes = 4e8;
 
 /** Ranks channels, measures the original's features, and checks that the target can be reached. @throws {UnreachableTargetError} says how near one gets */
 export async function calibrate(network: Network, task: Task, options: CompressOptions, signal: AbortSignal, progress: (fraction: number) => void): Promise<Calibration> {
@@ -45,18 +45,18 @@ export async function calibrate(network: Network, task: Task, options: CompressO
   const space = options.method === 'weights' ? new WeightSpace(analysis, await rankWeights(proto, analysis, rankFeeds, rankOptions), options.minPreserve) : await channelSpace();
   checkReachable(goal, space);
   const outputs = sumOver(analysis.layers, ({ weight, outAxis }) => axes.shapeOf(weight)?.[outAxis] ?? 1);
-  const inputs = sumOver(analysis.layers, ({ weight, outAxis }) => { const dims = axes.shapeOf(weight) ?? [1]; return dims.reduce((a, b) => a * b, 1) / (dims[outAxis] ?? 1) + 1; });
-  const targetsOf = ({ images, points }: { images: number; points: number }, offset: number, mostRows = featureBytes / (4 * outputs)): Promise<RefitTargets> =>
+  const mostRows = featureBytes / (4 * outputs);
+  const targetsOf = ({ images, points }: { images: number; points: number }, offset: number): Promise<RefitTargets> =>
     refitTargets(proto, analysis, feeds(Math.min(images, mostImages, Math.max(chunk, mostRows / 4))), Math.max(1, Math.min(points, Math.floor(mostRows / Math.min(images, mostImages)))), seed + offset, { ...session, firstLayers: options.method === 'weights' });
   const sequentially = (targets: RefitTargets, fit: RefitOptions): Craft => (pruned, kept, densities) => sequentialRefit(pruned, kept, targets, { ...fit, densities });
-  const few = await targetsOf(sizes.quick, 1, Math.min(featureBytes / (4 * outputs), anchorBytes / (4 * inputs))), quickFit = { rounds: 1, ridge: 1e-3, grouped: false, signal };
+  const few = await targetsOf(sizes.quick, 1), quickFit = { rounds: 1, ridge: 1e-3, grouped: false, signal };
   const quick = sequentially(few, quickFit);
   let careful: Promise<Craft> | undefined, thorough: Promise<Craft> | undefined;
   return {
     space, goal, quick,
     near: async (anchor) => {
       if (options.method === 'weights') return quick; // which weights stay depends on the candidate
-      const refit = await AnchoredRefit.prepare(proto, space.keptFor(anchor), few, quickFit);
+      const refit = await AnchoredRefit.prepare(proto, space.keptFor(anchor), space.orders, few, quickFit);
       return (pruned, kept) => refit.refit(pruned, kept);
     },
     careful: () => careful ??= targetsOf(sizes.careful, 2).then((targets) => sequentially(targets, { rounds: 2, ridge: 1e-4, grouped: true, signal })),

@@ -67,3 +67,25 @@ export class KeptPositions {
 
   sizeOf(axis: AxisId): number { return this.of(axis)?.length ?? this.structure.facts.axes.sizeOf(axis); }
 }
+
+/**
+ * Positions of an axis in the order in which choices that differ only in how much of each group they keep give them up, those that stay longest first.
+ * @param orders units of each group, the first to go first @returns undefined where the axis depends on several groups, so that there is no one order
+ */
+export function orderOfLeaving({ groups, structure: { facts: { axes }, atoms, atomUnits } }: Analysis, axis: AxisId, orders: ReadonlyMap<string, readonly number[]>): Int32Array | undefined {
+  const factors = atoms.of(axes.classOf(axis)), involved = new Set(factors.flatMap((atom) => [...new Set(atomUnits.get(atom)?.groupOf ?? [])])), ranks = new Map<number, Int32Array>();
+  for (const index of involved) {
+    const order = index < 0 ? undefined : orders.get(groups[index]!.id);
+    if (!order) continue;
+    const rank = new Int32Array(order.length);
+    order.forEach((unit, i) => { rank[unit] = i; });
+    ranks.set(index, rank);
+  }
+  if (ranks.size > 1) return undefined;
+  let leaves = Float64Array.of(Infinity);
+  for (const atom of factors) {
+    const units = atomUnits.get(atom), own = Float64Array.from({ length: atoms.sizeOf(atom) }, (_, i) => ranks.get(units?.groupOf[i] ?? -1)?.[units!.unitOf[i]!] ?? Infinity);
+    leaves = Float64Array.from({ length: leaves.length * own.length }, (_, i) => Math.min(leaves[Math.floor(i / own.length)]!, own[i % own.length]!));
+  }
+  return Int32Array.from(leaves, (_, position) => position).sort((a, b) => (leaves[a] === leaves[b] ? a - b : leaves[b]! - leaves[a]!));
+}

@@ -1,5 +1,6 @@
 import { product, transposedProduct } from '../runtime/matrix.ts';
-import { choleskyInPlace, inverseSpd, solveWithFactor } from './cholesky.ts';
+import { CholeskyFactor, inverseSpd } from './cholesky.ts';
+import { addRidge } from './leastSquares.ts';
 
 /** One consumer of a pruning group: its input statistics, its weights, and which columns belong to which unit. */
 export interface Consumer {
@@ -58,10 +59,7 @@ export async function eliminateUnits(consumers: readonly Consumer[], units: numb
 
 async function initialState({ gram, weights, outs, unitOf, taps }: Consumer, ridge: number): Promise<State> {
   const n = unitOf.length * taps + 1, regular = gram.slice();
-  let trace = 0;
-  for (let i = 0; i < n - 1; i++) trace += gram[i * n + i]!;
-  for (let i = 0; i < n - 1; i++) regular[i * n + i]! += (ridge * trace) / (n - 1) + 1e-12;
-  regular[n * n - 1]! += 1e-9;
+  addRidge(regular, n, ridge);
   const owner = new Int32Array(n).fill(-1);
   for (let i = 0; i < n - 1; i++) owner[i] = unitOf[Math.floor(i / taps)]!;
   const wide = Float64Array.from(weights);
@@ -129,11 +127,11 @@ async function remove(state: State, units: ReadonlySet<number>): Promise<number>
     stay.forEach((column, j) => { cross[i * s + j] = inverse[row * n + column]!; });
     removed.set(weights.subarray(row * outs, (row + 1) * outs), i * outs);
   });
-  const factor = await choleskyInPlace(block, q);
-  const solvedWeights = await solveWithFactor(factor, q, removed.slice(), outs);
+  const factor = await CholeskyFactor.of(block, q);
+  const solvedWeights = await factor.solve(removed.slice(), outs);
   let rise = 0;
   for (let i = 0; i < removed.length; i++) rise += removed[i]! * solvedWeights[i]!;
-  const solvedCross = await solveWithFactor(factor, q, cross.slice(), s);
+  const solvedCross = await factor.solve(cross.slice(), s);
   const nextWeights = await transposedProduct(cross, solvedWeights, q, s, outs), nextInverse = await transposedProduct(cross, solvedCross, q, s, s);
   stay.forEach((row, i) => {
     for (let o = 0; o < outs; o++) nextWeights[i * outs + o] = weights[row * outs + o]! - nextWeights[i * outs + o]!;

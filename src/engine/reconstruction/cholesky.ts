@@ -2,9 +2,19 @@ import { product, productTransposed, transposedProduct } from '../runtime/matrix
 
 const blockSize = 128;
 
+/** Rows [start, start + width) of a lower triangular factor L. */
+interface BlockRow<A> {
+  readonly start: number;
+  readonly width: number;
+  /** L left of the diagonal block, [width, start]. */
+  readonly left: A;
+  /** The inverse of the diagonal block, lower triangular, [width, width]: solving with it is a product. */
+  readonly inverse: A;
+}
+
 /** Rows [r0, r1) and columns [c0, c1) of a row-major matrix of `width` columns, as a contiguous copy. */
-export function submatrix(a: Float64Array, width: number, r0: number, r1: number, c0: number, c1: number): Float64Array {
-  const out = new Float64Array((r1 - r0) * (c1 - c0));
+function submatrix<A extends Float32Array | Float64Array>(a: A, width: number, r0: number, r1: number, c0: number, c1: number): A {
+  const out = (a instanceof Float32Array ? new Float32Array((r1 - r0) * (c1 - c0)) : new Float64Array((r1 - r0) * (c1 - c0))) as A;
   for (let r = r0; r < r1; r++) out.set(a.subarray(r * width + c0, r * width + c1), (r - r0) * (c1 - c0));
   return out;
 }
@@ -22,84 +32,106 @@ function factorBlock(a: Float64Array, n: number, start: number, end: number, flo
   }
 }
 
+/** The inverse of a lower triangular block on the diagonal of a. @returns float64 [end - start, end - start] */
+function inverseOfBlock(a: Float64Array, n: number, start: number, end: number): Float64Array {
+  const width = end - start, inverse = new Float64Array(width * width);
+  for (let i = 0; i < width; i++) {
+    const row = (start + i) * n + start, pivot = 1 / a[row + i]!;
+    for (let k = 0; k < i; k++) {
+      const factor = -a[row + k]! * pivot;
+      if (factor !== 0) for (let j = 0; j <= k; j++) inverse[i * width + j]! += factor * inverse[k * width + j]!;
+    }
+    inverse[i * width + i] = pivot;
+  }
+  return inverse;
+}
+
 /**
- * Cholesky factor L (lower) of a symmetric positive definite matrix, L Lᵀ = A, left-looking by blocks: large products by onnxruntime in float64.
- * @param a float64 [n, n]; only its lower triangle is read; overwritten by L in the lower triangle
+ * Cholesky factor L (lower) of a symmetric positive definite matrix A, L Lᵀ = A, by blocks: large products by onnxruntime. Because a leading part of L is
+ * the factor of that leading part of A, one factor solves the systems of all leading parts.
  */
-export async function choleskyInPlace(a: Float64Array, n: number): Promise<Float64Array> {
-  let trace = 0;
-  for (let i = 0; i < n; i++) trace += a[i * n + i]!;
-  const floor = Math.max(1e-14 * (trace / n), Number.MIN_VALUE);
-  for (let start = 0; start < n; start += blockSize) {
-    const end = Math.min(n, start + blockSize), width = end - start;
-    if (start > 0) {
-      const left = submatrix(a, n, start, n, 0, start), top = left.subarray(0, width * start);
-      const update = await productTransposed(left, top, n - start, start, width);
-      for (let r = start; r < n; r++) for (let c = 0; c < width; c++) a[r * n + start + c]! -= update[(r - start) * width + c]!;
-    }
-    factorBlock(a, n, start, end, floor);
-    for (let r = end; r < n; r++) { // panel below: X Lᵀ = A, row by row
-      const row = r * n;
-      for (let j = start; j < end; j++) {
-        let sum = a[row + j]!;
-        const rowJ = j * n;
-        for (let k = start; k < j; k++) sum -= a[row + k]! * a[rowJ + k]!;
-        a[row + j] = sum / a[rowJ + j]!;
+export class CholeskyFactor<A extends Float32Array | Float64Array> {
+  readonly n: number;
+  private readonly rows: readonly BlockRow<A>[];
+
+  private constructor(n: number, rows: readonly BlockRow<A>[]) {
+    this.n = n;
+    this.rows = rows;
+  }
+
+  /** @param a float64 [n, n]; only its lower triangle is read; overwritten */
+  static async of(a: Float64Array, n: number): Promise<CholeskyFactor<Float64Array>> {
+    let trace = 0;
+    for (let i = 0; i < n; i++) trace += a[i * n + i]!;
+    const floor = Math.max(1e-14 * (trace / n), Number.MIN_VALUE), inverses: Float64Array[] = [];
+    for (let start = 0; start < n; start += blockSize) {
+      const end = Math.min(n, start + blockSize), width = end - start;
+      if (start > 0) {
+        const left = submatrix(a, n, start, n, 0, start), top = left.subarray(0, width * start);
+        const update = await productTransposed(left, top, n - start, start, width);
+        for (let r = start; r < n; r++) for (let c = 0; c < width; c++) a[r * n + start + c]! -= update[(r - start) * width + c]!;
+      }
+      factorBlock(a, n, start, end, floor);
+      const inverse = inverseOfBlock(a, n, start, end);
+      inverses.push(inverse);
+      if (end < n) { // panel below: X Lᵀ = A
+        const panel = await productTransposed(submatrix(a, n, end, n, start, end), inverse, n - end, width, width);
+        for (let r = end; r < n; r++) a.set(panel.subarray((r - end) * width, (r - end + 1) * width), r * n + start);
       }
     }
+    return new CholeskyFactor(n, inverses.map((inverse, i) => {
+      const start = i * blockSize, width = Math.min(n, start + blockSize) - start;
+      return { start, width, left: submatrix(a, n, start, start + width, 0, start), inverse };
+    }));
   }
-  return a;
-}
 
-/** Solves L z = b in place by blocks. @param b float64 [n, m] */
-async function forwardInPlace(l: Float64Array, n: number, b: Float64Array, m: number): Promise<void> {
-  for (let start = 0; start < n; start += blockSize) {
-    const end = Math.min(n, start + blockSize);
-    if (start > 0) {
-      const update = await product(submatrix(l, n, start, end, 0, start), b.subarray(0, start * m), end - start, start, m);
-      for (let i = 0, at = start * m; i < update.length; i++) b[at + i]! -= update[i]!;
-    }
-    for (let i = start; i < end; i++) {
-      for (let k = start; k < i; k++) {
-        const factor = l[i * n + k]!;
-        if (factor !== 0) for (let c = 0; c < m; c++) b[i * m + c]! -= factor * b[k * m + c]!;
+  /** The same in half the memory, for systems whose solutions need no more than that. */
+  inFloat32(): CholeskyFactor<Float32Array> {
+    return new CholeskyFactor(this.n, this.rows.map(({ start, width, left, inverse }) => ({ start, width, left: Float32Array.from(left), inverse: Float32Array.from(inverse) })));
+  }
+
+  /** Blocks of the leading part of `size` rows. */
+  private leading(size: number): readonly BlockRow<A>[] {
+    return this.rows.filter(({ start }) => start < size).map((row) => {
+      const width = Math.min(row.width, size - row.start);
+      return width === row.width ? row : { start: row.start, width, left: row.left.subarray(0, width * row.start) as A, inverse: submatrix(row.inverse, row.width, 0, width, 0, width) };
+    });
+  }
+
+  /** Solves L z = b in place. @param b [n, m] */
+  async forward(b: A, m: number): Promise<A> {
+    for (const { start, width, left, inverse } of this.rows) {
+      const own = b.subarray(start * m, (start + width) * m) as A;
+      if (start > 0) {
+        const update = await product(left, b.subarray(0, start * m) as A, width, start, m);
+        for (let i = 0; i < update.length; i++) own[i]! -= update[i]!;
       }
-      const inverse = 1 / l[i * n + i]!;
-      for (let c = 0; c < m; c++) b[i * m + c]! *= inverse;
+      own.set(await product(inverse, own, width, width, m));
     }
+    return b;
   }
-}
 
-/** Solves Lᵀ w = z in place by blocks. @param b float64 [n, m] */
-async function backwardInPlace(l: Float64Array, n: number, b: Float64Array, m: number): Promise<void> {
-  for (let start = Math.floor((n - 1) / blockSize) * blockSize; start >= 0; start -= blockSize) {
-    const end = Math.min(n, start + blockSize);
-    if (end < n) {
-      const update = await transposedProduct(submatrix(l, n, end, n, start, end), b.subarray(end * m), n - end, end - start, m);
-      for (let i = 0, at = start * m; i < update.length; i++) b[at + i]! -= update[i]!;
+  /** Solves Lᵀ w = z in place for the leading `size` rows and columns of L. @param z [size, m] */
+  async backward(z: A, m: number, size = this.n): Promise<A> {
+    for (const { start, width, left, inverse } of [...this.leading(size)].reverse()) {
+      const own = z.subarray(start * m, (start + width) * m) as A;
+      own.set(await transposedProduct(inverse, own, width, width, m));
+      if (start === 0) continue;
+      const update = await transposedProduct(left, own, width, start, m);
+      for (let i = 0; i < update.length; i++) z[i]! -= update[i]!;
     }
-    for (let i = end - 1; i >= start; i--) {
-      const inverse = 1 / l[i * n + i]!;
-      for (let c = 0; c < m; c++) b[i * m + c]! *= inverse;
-      for (let k = start; k < i; k++) {
-        const factor = l[i * n + k]!;
-        if (factor !== 0) for (let c = 0; c < m; c++) b[k * m + c]! -= factor * b[i * m + c]!;
-      }
-    }
+    return z;
   }
-}
 
-/** Solves A w = b with the Cholesky factor of A. @param b float64 [n, m], overwritten @returns b, holding w */
-export async function solveWithFactor(factor: Float64Array, n: number, b: Float64Array, m: number): Promise<Float64Array> {
-  await forwardInPlace(factor, n, b, m);
-  await backwardInPlace(factor, n, b, m);
-  return b;
+  /** Solves A w = b. @param b [n, m], overwritten @returns b, holding w */
+  async solve(b: A, m: number): Promise<A> {
+    return this.backward(await this.forward(b, m), m);
+  }
 }
 
 /** The inverse of a symmetric positive definite matrix. @param a float64 [n, n], overwritten */
 export async function inverseSpd(a: Float64Array, n: number): Promise<Float64Array> {
-  const factor = await choleskyInPlace(a, n);
   const identity = new Float64Array(n * n);
   for (let i = 0; i < n; i++) identity[i * n + i] = 1;
-  return solveWithFactor(factor, n, identity, n);
+  return (await CholeskyFactor.of(a, n)).solve(identity, n);
 }

@@ -1,5 +1,4 @@
-import { product, transposedProduct } from '../runtime/matrix.ts';
-import { type OutputTransform, type RegressionChunk, type RegressionOptions, gramOf, wantedOutputs } from './leastSquares.ts';
+import { type OutputTransform, type RegressionChunk, type RegressionOptions, addRidge, gramOf, rightSide } from './leastSquares.ts';
 import { type SparseProblem, solveMasked, sparseEffort, stagesTo, thinOut } from './sparseWeights.ts';
 
 /**
@@ -10,17 +9,7 @@ import { type SparseProblem, solveMasked, sparseEffort, stagesTo, thinOut } from
 export async function fitSparse(chunks: readonly RegressionChunk[], columns: number, outs: number, present: Float32Array, transform: OutputTransform, { rounds, ridge: relativeRidge, density }: Pick<RegressionOptions, 'rounds' | 'ridge'> & { density: number }): Promise<Float32Array> {
   const sum = await gramOf(chunks, columns);
   const ridge = addRidge(sum, columns, relativeRidge), gram = Float32Array.from(sum);
-  const problem = async (predicting?: Float32Array): Promise<SparseProblem> => {
-    const right = new Float64Array(columns * outs);
-    for (let i = 0; i < (columns - 1) * outs; i++) right[i] = ridge * present[i]!;
-    for (const chunk of chunks) {
-      const rows = chunk.inputs.length / columns;
-      const predicted = predicting ? await product(chunk.inputs, predicting, rows, columns, outs) : undefined;
-      const part = await transposedProduct(chunk.inputs, wantedOutputs(chunk, outs, transform, predicted), rows, columns, outs);
-      for (let i = 0; i < right.length; i++) right[i]! += part[i]!;
-    }
-    return { gram, right: Float32Array.from(right), columns, outs };
-  };
+  const problem = async (predicting?: Float32Array): Promise<SparseProblem> => ({ gram, right: Float32Array.from(await rightSide(chunks, columns, outs, present, ridge, transform, predicting)), columns, outs });
   const { stages, steps } = sparseEffort(columns), linear = await problem();
   let mask: Uint8Array = new Uint8Array(columns * outs).fill(1);
   let weights = await solveMasked(linear, mask, present, steps);
@@ -28,14 +17,4 @@ export async function fitSparse(chunks: readonly RegressionChunk[], columns: num
   if (transform.low === -Infinity && transform.high === Infinity) return solveMasked(linear, mask, weights, steps);
   for (let round = 0; round < rounds; round++) weights = await solveMasked(await problem(weights), mask, weights, steps);
   return weights;
-}
-
-/** Adds a ridge, relative to the mean of the diagonal; the constant column is free of it. @returns what was added */
-export function addRidge(gram: Float64Array, columns: number, relative: number): number {
-  let trace = 0;
-  for (let i = 0; i < columns - 1; i++) trace += gram[i * (columns + 1)]!;
-  const ridge = (relative * trace) / Math.max(1, columns - 1) + 1e-12;
-  for (let i = 0; i < columns - 1; i++) gram[i * (columns + 1)]! += ridge;
-  gram[columns * columns - 1]! += 1e-9;
-  return ridge;
 }

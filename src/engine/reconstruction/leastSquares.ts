@@ -1,5 +1,5 @@
 import { product, transposedProduct } from '../runtime/matrix.ts';
-import { choleskyInPlace, solveWithFactor } from './cholesky.ts';
+import { CholeskyFactor } from './cholesky.ts';
 
 /**
  * What happens to a layer's output y before the next non-linear step: z = scale * y + shift + residual, then z is cut to [low, high]
@@ -14,7 +14,7 @@ export interface OutputTransform {
 
 /** One chunk of the regression: rows of inputs, the wanted z and, where a shortcut is added, what it adds. */
 export interface RegressionChunk {
-  /** float32 [rows, columns]; the last column is constant 1 when `bias`. */
+  /** float32 [rows, columns]; the last column is constant 1. */
   readonly inputs: Float32Array;
   /** float32 [rows, outs] */
   readonly target: Float32Array;
@@ -27,9 +27,6 @@ export interface RegressionOptions {
   readonly rounds: number;
   /** Pull towards the present weights, as a fraction of the mean of the Gram matrix's diagonal; the constant column is free of it. */
   readonly ridge: number;
-  readonly bias: boolean;
-  /** XᵀX of all chunks where it is known, float64 [columns, columns]; overwritten. */
-  readonly gram?: Float64Array;
 }
 
 /** XᵀX of rows: float32 products, summed into float64 a chunk at a time. @returns float64 [columns, columns] */
@@ -49,29 +46,41 @@ export async function gramOf(chunks: readonly { readonly inputs: Float32Array }[
  * @param present float32 [columns, outs], the weights before
  */
 export async function fitWeights(chunks: readonly RegressionChunk[], columns: number, outs: number, present: Float32Array, transform: OutputTransform, options: RegressionOptions): Promise<Float32Array> {
-  const gram = options.gram ?? await gramOf(chunks, columns);
-  const penalised = options.bias ? columns - 1 : columns;
-  let trace = 0;
-  for (let i = 0; i < penalised; i++) trace += gram[i * columns + i]!;
-  const ridge = (options.ridge * trace) / Math.max(1, penalised) + 1e-12;
-  for (let i = 0; i < penalised; i++) gram[i * columns + i]! += ridge;
-  if (options.bias) gram[columns * columns - 1]! += 1e-9;
-  const factor = await choleskyInPlace(gram, columns);
-
+  const gram = await gramOf(chunks, columns), ridge = addRidge(gram, columns, options.ridge), factor = await CholeskyFactor.of(gram, columns);
   let weights = present;
   for (let round = 0; round <= options.rounds; round++) {
-    const right = new Float64Array(columns * outs);
-    for (let i = 0; i < penalised * outs; i++) right[i] = ridge * present[i]!;
-    for (const chunk of chunks) {
-      const rows = chunk.inputs.length / columns;
-      const predicted = round > 0 ? await product(chunk.inputs, weights, rows, columns, outs) : undefined;
-      const part = await transposedProduct(chunk.inputs, wantedOutputs(chunk, outs, transform, predicted), rows, columns, outs);
-      for (let i = 0; i < right.length; i++) right[i]! += part[i]!;
-    }
-    weights = Float32Array.from(await solveWithFactor(factor, columns, right, outs));
+    const right = await rightSide(chunks, columns, outs, present, ridge, transform, round > 0 ? weights : undefined);
+    weights = Float32Array.from(await factor.solve(right, outs));
     if (transform.low === -Infinity && transform.high === Infinity) break;
   }
   return weights;
+}
+
+/**
+ * Right side of the normal equations: input rows times wanted outputs, and the ridge's pull towards the present weights.
+ * @param predicting float32 [columns, outs], the weights by whose predictions the activation is known; none in the first fit
+ * @returns float64 [columns, outs]
+ */
+export async function rightSide(chunks: readonly RegressionChunk[], columns: number, outs: number, present: Float32Array, ridge: number, transform: OutputTransform, predicting?: Float32Array): Promise<Float64Array> {
+  const right = new Float64Array(columns * outs);
+  for (let i = 0; i < (columns - 1) * outs; i++) right[i] = ridge * present[i]!;
+  for (const chunk of chunks) {
+    const rows = chunk.inputs.length / columns;
+    const predicted = predicting ? await product(chunk.inputs, predicting, rows, columns, outs) : undefined;
+    const part = await transposedProduct(chunk.inputs, wantedOutputs(chunk, outs, transform, predicted), rows, columns, outs);
+    for (let i = 0; i < right.length; i++) right[i]! += part[i]!;
+  }
+  return right;
+}
+
+/** Adds a ridge, relative to the mean of the diagonal; the constant column, the last one, is free of it. @returns what was added */
+export function addRidge(gram: Float64Array, columns: number, relative: number): number {
+  let trace = 0;
+  for (let i = 0; i < columns - 1; i++) trace += gram[i * (columns + 1)]!;
+  const ridge = (relative * trace) / Math.max(1, columns - 1) + 1e-12;
+  for (let i = 0; i < columns - 1; i++) gram[i * (columns + 1)]! += ridge;
+  gram[columns * columns - 1]! += 1e-9;
+  return ridge;
 }
 
 /** The y that would give the wanted z; where the cut hides the difference, the y that is predicted. */

@@ -5,7 +5,7 @@ import type { Analysis, Layer } from '../pruning/types.ts';
 import { product } from '../runtime/matrix.ts';
 import type { SessionOptions, Tensor } from '../runtime/session.ts';
 import { runShapes } from '../runtime/shapes.ts';
-import { addRidge } from './fitSparse.ts';
+import { addRidge } from './leastSquares.ts';
 import { type GramRequest, gramMatrices } from './gramMatrices.ts';
 import { columnsOf, rowLayout } from './layerRows.ts';
 import { weightMatrices } from './layerWeights.ts';

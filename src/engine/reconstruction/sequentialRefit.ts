@@ -77,7 +77,7 @@ async function refitLayer(refit: RefitLayer, network: StagedNetwork, view: Graph
   for (const [group, blocks] of groupChunks.entries()) {
     const { scale, shift, low, high } = sink.transform, from = group * outs, chunks = blocks.map(joined), density = options.densities?.get(layer.weight) ?? 1;
     const transform = { scale: scale.subarray(from, from + outs), shift: shift.subarray(from, from + outs), low, high };
-    fitted.push(density < 1 ? await fitSparse(chunks, columns, outs, present[group]!, transform, { ...options, density }) : await fitWeights(chunks, columns, outs, present[group]!, transform, { ...options, bias: true }));
+    fitted.push(density < 1 ? await fitSparse(chunks, columns, outs, present[group]!, transform, { ...options, density }) : await fitWeights(chunks, columns, outs, present[group]!, transform, options));
   }
   if (!fitted.every((matrix) => matrix.every(Number.isFinite))) return;
   const tensors = tensorsFromMatrices(prunedLayer, layout, fitted, weight, biasName);

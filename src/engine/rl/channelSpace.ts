@@ -31,6 +31,7 @@ export class ChannelSpace implements SearchSpace {
 
   /** Time falls in blocks of channels, so one step may save nothing. */
   get strides(): readonly number[] { return this.cost === 'latency' ? [1, 2, 4] : [1]; }
+  get orders(): ReadonlyMap<string, readonly number[]> { return new Map(this.groups.map(({ group, order }) => [group.id, order])); }
   get full(): number[] { return this.groups.map(({ group }) => group.channels); }
   get least(): number[] { return this.groups.map((_, i) => this.leastOf(i)); }
 

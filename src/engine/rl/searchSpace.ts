@@ -41,6 +41,8 @@ export interface SearchSpace {
   countFor(i: number, preserveRatio: number): number;
   /** Channels that stay, for each group of the analysis. */
   keptFor(counts: Counts): KeptUnits;
+  /** Units of each group in the order in which every choice gives them up, the first to go first; none where weights go. */
+  readonly orders: ReadonlyMap<string, readonly number[]>;
   /** Share of the weights that stay, by the layer's weight; none where whole channels go. */
   densitiesFor(counts: Counts): ReadonlyMap<string, number>;
   costOf(counts: Counts): Costs;

@@ -11,6 +11,7 @@ export class WeightSpace implements SearchSpace {
   readonly features: readonly GroupFeatures[];
   readonly cost: CostName = 'params';
   readonly strides = [1];
+  readonly orders = new Map<string, readonly number[]>();
   private readonly layers: readonly ThinnableLayer[];
   private readonly leastShares: number;
 
