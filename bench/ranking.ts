@@ -2,7 +2,8 @@
  * How well quick scores order candidates as finished models would: node scripts/run.mjs bench/ranking.ts NETWORK... [--target macs=0.5] [--candidates 40]
  * For each way of scoring: seconds a candidate, and Spearman's and Pearson's correlation of the reward with the accuracy of the same choice made
  * thoroughly, on all of val5k. Candidates: the first guesses, the hand-made policies, what a search would try around the best of them, and random ones.
- * Finished accuracies are kept in bench/out and not measured again.
+ * Finished accuracies are kept in bench/out and not measured again. Then how far the difference between two candidates, estimated from some of the images, is from
+ * that on all of them: for the first images as they come, and for those that the search chooses.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { calibrate } from '../src/engine/flow/calibrate.ts';
@@ -15,7 +16,9 @@ import { AnchoredRefit } from '../src/engine/reconstruction/anchoredRefit.ts';
 import { refitTargets } from '../src/engine/reconstruction/refitTargets.ts';
 import { sequentialRefit } from '../src/engine/reconstruction/sequentialRefit.ts';
 import { allocate, fillBudget } from '../src/engine/rl/allocation.ts';
+import type { Outcomes } from '../src/engine/evaluation/judge.ts';
 import { CandidateJudge, type Craft } from '../src/engine/rl/candidateJudge.ts';
+import { ScoringSample } from '../src/engine/rl/scoringSample.ts';
 import { handMade, scaleToBudget } from '../src/engine/rl/policies.ts';
 import type { Counts, SearchSpace } from '../src/engine/rl/searchSpace.ts';
 
@@ -98,5 +101,20 @@ for (const name of names) {
     }
     const top = rewards.map((reward, i) => ({ reward, finished: finished[i]! })).sort((a, b) => b.reward - a.reward);
     console.log(`  ${anchored ? 'anchored' : 'sequential'}, ${images} images x ${points}, ${rounds} rounds, ridge ${ridge}, scored on ${scored}: Spearman ${spearman(rewards, finished).toFixed(3)} (accuracy ${spearman(accuracies, finished).toFixed(3)}), Pearson ${pearson(rewards, finished).toFixed(3)}; best of the first 3: ${(100 * Math.max(...top.slice(0, 3).map((each) => each.finished))).toFixed(2)}; prepared in ${preparing.toFixed(1)} s, refit ${(refitSeconds / choices.length).toFixed(2)} s, judging ${(judgeSeconds / choices.length).toFixed(2)} s`);
+  }
+
+  const targets = await refitTargets(network.proto, network.analysis, chunked(task.calibration, 512, 64), 8, 1), fit = { rounds: 1, ridge: 1e-3, grouped: false };
+  const anchor = await AnchoredRefit.prepare(network.proto, space.keptFor(anchorCounts), space.orders, targets, fit);
+  const all = ScoringSample.first(task.judge, task.judge.images.count), outcomes: Outcomes[] = [];
+  for (const counts of choices) outcomes.push((await judge.score(counts, (pruned, kept) => anchor.refit(pruned, kept), all)).outcomes);
+  const seenBy = ({ images }: ScoringSample, { right, probability }: Outcomes): Outcomes => ({ right: Float32Array.from(images, (i) => right[i]!), probability: Float32Array.from(images, (i) => probability[i]!) });
+  const near = outcomes.map((each, i) => ({ each, reward: all.estimate(each).reward, i })).sort((a, b) => b.reward - a.reward).slice(0, 15).map(({ each }) => each);
+  const errorOf = (sample: ScoringSample, among: readonly Outcomes[]): number => {
+    const errors = among.flatMap((a, i) => among.slice(i + 1).map((b) => sample.difference(seenBy(sample, a), seenBy(sample, b)).reward - all.difference(a, b).reward));
+    return Math.sqrt(errors.reduce((sum, error) => sum + error ** 2, 0) / errors.length);
+  };
+  for (const count of [250, 500, 1000, 2000]) {
+    const samples = { 'the first': ScoringSample.first(task.judge, count), chosen: ScoringSample.stratified(task.judge, outcomes.slice(3, 6).map((each) => seenBy(ScoringSample.first(task.judge, 1000), each)), count) };
+    console.log(`  ${count} images: ${Object.entries(samples).map(([kind, sample]) => `${kind} ${(100 * errorOf(sample, outcomes)).toFixed(2)} points (best 15: ${(100 * errorOf(sample, near)).toFixed(2)})`).join(', ')} root mean square error of a difference`);
   }
 }

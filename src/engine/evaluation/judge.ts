@@ -2,10 +2,10 @@ import type { GraphProto, ModelProto } from 'onnx-buf';
 import { InputError } from '../errors.ts';
 import { GraphView } from '../onnx/graphView.ts';
 import type { Metric } from '../protocol.ts';
-import { Session, type SessionOptions, type Tensor } from '../runtime/session.ts';
+import { Session, type SessionOptions } from '../runtime/session.ts';
 import { declaredDims } from '../runtime/shapes.ts';
-import { type Truth, answersOf, tally } from './answers.ts';
-import { type Samples, batchOf, elementsOf } from './samples.ts';
+import { type Tally, type Truth, answersOf, tally } from './answers.ts';
+import { type Samples, batchOf, elementsOf, gathered } from './samples.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
@@ -18,8 +18,11 @@ const truthBytes = 2e9;
 interface OutputTruth { readonly name: string; readonly truth: Truth; /** Answers or values a sample. */ readonly each: number }
 
 const lengthOf = (truth: Truth): number => ('classes' in truth ? truth.classes : truth.values).length;
-const part = ({ truth, each }: OutputTruth, from: number, count: number): Truth =>
-  ('classes' in truth ? { classes: truth.classes.subarray(from * each, (from + count) * each) } : { values: truth.values.subarray(from * each, (from + count) * each) });
+/** The truth of the samples of these numbers. */
+function part({ truth, each }: OutputTruth, samples: Int32Array): Truth {
+  const pick = <A extends Int32Array | Float32Array>(all: A, picked: A): A => { samples.forEach((sample, i) => { picked.set(all.subarray(sample * each, (sample + 1) * each), i * each); }); return picked; };
+  return 'classes' in truth ? { classes: pick(truth.classes, new Int32Array(samples.length * each)) } : { values: pick(truth.values, new Float32Array(samples.length * each)) };
+}
 
 /** The batch that a model fixes by the declared shape of its inputs; undefined where it takes any. */
 export function fixedBatch({ graph }: Model): number | undefined {
@@ -33,17 +36,17 @@ export function fixedBatch({ graph }: Model): number | undefined {
 export class Judge {
   readonly metric: Metric;
   readonly images: Samples;
-  /** The original model's own value of the metric on all samples; 1 for agreement. */
-  readonly original: number;
+  /** The original model's own answers to all samples. */
+  readonly reference: Outcomes;
   private readonly truths: readonly OutputTruth[];
   private readonly batch: number;
   private readonly options: SessionOptions;
 
-  private constructor(metric: Metric, images: Samples, truths: readonly OutputTruth[], original: number, batch: number, options: SessionOptions) {
+  private constructor(metric: Metric, images: Samples, truths: readonly OutputTruth[], reference: Outcomes, batch: number, options: SessionOptions) {
     this.metric = metric;
     this.images = images;
     this.truths = truths;
-    this.original = original;
+    this.reference = reference;
     this.batch = batch;
     this.options = options;
   }
@@ -57,16 +60,20 @@ export class Judge {
       const largest = Math.max(elementsOf(images), ...Object.values(shown).map(({ data }) => data.length / samples));
       const batch = fixed ?? Math.max(1, Math.min(mostBatch, Math.floor(batchElements / largest)));
       if (metric !== 'agreement') {
-        const judge = new Judge(metric, images, [{ name: session.outputNames[0]!, truth: { classes: images.labels! }, each: 1 }], 0, batch, options);
-        return new Judge(metric, images, judge.truths, await judge.accuracy(model), batch, options);
+        const truths = [{ name: session.outputNames[0]!, truth: { classes: images.labels! }, each: 1 }], answer = new Judge(metric, images, truths, noOutcomes(0), batch, options).answering(session);
+        return new Judge(metric, images, truths, await answer(firstSamples(images.count)), batch, options);
       }
       const comparable = session.outputNames.filter((name) => shown[name]!.data instanceof Float32Array && shown[name]!.dims[0] === samples);
       if (comparable.length === 0) throw new InputError(`No output of the model holds one float32 answer a sample (${session.outputNames.map((name) => `"${name}": ${shown[name]!.type} [${shown[name]!.dims.join(', ')}]`).join(', ')}), so that agreement can't be measured.`);
-      return new Judge(metric, images, await ownAnswers(session, comparable, images, batch), 1, batch, options);
+      const { truths, reference } = await ownAnswers(session, comparable, images, batch);
+      return new Judge(metric, images, truths, reference, batch, options);
     } finally {
       await session.release();
     }
   }
+
+  /** The original model's own value of the metric on all samples; 1 for agreement. */
+  get original(): number { return mean(this.reference.right); }
 
   /** The model's accuracy as a fraction, on the first `count` samples. */
   async accuracy(model: Model, count = this.images.count, signal?: AbortSignal): Promise<number> {
@@ -77,7 +84,7 @@ export class Judge {
   async assess(model: Model, count = this.images.count, signal?: AbortSignal): Promise<Assessment> {
     const trial = await this.trial(model);
     try {
-      return assessmentOf(await trial.look(0, count, signal));
+      return assessmentOf(await trial.look(firstSamples(count), signal));
     } finally {
       await trial.release();
     }
@@ -85,31 +92,28 @@ export class Judge {
 
   /** Opens a model to look at its answers bit by bit. */
   async trial(model: Model): Promise<Trial> {
-    const session = await Session.create(model, this.options), names = this.truths.map(({ name }) => name);
-    return {
-      look: async (from, to, signal) => {
-        const outcomes: Outcomes = { right: new Float32Array(to - from), probability: new Float32Array(to - from) };
-        for (const { from: at, size, feeds } of batches(this.images, from, to, this.batch)) {
-          signal?.throwIfAborted();
-          const outputs = await session.run(feeds, names);
-          for (const truth of this.truths) {
-            tally(outputs[truth.name]!, part(truth, at, size), this.metric, truth.name).forEach(({ right, certainty, answers }, i) => {
-              outcomes.right[at - from + i]! += right / answers / this.truths.length;
-              outcomes.probability[at - from + i]! += certainty / answers / this.truths.length;
-            });
-          }
-        }
-        return outcomes;
-      },
-      release: () => session.release(),
+    const session = await Session.create(model, this.options);
+    return { look: this.answering(session), release: () => session.release() };
+  }
+
+  private answering(session: Session): Trial['look'] {
+    const names = this.truths.map(({ name }) => name);
+    return async (samples, signal) => {
+      const outcomes = noOutcomes(samples.length);
+      for (let from = 0; from < samples.length; from += this.batch) {
+        signal?.throwIfAborted();
+        const now = samples.subarray(from, from + this.batch), outputs = await session.run(gathered(this.images, now), names);
+        for (const truth of this.truths) addTallies(outcomes, from, tally(outputs[truth.name]!, part(truth, now), this.metric, truth.name), this.truths.length);
+      }
+      return outcomes;
     };
   }
 }
 
 /** A model that is being judged. */
 export interface Trial {
-  /** Its answers to the samples [from, to). */
-  look(from: number, to: number, signal?: AbortSignal): Promise<Outcomes>;
+  /** Its answers to the samples of these numbers. */
+  look: (samples: Int32Array, signal?: AbortSignal) => Promise<Outcomes>;
   release(): Promise<void>;
 }
 
@@ -119,36 +123,42 @@ export interface Trial {
  */
 export interface Outcomes { readonly right: Float32Array; readonly probability: Float32Array }
 
+const noOutcomes = (count: number): Outcomes => ({ right: new Float32Array(count), probability: new Float32Array(count) });
+const firstSamples = (count: number): Int32Array => Int32Array.from({ length: count }, (_, i) => i);
+
+/** Adds one of `outputs` outputs' tallies of the samples from number `from` on. */
+function addTallies(outcomes: Outcomes, from: number, tallies: readonly Tally[], outputs: number): void {
+  tallies.forEach(({ right, certainty, answers }, i) => {
+    outcomes.right[from + i]! += right / answers / outputs;
+    outcomes.probability[from + i]! += certainty / answers / outputs;
+  });
+}
+
 const mean = (values: Float32Array): number => values.reduce((a, b) => a + b, 0) / values.length;
 export const assessmentOf = ({ right, probability }: Outcomes): Assessment => ({ accuracy: mean(right), probability: mean(probability) });
 
 export interface Assessment { readonly accuracy: number; /** Mean softmax probability of the right answers. */ readonly probability: number }
 
-/** Feeds for samples, a batch at a time; the last batch is smaller. */
-function* batches(images: Samples, start: number, end: number, batch: number): Generator<{ from: number; size: number; feeds: Record<string, Tensor> }> {
-  for (let from = start; from < end; from += batch) {
-    const size = Math.min(batch, end - from);
-    yield { from, size, feeds: batchOf(images, from, size) };
-  }
-}
-
-async function ownAnswers(session: Session, names: readonly string[], images: Samples, batch: number): Promise<OutputTruth[]> {
-  const parts = names.map((): Truth[] => []);
+/** The original's answers, as the truth for others and as its own outcomes. */
+async function ownAnswers(session: Session, names: readonly string[], images: Samples, batch: number): Promise<{ truths: OutputTruth[]; reference: Outcomes }> {
+  const parts = names.map((): Truth[] => []), reference = noOutcomes(images.count);
   let bytes = 0;
-  for (const { feeds } of batches(images, 0, images.count, batch)) {
-    const outputs = await session.run(feeds, names);
+  for (let from = 0; from < images.count; from += batch) {
+    const outputs = await session.run(batchOf(images, from, Math.min(batch, images.count - from)), names);
     names.forEach((name, i) => {
       const truth = answersOf(outputs[name]!, name);
       bytes += 4 * lengthOf(truth);
       if (bytes > truthBytes) throw new InputError(`The model's answers on ${images.count} samples take more than ${truthBytes / 1e9} GB. Give fewer samples.`);
       parts[i]!.push(truth);
+      addTallies(reference, from, tally(outputs[name]!, truth, 'agreement', name), names.length);
     });
   }
-  return names.map((name, i) => {
+  const truths = names.map((name, i): OutputTruth => {
     const all = parts[i]!, length = all.reduce((sum, truth) => sum + lengthOf(truth), 0), each = length / images.count;
     if (!Number.isInteger(each)) throw new InputError(`The model's output "${name}" changes its shape with the contents of the samples; agreement can't be measured.`);
     const joined = 'classes' in all[0]! ? new Int32Array(length) : new Float32Array(length);
     all.reduce((at, truth) => { joined.set('classes' in truth ? truth.classes : truth.values, at); return at + lengthOf(truth); }, 0);
     return { name, each, truth: joined instanceof Int32Array ? { classes: joined } : { values: joined } };
   });
+  return { truths, reference };
 }

@@ -20,6 +20,15 @@ export function batchOf({ inputs, count: all }: Samples, from: number, count: nu
   }));
 }
 
+/** Feeds for the samples of these numbers. */
+export function gathered({ inputs, count: all }: Samples, samples: Int32Array): Record<string, Tensor> {
+  return Object.fromEntries(inputs.map(({ name, type, dims, data }) => {
+    const size = data.length / all, picked = new (data.constructor as new (length: number) => TypedArray)(samples.length * size);
+    samples.forEach((sample, i) => { picked.set(data.subarray(sample * size, (sample + 1) * size) as never, i * size); });
+    return [name, { type, dims: [samples.length, ...dims], data: picked }];
+  }));
+}
+
 /** Samples as chunks that are fed to a network one after the other; what does not fill a last chunk is left out. @returns for each input its chunks */
 export function chunked(samples: Samples, count: number, chunk: number): Record<string, Tensor[]> {
   const each = Math.min(chunk, samples.count), chunks = Math.max(1, Math.floor(Math.min(count, samples.count) / each));

@@ -2,10 +2,11 @@ import { UnreachableTargetError } from '../errors.ts';
 import type { Outcomes } from '../evaluation/judge.ts';
 import type { Baseline, Candidate, CompressOptions, RunEvent } from '../protocol.ts';
 import { allocate, fillBudget } from '../rl/allocation.ts';
-import type { CandidateJudge, Craft, Score } from '../rl/candidateJudge.ts';
+import type { CandidateJudge, Craft, Rival, Score } from '../rl/candidateJudge.ts';
 import { type Objective, mostAccurate, smallestWithin } from '../rl/objective.ts';
 import { handMade, handMadePolicies, type HandMadePolicy } from '../rl/policies.ts';
 import { type Episode, allocationExponents, paperSearch, randomSearch, warmSearch } from '../rl/search.ts';
+import { ScoringSample } from '../rl/scoringSample.ts';
 import type { Counts } from '../rl/searchSpace.ts';
 import type { RunFolder } from '../run/runFolder.ts';
 import type { Calibration } from './calibrate.ts';
@@ -24,8 +25,8 @@ interface SearchPlan { readonly budget: number; readonly objective: Objective; r
 /** Where the budget is searched for as well: how far from the best choice's cost, to both sides. */
 const budgetSpread = 0.06;
 
-/** Images on which a candidate is scored. */
-const scoredImages = 2000;
+/** Images on which a candidate is scored, chosen by what the first allocations show on as many others. */
+const scoredImages = 1000;
 
 export class Search {
   private readonly calibration: Calibration;
@@ -40,6 +41,7 @@ export class Search {
   /** The best choice so far, with which others are compared image by image. */
   private best: { readonly counts: Counts; readonly score: Score; outcomes: Outcomes | undefined } | undefined;
   private craft: Craft;
+  private sample: ScoringSample;
   private journalSeconds = 0;
   readonly episodes: number;
   private plan: Promise<SearchPlan> | undefined;
@@ -52,26 +54,26 @@ export class Search {
     this.run = run;
     this.context = context;
     this.craft = calibration.quick;
+    this.sample = ScoringSample.first(task.judge, scoredImages);
     this.known = new Map((run.entries as JournalEntry[]).map((entry) => [`${entry.policy} ${entry.episode}`, entry]));
     this.episodes = options.episodes ?? defaultEpisodes(calibration, task);
   }
 
   /** Images that each candidate is scored on. */
-  get images(): number { return Math.min(scoredImages, this.task.judge.images.count); }
+  get images(): number { return this.sample.images.length; }
 
   /**
    * Finds the allocation around which candidates are refitted from now on: the least-squares allocations, refitted one after another, are judged, and the
-   * best is the anchor.
+   * best is the anchor. What they get wrong tells on which images candidates are best told apart. A resumed run does this again.
    */
   async anchor(): Promise<void> {
-    const guesses = this.allocations((await this.planned()).budget), scores: Score[] = [];
-    for (const [i, counts] of guesses.entries()) {
-      const known = this.known.get(`anchor ${i}`), score = known ?? (await this.judge.score(counts, this.calibration.quick, this.images, undefined, this.context.signal)).score;
-      if (!known) await this.write({ policy: 'anchor', episode: i, counts, ...score });
-      scores.push(score);
-    }
-    const at = scores.reduce((best, { reward }, i) => (reward > scores[best]!.reward ? i : best), 0);
+    const guesses = this.allocations((await this.planned()).budget), trials: Rival[] = [];
+    for (const counts of guesses) trials.push(await this.judge.score(counts, this.calibration.quick, this.sample, undefined, this.context.signal));
+    const at = trials.reduce((best, { score }, i) => (score.reward > trials[best]!.score.reward ? i : best), 0);
     this.craft = await this.calibration.near(guesses[at]!);
+    this.sample = ScoringSample.stratified(this.task.judge, trials.map(({ outcomes }) => outcomes), scoredImages);
+    this.scored.clear();
+    this.best = undefined;
   }
 
   /** Allocations by least-squares error, without search. */
@@ -99,8 +101,8 @@ export class Search {
     const key = counts.join();
     let outcomes: Outcomes | undefined, score = known ?? this.scored.get(key);
     if (!score) {
-      const rival = this.best && this.calibration.goal.allowedDrop === undefined ? { score: this.best.score, outcomes: this.best.outcomes ??= (await this.judge.score(this.best.counts, this.craft, this.images)).outcomes } : undefined;
-      ({ score, outcomes } = await this.judge.score(counts, this.craft, this.images, rival, this.context.signal));
+      const rival = this.best && this.calibration.goal.allowedDrop === undefined ? { score: this.best.score, outcomes: this.best.outcomes ??= (await this.judge.score(this.best.counts, this.craft, this.sample)).outcomes } : undefined;
+      ({ score, outcomes } = await this.judge.score(counts, this.craft, this.sample, rival, this.context.signal));
     }
     this.scored.set(key, score);
     if (score.images === this.images && score.reward > (this.best?.score.reward ?? -1)) this.best = { counts, score, outcomes };
@@ -144,7 +146,7 @@ export class Search {
   private async evaluateThoroughly(counts: Counts): Promise<number> {
     const before = this.known.get('thorough 0');
     if (before && before.counts.join() === counts.join()) return before.accuracy;
-    const { score } = await this.judge.score(counts, await this.calibration.thorough(), this.images, undefined, this.context.signal);
+    const { score } = await this.judge.score(counts, await this.calibration.thorough(), this.sample, undefined, this.context.signal);
     if (!before) await this.write({ policy: 'thorough', episode: 0, counts, ...score });
     return score.accuracy;
   }

@@ -1,7 +1,8 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
-import { type Judge, type Outcomes, assessmentOf } from '../evaluation/judge.ts';
+import type { Judge, Outcomes } from '../evaluation/judge.ts';
 import { applyPlan } from '../pruning/surgery.ts';
 import type { KeptUnits } from '../pruning/types.ts';
+import type { ScoringSample } from './scoringSample.ts';
 import type { Counts, SearchSpace } from './searchSpace.ts';
 
 type Model = ModelProto & { graph: GraphProto };
@@ -9,7 +10,7 @@ type Model = ModelProto & { graph: GraphProto };
 /** Refits the remaining weights of a pruned network (and leaves the given share of them, by a layer's weight), more or less thoroughly: the reward needs the right order of candidates, the final model the best weights. */
 export type Craft = (pruned: Model, kept: KeptUnits, densities: ReadonlyMap<string, number>) => Promise<Model>;
 
-/** Accuracy, and the reward made of it: half accuracy, half the mean probability of the right answers, which varies less from sample to sample. */
+/** Accuracy, and the reward made of it: half accuracy, half the mean probability of the right answers, which varies less from sample to sample; estimated for all images. */
 export interface Score {
   readonly accuracy: number;
   readonly reward: number;
@@ -48,24 +49,23 @@ export class CandidateJudge {
   }
 
   /**
-   * How a choice does on the first `images` images. With a rival the images are looked at in stages, the same ones for every candidate, and a candidate that is
-   * clearly worse on those seen so far gets the rival's score less the mean difference on them.
+   * How a choice does on a sample of the images. With a rival the images are looked at in stages, and a candidate that is clearly worse on those seen so far
+   * gets the rival's score less the estimated difference.
    */
-  async score(counts: Counts, craft: Craft, images: number, rival?: Rival, signal?: AbortSignal): Promise<Rival> {
-    const model = await this.timed('refit', () => this.make(counts, craft)), trial = await this.timed('session', () => this.judge.trial(model));
+  async score(counts: Counts, craft: Craft, sample: ScoringSample, rival?: Rival, signal?: AbortSignal): Promise<Rival> {
+    const model = await this.timed('refit', () => this.make(counts, craft)), trial = await this.timed('session', () => this.judge.trial(model)), count = sample.images.length;
     try {
       let seen: Outcomes = { right: new Float32Array(0), probability: new Float32Array(0) };
       for (const share of rival ? [...stops, 1] : [1]) {
-        const from = seen.right.length, to = Math.min(images, Math.ceil(share * images));
-        seen = joined(seen, await this.timed('inference', () => trial.look(from, to, signal)));
-        if (!rival || to === images) break;
-        const gap = difference(seen, rival.outcomes);
+        const from = seen.right.length, to = Math.ceil(share * count);
+        seen = joined(seen, await this.timed('inference', () => trial.look(sample.images.subarray(from, to), signal)));
+        if (!rival || to === count) break;
+        const gap = sample.difference(seen, rival.outcomes);
         if (gap.reward + confidence * gap.standardError < 0) {
           return { score: { accuracy: rival.score.accuracy + gap.accuracy, reward: rival.score.reward + gap.reward, images: to }, outcomes: seen };
         }
       }
-      const { accuracy, probability } = assessmentOf(seen);
-      return { score: { accuracy, reward: (accuracy + probability) / 2, images }, outcomes: seen };
+      return { score: { ...sample.estimate(seen), images: count }, outcomes: seen };
     } finally {
       await trial.release();
     }
@@ -80,17 +80,4 @@ export class CandidateJudge {
 function joined(a: Outcomes, b: Outcomes): Outcomes {
   const concat = (x: Float32Array, y: Float32Array): Float32Array => { const out = new Float32Array(x.length + y.length); out.set(x); out.set(y, x.length); return out; };
   return { right: concat(a.right, b.right), probability: concat(a.probability, b.probability) };
-}
-
-/** Mean differences of `mine` from `others` on the images that `mine` has seen, and the standard error of the reward's. */
-function difference(mine: Outcomes, others: Outcomes): { accuracy: number; reward: number; standardError: number } {
-  const n = mine.right.length;
-  let accuracy = 0, reward = 0, square = 0;
-  for (let i = 0; i < n; i++) {
-    const right = mine.right[i]! - others.right[i]!, both = (right + mine.probability[i]! - others.probability[i]!) / 2;
-    accuracy += right / n;
-    reward += both / n;
-    square += (both * both) / n;
-  }
-  return { accuracy, reward, standardError: Math.sqrt(Math.max(0, square - reward * reward) / n) };
 }
