@@ -87,7 +87,7 @@ for (const name of names) {
     const started = performance.now(), fit = { rounds, ridge, grouped: false };
     const targets = await refitTargets(network.proto, network.analysis, chunked(task.calibration, images, 64), points, 1);
     const anchor = anchored ? await AnchoredRefit.prepare(network.proto, space.keptFor(anchorCounts), space.orders, targets, fit) : undefined;
-    const quick: Craft = anchor ? (pruned, kept) => anchor.refit(pruned, kept) : (pruned, kept) => sequentialRefit(pruned, kept, targets, fit);
+    const quick: Craft = anchor ? (prune, kept) => anchor.refit(prune(anchor.replaced), kept) : (prune, kept) => sequentialRefit(prune(), kept, targets, fit);
     const preparing = (performance.now() - started) / 1000;
     let refitSeconds = 0, judgeSeconds = 0;
     const rewards: number[] = [], accuracies: number[] = [];
@@ -106,7 +106,7 @@ for (const name of names) {
   const targets = await refitTargets(network.proto, network.analysis, chunked(task.calibration, 512, 64), 8, 1), fit = { rounds: 1, ridge: 1e-3, grouped: false };
   const anchor = await AnchoredRefit.prepare(network.proto, space.keptFor(anchorCounts), space.orders, targets, fit);
   const all = ScoringSample.first(task.judge, task.judge.images.count), outcomes: Outcomes[] = [];
-  for (const counts of choices) outcomes.push((await judge.score(counts, (pruned, kept) => anchor.refit(pruned, kept), all)).outcomes);
+  for (const counts of choices) outcomes.push((await judge.score(counts, (prune, kept) => anchor.refit(prune(anchor.replaced), kept), all)).outcomes);
   const seenBy = ({ images }: ScoringSample, { right, probability }: Outcomes): Outcomes => ({ right: Float32Array.from(images, (i) => right[i]!), probability: Float32Array.from(images, (i) => probability[i]!) });
   const near = outcomes.map((each, i) => ({ each, reward: all.estimate(each).reward, i })).sort((a, b) => b.reward - a.reward).slice(0, 15).map(({ each }) => each);
   const errorOf = (sample: ScoringSample, among: readonly Outcomes[]): number => {

@@ -49,7 +49,7 @@ async function costOfEpisodes(name: string, setting: Setting): Promise<void> {
   console.log(`  ${Object.entries({ ...spent, 'agent and the rest': rest }).map(([key, value]) => `${key} ${((1000 * value) / judged.length).toFixed(0)} ms`).join(', ')}`);
 }
 
-if (wants('episodes')) for (const [name, macs] of [['mobilenetv1', 0.5], ['resnet56', 0.5], ['vgg16', 0.25]] as const) await costOfEpisodes(`${name} ${macs}`, await open(cifar(name, macs)));
+if (wants('episodes')) for (const [name, macs] of [['mobilenetv1', 0.5], ['resnet56', 0.5], ['vgg16', 0.25]].filter(([name]) => option('--only', name as string) === name) as [string, number][]) await costOfEpisodes(`${name} ${macs}`, await open(cifar(name, macs)));
 
 if (wants('target')) {
   const times: number[] = [];

@@ -48,7 +48,7 @@ export async function calibrate(network: Network, task: Task, options: CompressO
   const mostRows = featureBytes / (4 * outputs);
   const targetsOf = ({ images, points }: { images: number; points: number }, offset: number): Promise<RefitTargets> =>
     refitTargets(proto, analysis, feeds(Math.min(images, mostImages, Math.max(chunk, mostRows / 4))), Math.max(1, Math.min(points, Math.floor(mostRows / Math.min(images, mostImages)))), seed + offset, { ...session, firstLayers: options.method === 'weights' });
-  const sequentially = (targets: RefitTargets, fit: RefitOptions): Craft => (pruned, kept, densities) => sequentialRefit(pruned, kept, targets, { ...fit, densities });
+  const sequentially = (targets: RefitTargets, fit: RefitOptions): Craft => (prune, kept, densities) => sequentialRefit(prune(), kept, targets, { ...fit, densities });
   const few = await targetsOf(sizes.quick, 1), quickFit = { rounds: 1, ridge: 1e-3, grouped: false, signal };
   const quick = sequentially(few, quickFit);
   let careful: Promise<Craft> | undefined, thorough: Promise<Craft> | undefined;
@@ -57,7 +57,7 @@ export async function calibrate(network: Network, task: Task, options: CompressO
     near: async (anchor) => {
       if (options.method === 'weights') return quick; // which weights stay depends on the candidate
       const refit = await AnchoredRefit.prepare(proto, space.keptFor(anchor), space.orders, few, quickFit);
-      return (pruned, kept) => refit.refit(pruned, kept);
+      return (prune, kept) => refit.refit(prune(refit.replaced), kept);
     },
     careful: () => careful ??= targetsOf(sizes.careful, 2).then((targets) => sequentially(targets, { rounds: 2, ridge: 1e-4, grouped: true, signal })),
     thorough: () => thorough ??= targetsOf(sizes.thorough, 2).then((targets) => sequentially(targets, { rounds: 8, ridge: 1e-4, grouped: true, signal })),

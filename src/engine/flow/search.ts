@@ -25,8 +25,8 @@ interface SearchPlan { readonly budget: number; readonly objective: Objective; r
 /** Where the budget is searched for as well: how far from the best choice's cost, to both sides. */
 const budgetSpread = 0.06;
 
-/** Images on which a candidate is scored, chosen by what the first allocations show on as many others. */
-const scoredImages = 1000;
+/** Images on which a candidate is scored, and those on which the first allocations show which these should be (docs/decisions/scoring-sample.md). */
+const scoredImages = 500, trialImages = 1000;
 
 export class Search {
   private readonly calibration: Calibration;
@@ -54,7 +54,7 @@ export class Search {
     this.run = run;
     this.context = context;
     this.craft = calibration.quick;
-    this.sample = ScoringSample.first(task.judge, scoredImages);
+    this.sample = ScoringSample.first(task.judge, trialImages);
     this.known = new Map((run.entries as JournalEntry[]).map((entry) => [`${entry.policy} ${entry.episode}`, entry]));
     this.episodes = options.episodes ?? defaultEpisodes(calibration, task);
   }
@@ -224,10 +224,10 @@ export const baselineOf = ({ policy, candidate: { macs, accuracy } }: Judged): B
 
 /**
  * Episodes that take a reasonable time, estimated from the model's arithmetic alone, so that their number is the same on every machine: forward passes of the
- * pruned network over about half of the scored images, at 6e10 multiply-accumulates a second of a laptop, and what making a network takes.
+ * pruned network over most of the scored images, at 6e10 multiply-accumulates a second of a laptop, and what making a network takes.
  */
 function defaultEpisodes({ space: { analysis }, goal }: Calibration, task: Task): number {
   const budget = goal.allowedDrop === undefined ? goal.budget : 0.5;
-  const each = (analysis.macs * budget * Math.min(scoredImages, task.judge.images.count)) / 2 / 6e10 + 0.1;
-  return Math.round(Math.min(200, Math.max(40, 80 / each)));
+  const each = (0.8 * analysis.macs * budget * Math.min(scoredImages, task.judge.images.count)) / 6e10 + 0.1;
+  return Math.round(Math.min(200, Math.max(40, 60 / each)));
 }

@@ -13,6 +13,11 @@ function asWords(bytes: Uint8Array, size: number): Words {
   return wordsOf[size]!(own.buffer, own.byteOffset, own.byteLength / size);
 }
 
+/** A tensor of the shape that {@link gatherAxes} gives, without values. */
+export function cutShape(tensor: TensorProto, kept: readonly (Int32Array | undefined)[]): TensorProto {
+  return withBytes(tensor, dimsOf(tensor).map((length, axis) => kept[axis]?.length ?? length), new Uint8Array(0));
+}
+
 /**
  * Rows of a tensor along several axes at once, whatever its element type.
  * @param kept positions that stay along each axis, ascending; undefined where all do

@@ -4,7 +4,7 @@ import { makeNode, setAttribute, tensorAttribute } from '../onnx/attributes.ts';
 import { int64Tensor, intsOf, withFloats } from '../onnx/tensor.ts';
 import type { AxisId } from './axes.ts';
 import { elementTypeOf } from './elementType.ts';
-import { gatherAxes } from './gather.ts';
+import { cutShape, gatherAxes } from './gather.ts';
 import { KeptPositions } from './keptPositions.ts';
 import { NodeAxes } from './nodeAxes.ts';
 import type { NodeEdit } from './rule.ts';
@@ -120,9 +120,10 @@ class Edit implements NodeEdit {
 /**
  * The model without the dropped units: weights gathered along their axes, and what nodes state in numbers (groups, sizes, positions)
  * corrected. Values and nodes keep their names; what does not change is shared with the input, which is never changed.
+ * @param replaced initializers whose values the caller will set: they are cut in shape only, and hold nothing
  * @throws {RangeError} for an unknown group or unit, or an empty selection
  */
-export function applyPlan(original: Model, analysis: Analysis, kept: KeptUnits): Model {
+export function applyPlan(original: Model, analysis: Analysis, kept: KeptUnits, replaced?: ReadonlySet<string>): Model {
   const { structure } = analysis, { facts } = structure, sites = findSites(structure);
   const { graph } = withFolded(unshare(original).model, structure.folded);
   const positions = new KeptPositions(analysis, kept);
@@ -131,7 +132,7 @@ export function applyPlan(original: Model, analysis: Analysis, kept: KeptUnits):
     const rows = axes.map((axis) => positions.of(axis));
     if (rows.some((own) => own !== undefined)) touched.set(name, rows);
   }
-  const gather = (tensor: TensorProto, rows: readonly (Int32Array | undefined)[] | undefined): TensorProto => (rows ? gatherAxes(tensor, rows) : tensor);
+  const gather = (tensor: TensorProto, rows: readonly (Int32Array | undefined)[] | undefined): TensorProto => (rows ? (replaced?.has(tensor.name) ? cutShape : gatherAxes)(tensor, rows) : tensor);
   const added: TensorProto[] = [], changes = new Map<string, readonly NodeProto[]>();
   const keyOf = (node: NodeProto): string => node.output.find((name) => name !== '') ?? '';
   for (const { node, axes } of sites.nodes) {

@@ -31,12 +31,14 @@ const keptBytes = 4e8;
 export class AnchoredRefit {
   private readonly targets: RefitTargets;
   private readonly layers: readonly AnchoredLayer[];
+  private readonly names: ReadonlySet<string>;
   /** Refitted matrices [kept columns, outs] by layer and kept inputs. */
   private readonly fits = new LRUCache<string, Float32Array>({ maxSize: keptBytes, sizeCalculation: ({ byteLength }) => byteLength });
 
   private constructor(targets: RefitTargets, layers: readonly AnchoredLayer[]) {
     this.targets = targets;
     this.layers = layers;
+    this.names = new Set(layers.map(({ refit: { layer } }) => layer.weight));
   }
 
   /**
@@ -71,7 +73,7 @@ export class AnchoredRefit {
         whole = spread(await regression.solve(keptIn), keptIn, layout);
       }
       if (!whole!.every(Number.isFinite)) continue;
-      layers.push({ refit: { ...refit, layer: fittedLayer }, regression });
+      layers.push({ refit, regression });
       const tensors = tensorsFromMatrices(fittedLayer, layout, [whole!], network.initializers.get(layer.weight)!, biasName);
       network.initializers.set(layer.weight, tensors.weight);
       network.initializers.set(biasName, { ...tensors.bias, dims: bias.dims });
@@ -79,20 +81,24 @@ export class AnchoredRefit {
     return new AnchoredRefit(targets, layers);
   }
 
-  /** @param pruned the model after surgery with `kept` */
+  /** Weights that every refit sets. */
+  get replaced(): ReadonlySet<string> { return this.names; }
+
+  /** @param pruned the model after surgery with `kept`; `replaced` weights may be without values */
   async refit(pruned: Model, kept: KeptUnits): Promise<Model> {
     const { analysis } = this.targets, positions = new KeptPositions(analysis, kept), { axes } = analysis.structure.facts;
-    const { model } = withBiases(pruned, this.targets.layers.map(({ layer }) => layer)), replaced = new Map<string, TensorProto>();
+    const { model, biases } = withBiases(pruned, this.targets.layers.map(({ layer }) => layer)), replaced = new Map<string, TensorProto>();
     const present = new Map(model.graph.initializer.map((tensor) => [tensor.name, tensor]));
     for (const anchored of this.layers) {
-      const { layer, layout } = anchored.refit, weight = present.get(layer.weight), bias = present.get(layer.bias);
-      if (!weight || !bias) continue;
+      const { layer, layout } = anchored.refit, biasName = biases.get(layer) ?? layer.bias, weight = present.get(layer.weight), bias = present.get(biasName);
+      if (!weight) continue;
+      if (!bias) throw new Error(`the layer ${layer.name} has lost its bias "${biasName}"`);
       const keptIn = positions.of(axes.axis(layer.weight, layer.inAxis)), keptOut = positions.of(axes.axis(layer.weight, layer.outAxis));
       const matrix = pickColumns(await this.fitOf(anchored, keptIn), layout.outs, keptOut);
       const narrow = { ...layout, channels: keptIn?.length ?? layout.channels, outs: keptOut?.length ?? layout.outs };
-      const tensors = tensorsFromMatrices(layer, narrow, [matrix], weight, layer.bias);
+      const tensors = tensorsFromMatrices(layer, narrow, [matrix], weight, biasName);
       replaced.set(layer.weight, tensors.weight);
-      replaced.set(layer.bias, { ...tensors.bias, dims: bias.dims });
+      replaced.set(biasName, { ...tensors.bias, dims: bias.dims });
     }
     return { ...model, graph: { ...model.graph, initializer: model.graph.initializer.map((tensor) => replaced.get(tensor.name) ?? tensor) } };
   }

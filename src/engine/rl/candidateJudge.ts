@@ -8,7 +8,9 @@ import type { Counts, SearchSpace } from './searchSpace.ts';
 type Model = ModelProto & { graph: GraphProto };
 
 /** Refits the remaining weights of a pruned network (and leaves the given share of them, by a layer's weight), more or less thoroughly: the reward needs the right order of candidates, the final model the best weights. */
-export type Craft = (pruned: Model, kept: KeptUnits, densities: ReadonlyMap<string, number>) => Promise<Model>;
+export type Craft = (prune: Prune, kept: KeptUnits, densities: ReadonlyMap<string, number>) => Promise<Model>;
+/** The network after surgery; weights that are `replaced` hold no values. */
+export type Prune = (replaced?: ReadonlySet<string>) => Model;
 
 /** Accuracy, and the reward made of it: half accuracy, half the mean probability of the right answers, which varies less from sample to sample; estimated for all images. */
 export interface Score {
@@ -45,7 +47,7 @@ export class CandidateJudge {
   /** The pruned network with its remaining weights refitted. */
   async make(counts: Counts, craft: Craft): Promise<Model> {
     const kept = this.space.keptFor(counts);
-    return craft(applyPlan(this.model, this.space.analysis, kept), kept, this.space.densitiesFor(counts));
+    return craft((replaced) => applyPlan(this.model, this.space.analysis, kept, replaced), kept, this.space.densitiesFor(counts));
   }
 
   /**

@@ -70,9 +70,11 @@ export async function* warmSearch(space: SearchSpace, features: readonly GroupFe
     const score = await options.evaluate(counts, episode), best = score.reward > bestReward;
     tried.add(counts.join());
     if (best) { bestReward = score.reward; bestCounts = counts; elite = steps.length > 0 ? steps.map(({ action }) => action) : elite; }
-    if (steps.length > 0) await agent.endEpisode(steps, score.reward);
+    if (steps.length > 0) { await learning; learning = agent.endEpisode(steps, score.reward); learning.catch(() => undefined); } // a failure is met where it is awaited
     return { episode, counts, score, best };
   };
+  /** What the agent learns from an episode, while the next one that does not ask it goes on. */
+  let learning: Promise<unknown> = Promise.resolve();
   try {
     let episode = 0;
     for (const counts of firstGuesses) {
@@ -89,6 +91,7 @@ export async function* warmSearch(space: SearchSpace, features: readonly GroupFe
       const share = Math.max(0.3, 2 / walk.steps);
       const within = options.budgetNear?.(bestCounts, random.uniform()) ?? budget;
       walk.reset(within);
+      if (!aroundElite) await learning;
       const steps: Step[] = [];
       for (let t = 0; t < walk.steps; t++) {
         const observation = walk.observe();
@@ -104,6 +107,7 @@ export async function* warmSearch(space: SearchSpace, features: readonly GroupFe
       yield await finish(++episode, steps, counts);
     }
   } finally {
+    await learning.catch(() => undefined);
     await agent.release();
   }
 }

@@ -8,7 +8,7 @@ import { CandidateJudge, type Craft } from '../../../src/engine/rl/candidateJudg
 import { ScoringSample } from '../../../src/engine/rl/scoringSample.ts';
 import { ChannelSpace } from '../../../src/engine/rl/channelSpace.ts';
 
-const images = 300, plain: Craft = (pruned) => Promise.resolve(pruned);
+const images = 300, plain: Craft = (prune) => Promise.resolve(prune());
 let judge: CandidateJudge, space: ChannelSpace, sample: ScoringSample;
 
 beforeAll(async () => {
