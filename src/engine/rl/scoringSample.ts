@@ -6,7 +6,7 @@ const strataCount = 20, fewest = 10;
 /** Mean differences between two networks, and the standard error of the reward's. */
 export interface Difference { readonly accuracy: number; readonly reward: number; readonly standardError: number }
 
-interface Stratum { /** Its images' share of all. */ readonly share: number; /** Those that are looked at. */ readonly images: readonly number[] }
+interface Stratum { /** How many images it has. */ readonly size: number; /** Those that are looked at. */ readonly images: readonly number[] }
 
 /**
  * The images on which candidates are scored, the same ones for all, and what is concluded from them about all images. Most images of a good classifier are right
@@ -34,7 +34,7 @@ export class ScoringSample {
 
   /** The first images. */
   static first(judge: Judge, count: number): ScoringSample {
-    return new ScoringSample(judge, [{ share: 1, images: Array.from({ length: Math.min(count, judge.images.count) }, (_, i) => i) }]);
+    return new ScoringSample(judge, [{ size: judge.images.count, images: Array.from({ length: Math.min(count, judge.images.count) }, (_, i) => i) }]);
   }
 
   /** @param trials how some candidates did on the first images */
@@ -46,7 +46,7 @@ export class ScoringSample {
     const spreads = members.map((images) => spreadOf(images.flatMap((image) => trials.flatMap(({ right, probability }) =>
       (image < right.length ? [(right[image]! - reference.right[image]! + probability[image]! - reference.probability[image]!) / 2] : [])))));
     const taken = allocateImages(members.map(({ length }) => length), spreads, count);
-    return new ScoringSample(judge, members.map((images, i) => ({ share: images.length / all, images: images.slice(0, taken[i]) }))); // images are in random order as they come
+    return new ScoringSample(judge, members.map((images, i) => ({ size: images.length, images: images.slice(0, taken[i]) }))); // images are in random order as they come
   }
 
   /** Differences of `mine` from `others` (the original when absent) over all images, estimated from those that `mine` has seen. */
@@ -59,14 +59,14 @@ export class ScoringSample {
       sum.reward += both;
       sum.square += both * both;
     }
-    const known = sums.reduce((total, { seen }, i) => total + (seen > 0 ? this.strata[i]!.share : 0), 0);
+    const known = sums.reduce((total, { seen }, i) => total + (seen > 0 ? this.strata[i]!.size : 0), 0);
     let accuracy = 0, reward = 0, variance = 0;
     sums.forEach(({ seen, ...sum }, i) => {
       if (seen === 0) return;
-      const share = this.strata[i]!.share / known;
+      const { size } = this.strata[i]!, share = size / known;
       accuracy += (share * sum.accuracy) / seen;
       reward += (share * sum.reward) / seen;
-      variance += (share ** 2 * Math.max(0, sum.square / seen - (sum.reward / seen) ** 2)) / seen;
+      variance += (share ** 2 * Math.max(0, sum.square / seen - (sum.reward / seen) ** 2) * (1 - seen / size)) / seen; // of all images, of which these are a part
     });
     return { accuracy, reward, standardError: Math.sqrt(variance) };
   }
