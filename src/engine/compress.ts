@@ -86,14 +86,14 @@ async function runStages(run: RunFolder, context: RunContext): Promise<Report> {
   if (options.baseline.includes('random')) judged.push(await search.random());
 
   clock.start('rebuild');
-  const { winner, accuracies, baselines, notes: finishNotes } = await finish(calibration, network, agent, judged, judge, task, run, signal, (fraction) => { clock.progress(fraction); });
+  const { winner, standings, baselines, notes: finishNotes } = await finish(calibration, network, agent, judged, judge, task, run, signal, (fraction) => { clock.progress(fraction); });
   await run.writePlan(planFrom(network.analysis, calibration.space.keptFor(winner.counts), network, calibration.space.densitiesFor(winner.counts)));
 
   const { proto, steps, notes } = await trainSteps(network, task, { ...winner, macs: calibration.space.costOf(winner.counts).macs }, options, run, clock, context);
   await saveModel(proto, out);
 
   clock.start('report');
-  const report = await makeReport({ network, task, out, winner, accuracies, agent, baselines, profile: search.profile, steps, notes: [...finishNotes, ...notes] }, options, () => clock.seconds());
+  const report = await makeReport({ network, space: calibration.space, task, out, winner, standings, agent, baselines, profile: search.profile, steps, notes: [...finishNotes, ...notes] }, options, () => clock.seconds());
   await run.writeReport(report);
   emit({ type: 'result', out, plan: run.file('plan.json'), report: run.file('report.json'), summary: report });
   return report;

@@ -5,12 +5,12 @@ import type { Calibration } from './calibrate.ts';
 import { rebuildGuaranteed } from './guarantee.ts';
 import { type MeasuredRatio, meetLatency } from './latencyTarget.ts';
 import type { Network } from './network.ts';
-import { type Winner, rebuild } from './rebuild.ts';
+import { type Standing, type Winner, rebuild } from './rebuild.ts';
 import type { Judged } from './search.ts';
 import type { Task } from './task.ts';
 
-/** What the search ends with: the model that keeps the target, and each policy's accuracy when made as well. */
-export interface Finish { readonly winner: Winner; readonly accuracies: ReadonlyMap<string, number>; readonly baselines: readonly Judged[]; readonly notes: readonly string[] }
+/** What the search ends with: the model that keeps the target, and how each policy did. */
+export interface Finish { readonly winner: Winner; readonly standings: ReadonlyMap<string, Standing>; readonly baselines: readonly Judged[]; readonly notes: readonly string[] }
 
 /** Turns the search's best choices into the final model, as the target asks. @throws {UnreachableTargetError} when none of them keeps it */
 export async function finish(calibration: Calibration, network: Network, agent: readonly Judged[], baselines: readonly Judged[], judge: CandidateJudge, task: Task, run: RunFolder, signal: AbortSignal, progress: (fraction: number) => void): Promise<Finish> {
@@ -20,9 +20,9 @@ export async function finish(calibration: Calibration, network: Network, agent: 
     return { proto, accuracy: await task.judge.accuracy(proto, undefined, signal) };
   };
   if (goal.allowedDrop !== undefined) return { ...await rebuildGuaranteed(space, agent, baselines, task.judge.original - goal.allowedDrop - 1e-9, make, progress), notes: [] };
-  const { winner, accuracies } = await rebuild(agent, baselines, judge, task.judge, calibration, signal, progress);
-  if (goal.cost !== 'latency') return { winner, accuracies, baselines, notes: [] };
+  const { winner, standings } = await rebuild(agent, baselines, judge, task.judge, calibration, signal, progress);
+  if (goal.cost !== 'latency') return { winner, standings, baselines, notes: [] };
   const known = (run.entries as MeasuredRatio[]).filter(({ policy }) => policy === 'latency');
   const met = await meetLatency(space, goal, network.proto, winner, task, run.options.threads, make, { known, append: (entry) => run.append(entry) }, signal);
-  return { winner: met.winner, accuracies, baselines, notes: [met.note] };
+  return { winner: met.winner, standings, baselines, notes: [met.note] };
 }

@@ -2,7 +2,7 @@ import { UnreachableTargetError } from '../errors.ts';
 import { allocate, fillBudget } from '../rl/allocation.ts';
 import { scaleToBudget } from '../rl/policies.ts';
 import type { Counts, SearchSpace } from '../rl/searchSpace.ts';
-import type { Winner } from './rebuild.ts';
+import type { Standing, Winner } from './rebuild.ts';
 import type { Judged } from './search.ts';
 
 /** The allocation of least error for a budget. */
@@ -55,10 +55,10 @@ const cheaper = 0.985;
  * The smallest network that keeps the guarantee on all validation images, made thoroughly: leaders are made narrower while they keep it, or wider until
  * they do, in their own proportions; the hand-made policies get the same chance.
  * @param floor accuracy that must be kept @param make builds a choice thoroughly and judges it on all images
- * @returns the winner, each policy's accuracy, and the baselines as they did at the winner's budget
+ * @returns the winner, how each policy did, and the baselines as they did at the winner's budget
  * @throws {UnreachableTargetError} when none keeps it: says how near one gets
  */
-export async function rebuildGuaranteed(space: SearchSpace, agent: readonly Judged[], baselines: readonly Judged[], floor: number, make: (counts: Counts) => Promise<Pick<Winner, 'proto' | 'accuracy'>>, progress: (fraction: number) => void): Promise<{ winner: Winner; accuracies: ReadonlyMap<string, number>; baselines: Judged[] }> {
+export async function rebuildGuaranteed(space: SearchSpace, agent: readonly Judged[], baselines: readonly Judged[], floor: number, make: (counts: Counts) => Promise<Pick<Winner, 'proto' | 'accuracy'>>, progress: (fraction: number) => void): Promise<{ winner: Winner; standings: ReadonlyMap<string, Standing>; baselines: Judged[] }> {
   let winner: Winner | undefined, nearest: { accuracy: number; cost: number } | undefined;
   const known = new Map<string, number>();
   /** Makes a choice. @returns its accuracy */
@@ -88,14 +88,14 @@ export async function rebuildGuaranteed(space: SearchSpace, agent: readonly Judg
   };
   const leaders = [...agent].sort((a, b) => b.candidate.reward - a.candidate.reward || a.candidate.episode - b.candidate.episode)
     .filter(({ counts }, i, all) => all.findIndex((other) => other.counts.join() === counts.join()) === i).slice(0, 2);
-  const found: Judged[] = [], accuracies = new Map<string, number>(), rivals = [...leaders, ...baselines];
+  const found: Judged[] = [], standings = new Map<string, Standing>(), rivals = [...leaders, ...baselines];
   for (const [i, judged] of rivals.entries()) {
     const { policy, counts, candidate } = judged, start: number = winner ? space.spent(winner.counts) * cheaper : space.spent(counts);
     if (winner === undefined || await consider(policy, rescaled(space, counts, start)) >= floor) await slide(policy, counts, start);
     if (i >= leaders.length) {
       const own = rescaled(space, counts, start), { macs, params } = space.costOf(own), accuracy = await consider(policy, own);
       found.push({ policy, counts: own, candidate: { ...candidate, macs, params, accuracy, preserve: space.ratiosOf(own) } });
-      accuracies.set(policy, accuracy);
+      standings.set(policy, { counts: own, accuracy });
     }
     progress((i + 1) / rivals.length);
   }
@@ -103,6 +103,6 @@ export async function rebuildGuaranteed(space: SearchSpace, agent: readonly Judg
     const points = (100 * (floor - (nearest?.accuracy ?? 0))).toFixed(2);
     throw new UnreachableTargetError(`No smaller network keeps the accuracy that was asked for: the nearest, with ${(nearest?.cost ?? 1).toFixed(3)} of the original's ${space.cost}, is ${points} points below it. Allow that much more with --target accuracy-drop=P.`);
   }
-  if (winner.policy === 'agent') accuracies.set('agent', winner.accuracy);
-  return { winner, accuracies, baselines: found };
+  if (winner.policy === 'agent') standings.set('agent', winner);
+  return { winner, standings, baselines: found };
 }

@@ -8,6 +8,9 @@ import type { Judged } from './search.ts';
 /** The model that the user gets, and which policy it comes from. */
 export interface Winner { readonly policy: string; readonly counts: Counts; readonly accuracy: number; readonly proto: Network['proto'] }
 
+/** The best choice of a policy, and its accuracy on all images, all policies repaired alike. */
+export type Standing = Pick<Winner, 'counts' | 'accuracy'>;
+
 /** The agent's leaders that are made again, beside every baseline, and how many of all are made thoroughly. */
 const leaders = 6, finalists = 2;
 
@@ -17,9 +20,9 @@ interface Made extends Winner { readonly policies: readonly string[] }
  * Makes the best choices well and judges them on all validation images: first the agent's leaders and every baseline, all repaired alike, so that policies
  * are compared fairly and a baseline that is better is what the user gets; then the best of these once more with all that calibration data can give.
  * A choice that the agent tried too, such as the hand-made ones it begins with, counts for both.
- * @returns the winner, and each policy's best accuracy, repaired alike
+ * @returns the winner, and how each policy did
  */
-export async function rebuild(agent: readonly Judged[], baselines: readonly Judged[], judge: CandidateJudge, judgeAll: Judge, crafts: Pick<Calibration, 'careful' | 'thorough'>, signal: AbortSignal, progress: (fraction: number) => void): Promise<{ winner: Winner; accuracies: ReadonlyMap<string, number> }> {
+export async function rebuild(agent: readonly Judged[], baselines: readonly Judged[], judge: CandidateJudge, judgeAll: Judge, crafts: Pick<Calibration, 'careful' | 'thorough'>, signal: AbortSignal, progress: (fraction: number) => void): Promise<{ winner: Winner; standings: ReadonlyMap<string, Standing> }> {
   const best = [...agent].sort((a, b) => b.candidate.reward - a.candidate.reward || a.candidate.episode - b.candidate.episode);
   const own = new Set(agent.map(({ counts }) => counts.join())), byChoice = new Map<string, { counts: Counts; policies: Set<string> }>();
   for (const { policy, counts } of [...best.filter(({ counts }, i) => best.findIndex((other) => other.counts.join() === counts.join()) === i).slice(0, leaders), ...baselines]) {
@@ -35,13 +38,13 @@ export async function rebuild(agent: readonly Judged[], baselines: readonly Judg
   };
   const careful = await crafts.careful(), made: Made[] = [];
   for (const { counts, policies } of byChoice.values()) made.push(await make(counts, [...policies], careful, 1));
-  const accuracies = new Map<string, number>();
-  for (const { policies, accuracy } of made) for (const policy of policies) accuracies.set(policy, Math.max(accuracies.get(policy) ?? 0, accuracy));
+  const standings = new Map<string, Standing>();
+  for (const { policies, counts, accuracy } of made) for (const policy of policies) if (accuracy > (standings.get(policy)?.accuracy ?? -1)) standings.set(policy, { counts, accuracy });
   const ranked = made.sort((a, b) => b.accuracy - a.accuracy), thorough = await crafts.thorough();
   let winner = ranked[0]!;
   for (const { counts, policies } of ranked.slice(0, finalists)) {
     const again = await make(counts, policies, thorough, 3);
     if (again.accuracy > winner.accuracy) winner = again;
   }
-  return { winner, accuracies };
+  return { winner, standings };
 }

@@ -11,8 +11,9 @@ import type { Candidate, CompressOptions, LayerReport, Measurements, Report } fr
 import { analyse } from '../pruning/analysis.ts';
 import { sparseStorage } from '../pruning/sparseStorage.ts';
 import type { Analysis } from '../pruning/types.ts';
+import type { SearchSpace } from '../rl/searchSpace.ts';
 import type { Network } from './network.ts';
-import type { Winner } from './rebuild.ts';
+import type { Standing, Winner } from './rebuild.ts';
 import { type Judged, baselineOf } from './search.ts';
 import type { Task } from './task.ts';
 
@@ -64,11 +65,12 @@ export function paretoFront(candidates: readonly Candidate[]): Candidate[] {
 
 export interface Findings {
   readonly network: Network;
+  readonly space: SearchSpace;
   readonly task: Task;
   readonly out: string;
   readonly winner: Winner;
-  /** Each policy's accuracy on all images, made thoroughly. */
-  readonly accuracies: ReadonlyMap<string, number>;
+  /** Each policy's best choice on all images, all repaired alike. */
+  readonly standings: ReadonlyMap<string, Standing>;
   readonly agent: readonly Judged[];
   readonly baselines: readonly Judged[];
   readonly profile: Readonly<Record<string, number>>;
@@ -77,24 +79,24 @@ export interface Findings {
 }
 
 /** report.json: everything measured from the written file. */
-export async function makeReport({ network, task, out, winner, accuracies, agent, baselines, profile, steps, notes: stepNotes }: Findings, options: CompressOptions, seconds: () => Record<string, number>): Promise<Report> {
+export async function makeReport({ network, space, task, out, winner, standings, agent, baselines, profile, steps, notes: stepNotes }: Findings, options: CompressOptions, seconds: () => Record<string, number>): Promise<Report> {
   const { before, after, pruned } = await measureFiles(network, out, task, options);
-  const notes = [...task.notes, ...stepNotes];
-  if (winner.policy !== 'agent') notes.push(`The ${winner.policy} baseline was better than the agent (${percent(winner.accuracy)} against ${percent(accuracies.get('agent') ?? 0)}), so its model was written.`);
+  const notes = [...task.notes, ...stepNotes], own = standings.get('agent') ?? bestOf(agent);
+  if (winner.policy !== 'agent') notes.push(`The ${winner.policy} baseline was better than the agent (${percent(winner.accuracy)} against ${percent(own.accuracy)}), so its model was written.`);
   if (options.method === 'weights') notes.push('Single weights were pruned: the file and its time stay as they were until it is stored in a zip, or run by a program that makes use of zeros.');
   else if (after.latencyMs.median > before.latencyMs.median * 0.95) notes.push('On this machine the smaller model is not clearly faster at batch 1: its layers are too small for the arithmetic to dominate.');
   const candidates = agent.map(({ candidate }) => candidate);
   return {
     format: 'auto-compress/report@1', model: { path: network.path, sha256: network.sha256 }, out, target: options.target, policy: winner.policy, before, after,
     layers: layerReports(network, pruned), pareto: paretoFront([...candidates, ...baselines.map(({ candidate }) => candidate)]), candidates,
-    baselines: [...baselines].map((judged) => ({ ...baselineOf(judged), accuracy: accuracies.get(judged.policy) ?? judged.candidate.accuracy })),
-    agent: { policy: 'agent', macs: bestOf(agent), accuracy: accuracies.get('agent') ?? 0 }, profile: rounded(profile),
+    baselines: [...baselines].map((judged) => ({ ...baselineOf(judged), accuracy: standings.get(judged.policy)?.accuracy ?? judged.candidate.accuracy })),
+    agent: { policy: 'agent', macs: space.costOf(own.counts).macs, accuracy: own.accuracy }, profile: rounded(profile),
     episodes: agent.length, steps, seconds: seconds(), seed: options.seed, versions: versions(), notes,
   };
 }
 
-/** MACs of the choice with the highest reward. */
-const bestOf = (agent: readonly Judged[]): number => agent.reduce((best, each) => (each.candidate.reward > best.candidate.reward ? each : best)).candidate.macs;
+/** The choice with the highest reward, where none of the agent's was made well. */
+const bestOf = (agent: readonly Judged[]): Standing => { const { counts, candidate: { accuracy } } = agent.reduce((best, each) => (each.candidate.reward > best.candidate.reward ? each : best)); return { counts, accuracy }; };
 const rounded = (values: Readonly<Record<string, number>>): Record<string, number> => Object.fromEntries(Object.entries(values).map(([key, value]) => [key, Math.round(value * 1000) / 1000]));
 
 const percent = (fraction: number): string => `${(100 * fraction).toFixed(2)}%`;

@@ -78,7 +78,7 @@ async function train(kind: 'refine' | 'finetune', network: Network, task: Task, 
     model: start.proto, teacher: network.proto, images: trainingImages(images, training.distillation !== 1), signal,
     options: { ...training, seed: options.seed, keepZeros: options.method === 'weights', threads: options.threads, augmentation: spatial ? { shift: Math.round(imageDims[1]! / 8), flip: true } : undefined },
     evaluate: (proto) => task.judge.accuracy(proto, undefined, signal),
-    onProgress: ({ epoch, epochs, loss, secondsLeft }) => { emit({ type: 'training', epoch, epochs, loss, secondsLeft }); },
+    onProgress: ({ epoch, epochs, loss, secondsLeft, score }) => { emit({ type: 'training', epoch, epochs, loss, secondsLeft, ...(score === undefined ? {} : { accuracy: score }) }); },
     onCheckpoint: (bytes) => run.writeCheckpoint({ header: { kind }, bytes }),
     ...(known ? { checkpoint: known } : {}),
   });

@@ -42,6 +42,7 @@ export const finetuneDefaults: FinetuneOptions = {
 };
 
 export interface FinetuneProgress {
+  /** Epochs done, in fractions; whole where one has just been scored. */
   readonly epoch: number;
   readonly epochs: number;
   /** Steps done of all steps. */
@@ -52,6 +53,8 @@ export interface FinetuneProgress {
   readonly trainAccuracy: number;
   readonly learningRate: number;
   readonly secondsLeft: number;
+  /** What `evaluate` gave at the end of an epoch. */
+  readonly score?: number;
 }
 
 export interface EpochResult { readonly epoch: number; readonly loss: number; readonly trainAccuracy: number; readonly score: number | undefined }
@@ -109,6 +112,7 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
       at = saved.at;
       best = arrays['best'] ?? best;
     }
+    let progress: FinetuneProgress | undefined;
     const started = performance.now(), startedAt = at.epoch * stepsPerEpoch + at.step;
     while (at.epoch < epochs && !(options.patience > 0 && at.epoch - at.bestEpoch >= options.patience && at.bestScore !== undefined)) {
       const order = new Random(mixed(options.seed, at.epoch, -1)).shuffle(Array.from({ length: images.count }, (_, i) => i));
@@ -121,9 +125,11 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
         at.lossSum += loss!;
         at.correctSum += correct!;
         const secondsAStep = (performance.now() - started) / 1000 / (done + 1 - startedAt);
-        task.onProgress?.({ epoch: at.epoch, epochs, step: done + 1, steps, loss: at.lossSum / at.step, trainAccuracy: at.correctSum / at.step, learningRate, secondsLeft: secondsAStep * (steps - done - 1) });
+        progress = { epoch: at.epoch + at.step / stepsPerEpoch, epochs, step: done + 1, steps, loss: at.lossSum / at.step, trainAccuracy: at.correctSum / at.step, learningRate, secondsLeft: secondsAStep * (steps - done - 1) };
+        if (at.step < stepsPerEpoch) task.onProgress?.(progress);
       }
       const score = await task.evaluate?.(withParameters(model, trainer.parameters, trainer.vector()), at.epoch + 1);
+      if (progress) task.onProgress?.({ ...progress, ...(score === undefined ? {} : { score }) });
       at.history.push({ epoch: at.epoch + 1, loss: at.lossSum / stepsPerEpoch, trainAccuracy: at.correctSum / stepsPerEpoch, score });
       at = { ...at, epoch: at.epoch + 1, step: 0, lossSum: 0, correctSum: 0 };
       if (score === undefined || at.bestScore === undefined || score > at.bestScore) {

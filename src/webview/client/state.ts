@@ -48,11 +48,10 @@ function withCandidate(candidates: readonly Candidate[], candidate: Candidate): 
   return [...candidates.filter(({ episode }) => episode !== candidate.episode), candidate].sort((a, b) => a.episode - b.episode);
 }
 
-/** Adds or renews the point of an epoch; the accuracy of an epoch, once said, stays. A resumed run that steps back drops what it trains again. */
+/** Adds a point: those of finished epochs stay, the one on the way is renewed. A resumed run that steps back drops what it trains again. */
 function withTraining(training: readonly TrainingPoint[], point: TrainingPoint): readonly TrainingPoint[] {
-  const kept = training.filter(({ stage, epoch }) => stage !== point.stage || epoch < point.epoch);
-  const same = training.find(({ stage, epoch }) => stage === point.stage && epoch === point.epoch);
-  return [...kept, { ...(same?.accuracy === undefined ? {} : { accuracy: same.accuracy }), ...point }];
+  const kept = training.filter(({ stage, epoch, accuracy }) => stage !== point.stage || (epoch < point.epoch && accuracy !== undefined));
+  return [...kept, point];
 }
 
 /** The view after one more event. */

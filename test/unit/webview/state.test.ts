@@ -37,9 +37,9 @@ describe('applyEvent', () => {
 
   it('keeps one point an epoch of training, also when a resumed run steps back', () => {
     const training = (epoch: number, loss: number, accuracy?: number): RunEvent => ({ type: 'training', epoch, epochs: 3, loss, secondsLeft: 9, ...(accuracy === undefined ? {} : { accuracy }) });
-    const view = viewOf({ type: 'stage', stage: 'refine' }, training(0, 3), training(0, 2.5), training(1, 2, 0.88), training(1, 1.9), training(2, 1.5, 0.9), { type: 'stage', stage: 'finetune' }, training(0, 1), training(1, 0.5, 0.91));
-    expect(view.training.map(({ stage, epoch, loss, accuracy }) => [stage, epoch, loss, accuracy])).toEqual([['refine', 0, 2.5, undefined], ['refine', 1, 1.9, 0.88], ['refine', 2, 1.5, 0.9], ['finetune', 0, 1, undefined], ['finetune', 1, 0.5, 0.91]]);
-    expect(applyEvent(view, training(0, 0.9)).training.map(({ stage, epoch }) => [stage, epoch]).slice(-2)).toEqual([['refine', 2], ['finetune', 0]]);
+    const view = viewOf({ type: 'stage', stage: 'refine' }, training(0.5, 3), training(0.9, 2.5), training(1, 2, 0.88), training(1.3, 1.9), training(2, 1.5, 0.9), { type: 'stage', stage: 'finetune' }, training(0.4, 1), training(1, 0.5, 0.91), training(1.2, 0.4));
+    expect(view.training.map(({ stage, epoch, loss, accuracy }) => [stage, epoch, loss, accuracy])).toEqual([['refine', 1, 2, 0.88], ['refine', 2, 1.5, 0.9], ['finetune', 1, 0.5, 0.91], ['finetune', 1.2, 0.4, undefined]]);
+    expect(applyEvent(view, training(0.2, 0.9)).training.map(({ stage, epoch }) => [stage, epoch]).slice(-2)).toEqual([['refine', 2], ['finetune', 0.2]]);
     expect(view.secondsLeft).toBe(9);
   });
 
