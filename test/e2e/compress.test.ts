@@ -60,8 +60,7 @@ describe.skipIf(whyNot)('compressing a model', () => {
 
   it('moves the charts while the agent searches, and writes a model of at most half the MACs', async () => {
     const { workbench } = world;
-    await workbench.command('Auto-Compress: Compress Model...');
-    await workbench.pick('resnet20.onnx');
+    await workbench.commandAndPick('Auto-Compress: Compress Model...', 'resnet20.onnx');
     await answerWizard(world.episodes);
     dashboard = await workbench.webview('#status');
     const first = await until('the first episode', async () => await episodeOf(dashboard) || undefined, 120_000);
@@ -142,8 +141,7 @@ describe.skipIf(whyNot)('compressing a model', () => {
 
   it('stops when asked, and goes on where it stopped', async () => {
     const { workbench } = world;
-    await workbench.command('Auto-Compress: Compress with Last Settings');
-    await workbench.pick('resnet20.onnx');
+    await workbench.commandAndPick('Auto-Compress: Compress with Last Settings', 'resnet20.onnx');
     const started = await workbench.webview('#status[data-status="running"]');
     await until('two episodes', async () => await episodeOf(started) >= 2, 120_000);
     await workbench.command('Auto-Compress: Stop Run');
@@ -160,8 +158,7 @@ describe.skipIf(whyNot)('compressing a model', () => {
     const { workbench } = world;
     const undisturbed = report();
     const before = new Set(world.server.workers());
-    await workbench.command('Auto-Compress: Compress with Last Settings');
-    await workbench.pick('resnet20.onnx');
+    await workbench.commandAndPick('Auto-Compress: Compress with Last Settings', 'resnet20.onnx');
     const started = await workbench.webview('#status[data-status="running"]');
     await until('two episodes', async () => await episodeOf(started) >= 2, 120_000);
     const worker = world.server.workers().find((pid) => !before.has(pid))!;

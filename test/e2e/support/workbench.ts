@@ -86,6 +86,17 @@ export class Workbench {
       return true;
     });
     await this.take(this.exactItem(title));
+    await until('the palette to close', async () => await this.quickInput().count() === 0 || await this.quickInput().locator('input.input').first().inputValue({ timeout: 1000 }) !== `>${title}`, 10_000);
+  }
+
+  /** Runs a command that asks, and chooses the first item that shows `text`. A palette may close over an Enter without running anything: it is asked again. */
+  async commandAndPick(title: string, text: string): Promise<void> {
+    await until(`"${text}" after "${title}"`, async () => {
+      await this.command(title);
+      await this.quickItem(text).waitFor({ timeout: 20_000 });
+      return true;
+    });
+    await this.pick(text);
   }
 
   /** Chooses the first item that shows `text`. */
