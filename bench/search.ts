@@ -1,8 +1,9 @@
 /**
- * How fast and how good the search is: npm run bench:search [-- episodes|target|growth|quality] [--seeds 0,1,2,3,4] [--episodes 60]
+ * How fast and how good the search is: npm run bench:search [-- episodes|target|growth|quality|memory] [--seeds 0,1,2,3,4] [--episodes 60]
  * episodes: seconds an episode against pure inference of the same networks on the same images, by what they are spent on
  * target: seconds until a repaired network of mobilenetv1 at half its MACs passes 91.62% of val5k (the authors' best after 320 s on an H100)
  * growth: seconds an episode and memory on ImageNet-sized graphs of ../shared/zoo with random images
+ * memory: what a run of 500 episodes holds after 50 and after all of them
  * quality: agent, paper's agent, random, evolution, annealing at equal evaluations
  */
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -84,6 +85,15 @@ if (wants('growth')) {
     console.log(`${name}: data and calibration with ${images} images ${since(start).toFixed(1)} s`);
     await costOfEpisodes(name, setting);
     rmSync(folder, { recursive: true });
+  }
+}
+
+if (wants('memory')) {
+  for (const name of ['resnet20', 'mobilenetv1']) {
+    const search = await searchOf(await open({ ...cifar(name, 0.5), episodes: 500 })), held = new Map<number, number>();
+    await search.anchor();
+    for await (const { episode } of search.episodesOfAgent()) if (episode === 50 || episode === 500) { (globalThis as { gc?: () => void }).gc?.(); held.set(episode, process.memoryUsage.rss() / 2 ** 20); }
+    console.log(`${name}: ${held.get(50)!.toFixed(0)} MB after 50 episodes, ${held.get(500)!.toFixed(0)} MB after 500: ${(100 * (held.get(500)! / held.get(50)! - 1)).toFixed(1)}% more`);
   }
 }
 

@@ -19,7 +19,7 @@ type Model = ModelProto & { graph: GraphProto };
 interface AnchoredLayer { readonly refit: RefitLayer; readonly regression: SubsetRegression }
 
 /** Bytes of refitted matrices that are kept for the next candidate of the same width. */
-const keptBytes = 4e8;
+const keptBytes = 1.5e8;
 
 /**
  * Refits candidates near one choice, the anchor, at the cost of gathers. The anchor's network is refitted sequentially in the original's shape
