@@ -51,7 +51,7 @@ export const commands: Readonly<Record<string, Command>> = {
     options: {
       val: described('val', { value: 'DATA', required: true }, ' A folder of class folders, a flat folder, .npz, .npy, IDX, or a CSV of path,label.'),
       calibration: described('calibration', { value: 'DATA' }),
-      target: { value: 'macs=0.5', help: 'Budget: macs=R, params=R, size=R or latency=R (fractions of the original that must not be exceeded), or accuracy-drop=P (points that may be lost). Default macs=0.5.' },
+      target: { value: 'macs=0.5', help: 'Budget: macs=R, params=R, size=R or latency=R (fractions of the original that must not be exceeded), or accuracy-drop=P (points that may be lost). Default macs=0.5, or params=0.2 with --method weights.' },
       method: described('method', { value: 'channels|weights' }, ' Default channels.'),
       episodes: described('episodes', { value: 'N', number: true }),
       seed: described('seed', { value: 'N', number: true }, ' Default 0.'),
@@ -71,7 +71,7 @@ export const commands: Readonly<Record<string, Command>> = {
     run: ([model], values, terminal) => {
       const options = given({
         model: resolve(model!), val: path(text(values, 'val')), calibration: path(text(values, 'calibration')), train: path(text(values, 'train')), out: path(text(values, 'out')), runDir: path(text(values, 'run-dir')),
-        target: parseTarget(text(values, 'target') ?? 'macs=0.5'), method: text(values, 'method'), metric: metricOf(values), episodes: number(values, 'episodes'), seed: number(values, 'seed'),
+        target: parseTarget(text(values, 'target') ?? (values['method'] === 'weights' ? 'params=0.2' : 'macs=0.5')), method: text(values, 'method'), metric: metricOf(values), episodes: number(values, 'episodes'), seed: number(values, 'seed'),
         refine: number(values, 'refine'), finetune: number(values, 'finetune'), preprocess: recipe(text(values, 'preprocess')), baseline: values['baseline'], agent: text(values, 'agent'),
         roundTo: number(values, 'round-to'), minPreserve: number(values, 'min-preserve'), threads: number(values, 'threads'),
       });

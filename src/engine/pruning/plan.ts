@@ -42,12 +42,15 @@ export async function writePlan(path: string, plan: Plan): Promise<void> {
   await writeAtomically(path, async (file) => { await file.write(`${JSON.stringify(plan)}\n`); });
 }
 
+/** What a plan asks for: the units that stay, and the share of single weights that stays, by tensor. */
+export interface PlanChoice { readonly kept: KeptUnits; readonly densities: ReadonlyMap<string, number> }
+
 /**
- * The kept units that a plan file asks for.
+ * Reads what a plan file asks for.
  * @param sha256 of the model to be pruned; the plan must be for it
  * @throws {InputError} names the file and what is wrong: unreadable, another format, another model, an unknown group, an index out of range
  */
-export async function readPlan(path: string, analysis: Analysis, sha256: string): Promise<KeptUnits> {
+export async function readPlan(path: string, analysis: Analysis, sha256: string): Promise<PlanChoice> {
   const fail = (why: string, cause?: unknown): never => { throw new InputError(`Plan ${path}: ${why}.`, { cause }); };
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => fail(error.code === 'ENOENT' ? 'there is no such file' : messageOf(error), error));
   let json: unknown;
@@ -59,7 +62,8 @@ export async function readPlan(path: string, analysis: Analysis, sha256: string)
   }
   const plan = parsed.data;
   if (plan.model.sha256 !== sha256) fail(`it was made for another model (sha256 ${plan.model.sha256.slice(0, 12)}..., this one is ${sha256.slice(0, 12)}...)`);
-  if (plan.weights) fail('it says how many single weights stay, not which: only its run can make that model');
+  const { constants } = analysis.structure.facts.view, unknown = plan.weights?.find(({ initializer }) => !constants.has(initializer));
+  if (unknown) fail(`the model has no weight "${unknown.initializer}"`);
   const groups = new Map(analysis.groups.map((group) => [group.id, group]));
   const kept = new Map<string, readonly number[]>();
   for (const { id, channels, kept: units } of plan.groups) {
@@ -70,5 +74,5 @@ export async function readPlan(path: string, analysis: Analysis, sha256: string)
     if (kept.has(id)) fail(`group "${id}" is listed twice`);
     if (sorted.length < group.channels) kept.set(id, sorted);
   }
-  return kept;
+  return { kept, densities: new Map((plan.weights ?? []).map(({ initializer, preserve }) => [initializer, preserve])) };
 }

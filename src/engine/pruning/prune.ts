@@ -9,9 +9,10 @@ import { Session } from '../runtime/session.ts';
 import { analyse } from './analysis.ts';
 import { costs } from './costs.ts';
 import { channelOrders } from './importance.ts';
-import { planFrom, readPlan, writePlan } from './plan.ts';
+import { type PlanChoice, planFrom, readPlan, writePlan } from './plan.ts';
 import { applyPlan } from './surgery.ts';
-import type { Analysis, KeptUnits } from './types.ts';
+import { thinOut } from './thinOut.ts';
+import type { Analysis } from './types.ts';
 import { uniformKept } from './uniform.ts';
 
 type Model = ModelProto & { graph: GraphProto };
@@ -26,7 +27,7 @@ export interface PruneOptions {
   /** Kept counts are multiples of this where possible. Default 1. */
   readonly roundTo?: number;
   /** Repairs the pruned model (least squares on calibration data); absent for --no-reconstruct. */
-  readonly repair?: (original: Model, analysis: Analysis, kept: KeptUnits, pruned: Model) => Promise<Model>;
+  readonly repair?: (original: Model, analysis: Analysis, choice: PlanChoice, pruned: Model) => Promise<Model>;
   readonly json?: boolean;
 }
 
@@ -59,12 +60,12 @@ export async function pruneCommand(options: PruneOptions, print: (line: string) 
   const { proto, hadExternalData } = await loadModel(options.model);
   const sha256 = await sha256Of(options.model);
   const analysis = await analyse(proto);
-  const kept = preserve === undefined ? await readPlan(planFile!, analysis, sha256) : uniformKept(analysis, preserve, { order: channelOrders(proto, analysis), roundTo });
-  const cut = applyPlan(proto, analysis, kept);
-  const pruned = options.repair ? await options.repair(proto, analysis, kept, cut) : cut;
+  const choice = preserve === undefined ? await readPlan(planFile!, analysis, sha256) : { kept: uniformKept(analysis, preserve, { order: channelOrders(proto, analysis), roundTo }), densities: new Map<string, number>() };
+  const { kept, densities } = choice, cut = thinOut(applyPlan(proto, analysis, kept), densities);
+  const pruned = options.repair ? await options.repair(proto, analysis, choice, cut) : cut;
   await (await Session.create(pruned)).release();
   await saveModel(pruned, options.out, hadExternalData ? { externalData: true } : {});
-  if (options.planOut !== undefined) await writePlan(options.planOut, planFrom(analysis, kept, { path: options.model, sha256 }));
+  if (options.planOut !== undefined) await writePlan(options.planOut, planFrom(analysis, kept, { path: options.model, sha256 }, densities));
   const result: PruneResult = {
     type: 'result', out: options.out, ...(options.planOut !== undefined ? { plan: options.planOut } : {}),
     before: { macs: analysis.macs, params: analysis.params, sizeBytes: await sizeOnDisk(options.model) },

@@ -2,7 +2,8 @@ import type { GraphProto, ModelProto } from 'onnx-buf';
 import { openDataset } from '../data/openDataset.ts';
 import { chunked, elementsOf } from '../evaluation/samples.ts';
 import { loadTaskData, prepare, taskInputDims } from '../evaluation/taskData.ts';
-import type { Analysis, KeptUnits } from '../pruning/types.ts';
+import type { PlanChoice } from '../pruning/plan.ts';
+import type { Analysis } from '../pruning/types.ts';
 import { refitTargets } from './refitTargets.ts';
 import { sequentialRefit } from './sequentialRefit.ts';
 
@@ -11,15 +12,15 @@ type Model = ModelProto & { graph: GraphProto };
 const calibrationImages = 1024, pointsAnImage = 10, chunkElements = 6e6;
 
 /** A repair of pruned models by least squares on calibration data (labels are used only to find the preprocessing). @see sequentialRefit */
-export function repairOn(calibration: string, { preprocess, seed = 0, signal }: { preprocess?: string; seed?: number; signal?: AbortSignal } = {}): (original: Model, analysis: Analysis, kept: KeptUnits, pruned: Model) => Promise<Model> {
-  return async (original, analysis, kept, pruned) => {
+export function repairOn(calibration: string, { preprocess, seed = 0, signal }: { preprocess?: string; seed?: number; signal?: AbortSignal } = {}): (original: Model, analysis: Analysis, choice: PlanChoice, pruned: Model) => Promise<Model> {
+  return async (original, analysis, { kept, densities }, pruned) => {
     const dataset = await openDataset(calibration);
     try {
       const open = { seed, ...(signal ? { signal } : {}), ...(preprocess === undefined ? {} : { preprocess }) };
       const { images } = await loadTaskData(dataset, await prepare(original, dataset, await taskInputDims(original, dataset), open), calibrationImages, open);
       const chunk = Math.max(1, Math.min(64, images.count, Math.floor(chunkElements / elementsOf(images))));
-      const targets = await refitTargets(original, analysis, chunked(images, images.count, chunk), pointsAnImage, seed);
-      return await sequentialRefit(pruned, kept, targets, { rounds: 4, ridge: 1e-4, grouped: true, ...(signal ? { signal } : {}) });
+      const targets = await refitTargets(original, analysis, chunked(images, images.count, chunk), pointsAnImage, seed, { firstLayers: densities.size > 0 });
+      return await sequentialRefit(pruned, kept, targets, { rounds: 4, ridge: 1e-4, grouped: true, densities, ...(signal ? { signal } : {}) });
     } finally {
       await dataset.close();
     }

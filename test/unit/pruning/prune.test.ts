@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { InputError, UnsupportedModelError } from '../../../src/engine/errors.ts';
 import { encodeModel, loadModel, saveModel } from '../../../src/engine/onnx/modelFile.ts';
+import { floatsOf } from '../../../src/engine/onnx/tensor.ts';
 import { analyse } from '../../../src/engine/pruning/analysis.ts';
 import { inspectCommand, inspectionTable } from '../../../src/engine/pruning/inspect.ts';
 import { pruneCommand } from '../../../src/engine/pruning/prune.ts';
@@ -40,6 +41,25 @@ describe('prune', () => {
     expect(content.groups.map(({ channels, kept }) => [channels, kept.length])).toEqual([[16, 8], [20, 10]]);
     await pruneCommand({ model: path, out: join(folder, 'again.onnx'), plan }, () => undefined);
     expect(await readFile(join(folder, 'again.onnx'))).toEqual(await readFile(result.out));
+  });
+
+  it('makes the model of a plan of single weights: the smallest are zero, nothing else changes', async () => {
+    const plan = join(folder, 'plan.json'), { graph } = (await loadModel(path)).proto, [name] = graph.node.filter(({ opType }) => opType === 'Conv').map(({ input }) => input[1]!);
+    await pruneCommand(options({ preserve: 1, planOut: plan }), () => undefined);
+    const content = JSON.parse(await readFile(plan, 'utf8')) as object;
+    await writeFile(plan, JSON.stringify({ ...content, weights: [{ initializer: name, preserve: 0.25 }] }));
+    const { out } = await pruneCommand(options({ plan }), () => undefined), values = async (file: string): Promise<[string, Float32Array][]> => (await loadModel(file)).proto.graph.initializer.filter(({ dataType }) => dataType === 1).map((tensor) => [tensor.name, floatsOf(tensor)]);
+    const before = new Map(await values(path));
+    for (const [own, now] of await values(out)) {
+      const was = before.get(own)!;
+      if (own !== name) { expect(now).toEqual(was); continue; }
+      const left = now.filter((value) => value !== 0), gone = was.filter((_, i) => now[i] === 0);
+      expect(left).toHaveLength(Math.round(0.25 * was.length));
+      expect(left).toEqual(was.filter((_, i) => now[i] !== 0));
+      expect(Math.max(...gone.map(Math.abs))).toBeLessThanOrEqual(Math.min(...left.map(Math.abs)));
+    }
+    await writeFile(plan, JSON.stringify({ ...content, weights: [{ initializer: 'nothing', preserve: 0.25 }] }));
+    await expect(pruneCommand(options({ plan }), () => undefined)).rejects.toThrow('the model has no weight "nothing"');
   });
 
   it('rounds kept counts where asked', async () => {
