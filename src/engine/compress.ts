@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
 import { CancelledError, InputError, UserError } from './errors.ts';
-import { calibrate } from './flow/calibrate.ts';
-import { finish } from './flow/finish.ts';
-import { defaultOut, modelEvent, openNetwork } from './flow/network.ts';
-import { makeReport } from './flow/report.ts';
-import { type JournalEntry, Search } from './flow/search.ts';
-import { openTask } from './flow/task.ts';
+import { type Calibration, calibrate } from './flow/calibrate.ts';
+import { type Finish, finish } from './flow/finish.ts';
+import { type Network, defaultOut, modelEvent, openNetwork } from './flow/network.ts';
+import { type Findings, makeReport } from './flow/report.ts';
+import { type JournalEntry, type Judged, Search } from './flow/search.ts';
+import { type Task, openTask } from './flow/task.ts';
 import { trainSteps } from './flow/train.ts';
 import { saveModel } from './onnx/modelFile.ts';
 import type { CompressOptions, Report, RunEvent } from './protocol.ts';
@@ -74,27 +74,36 @@ async function runStages(run: RunFolder, context: RunContext): Promise<Report> {
   const task = await openTask(network, options, signal);
   emit({ type: 'data', images: task.judge.images.count, classes: task.classes, preprocessing: task.preparation.description, metric: task.judge.metric, accuracy: task.judge.original, ...(task.classNames ? { classNames: task.classNames } : {}) });
 
-  clock.start('calibrate');
-  const calibration = await calibrate(network, task, options, signal, (fraction) => { clock.progress(fraction); });
-  emit(modelEvent(network, calibration.space.groups.map(({ group }) => group)));
+  const found = await findSmaller(network, task, run, clock, context);
+  await run.writePlan(planFrom(network.analysis, found.space.keptFor(found.winner.counts), network, found.space.densitiesFor(found.winner.counts)));
 
-  clock.start('search');
-  const judge = new CandidateJudge(network.proto, calibration.space, task.judge);
-  const search = new Search(calibration, task, judge, options, run, context);
-  await search.anchor();
-  const judged = await search.baselines(), agent = await search.agent();
-  if (options.baseline.includes('random')) judged.push(await search.random());
-
-  clock.start('rebuild');
-  const { winner, standings, baselines, notes: finishNotes } = await finish(calibration, network, agent, judged, judge, task, run, signal, (fraction) => { clock.progress(fraction); });
-  await run.writePlan(planFrom(network.analysis, calibration.space.keptFor(winner.counts), network, calibration.space.densitiesFor(winner.counts)));
-
-  const { proto, steps, notes } = await trainSteps(network, task, { ...winner, macs: calibration.space.costOf(winner.counts).macs }, options, run, clock, context);
+  const { proto, steps, notes } = await trainSteps(network, task, { ...found.winner, macs: found.space.costOf(found.winner.counts).macs }, options, run, clock, context);
   await saveModel(proto, out);
 
   clock.start('report');
-  const report = await makeReport({ network, space: calibration.space, task, out, winner, standings, agent, baselines, profile: search.profile, steps, notes: [...finishNotes, ...notes] }, options, () => clock.seconds());
+  const report = await makeReport({ ...found, network, task, out, steps, notes: [...found.notes, ...notes] }, options, () => clock.seconds());
   await run.writeReport(report);
   emit({ type: 'result', out, plan: run.file('plan.json'), report: run.file('report.json'), summary: report });
   return report;
+}
+
+/** The best smaller network, repaired, and how it was found. What calibration holds in memory, often gigabytes, is given back when this returns. */
+async function findSmaller(network: Network, task: Task, run: RunFolder, clock: StageClock, context: RunContext): Promise<Pick<Findings, 'space' | 'agent' | 'profile'> & Finish> {
+  clock.start('calibrate');
+  const calibration = await calibrate(network, task, run.options, context.signal, (fraction) => { clock.progress(fraction); }), { space } = calibration;
+  context.emit(modelEvent(network, space.groups.map(({ group }) => group)));
+
+  clock.start('search');
+  const judge = new CandidateJudge(network.proto, space, task.judge), { agent, rivals, profile } = await searchAll(calibration, task, judge, run, context);
+
+  clock.start('rebuild');
+  return { space, agent, profile, ...await finish(calibration, network, agent, rivals, judge, task, run, context.signal, (fraction) => { clock.progress(fraction); }) };
+}
+
+async function searchAll(calibration: Calibration, task: Task, judge: CandidateJudge, run: RunFolder, context: RunContext): Promise<{ agent: Judged[]; rivals: Judged[]; profile: Findings['profile'] }> {
+  const search = new Search(calibration, task, judge, run.options, run, context);
+  await search.anchor();
+  const rivals = await search.baselines(), agent = await search.agent();
+  if (run.options.baseline.includes('random')) rivals.push(await search.random());
+  return { agent, rivals, profile: search.profile };
 }

@@ -75,7 +75,7 @@ async function refitLayer(refit: RefitLayer, network: StagedNetwork, view: Graph
   });
   const fitted: Float32Array[] = [];
   for (const [group, blocks] of groupChunks.entries()) {
-    const { scale, shift, low, high } = sink.transform, from = group * outs, chunks = blocks.map(joined), density = options.densities?.get(layer.weight) ?? 1;
+    const { scale, shift, low, high } = sink.transform, from = group * outs, chunks = blocks.map((parts) => joined(parts.splice(0))), density = options.densities?.get(layer.weight) ?? 1;
     const transform = { scale: scale.subarray(from, from + outs), shift: shift.subarray(from, from + outs), low, high };
     fitted.push(density < 1 ? await fitSparse(chunks, columns, outs, present[group]!, transform, { ...options, density }) : await fitWeights(chunks, columns, outs, present[group]!, transform, options));
   }
