@@ -14,6 +14,7 @@ import { Random } from '../src/engine/numerics/random.ts';
 import { parseCompressOptions, parseTarget } from '../src/engine/protocol.ts';
 import { AnchoredRefit } from '../src/engine/reconstruction/anchoredRefit.ts';
 import { refitTargets } from '../src/engine/reconstruction/refitTargets.ts';
+import type { RowBudget } from '../src/engine/reconstruction/rowBudget.ts';
 import { sequentialRefit } from '../src/engine/reconstruction/sequentialRefit.ts';
 import { allocate, fillBudget } from '../src/engine/rl/allocation.ts';
 import type { Outcomes } from '../src/engine/evaluation/judge.ts';
@@ -64,6 +65,8 @@ const ways: Way[] = JSON.parse(option('--ways', JSON.stringify([
   { images: 1024, points: 12, rounds: 3, ridge: 1e-3, scored: 2000 },
 ]))) as Way[];
 
+const rowBudget = (images: number, points: number): RowBudget => ({ rows: images * points, perColumn: 1.5, points, mostImages: 6000, activationBytes: 8e8, featureBytes: 4e8 });
+
 for (const name of names) {
   const options = parseCompressOptions({ model: `../shared/models/cifar10/${name}.onnx`, val: '../shared/data/cifar10/val5k.npz', calibration: '../shared/data/cifar10/train10k.npz', target: parseTarget(target) });
   const network = await openNetwork(options.model), task = await openTask(network, options, signal);
@@ -85,7 +88,7 @@ for (const name of names) {
   console.log(`${name} ${target}: ${choices.length} candidates, finished accuracy ${(100 * Math.min(...finished)).toFixed(2)} to ${(100 * Math.max(...finished)).toFixed(2)}, ${((performance.now() - start) / 1000).toFixed(0)} s`);
   for (const { anchored, images, points, rounds, ridge, scored } of ways) {
     const started = performance.now(), fit = { rounds, ridge, grouped: false };
-    const targets = await refitTargets(network.proto, network.analysis, chunked(task.calibration, images, 64), points, 1);
+    const targets = await refitTargets(network.proto, network.analysis, chunked(task.calibration, task.calibration.count, 64), rowBudget(images, points), 1);
     const anchor = anchored ? await AnchoredRefit.prepare(network.proto, space.keptFor(anchorCounts), space.orders, targets, fit) : undefined;
     const quick: Craft = anchor ? (prune, kept) => anchor.refit(prune(anchor.replaced), kept) : (prune, kept) => sequentialRefit(prune(), kept, targets, fit);
     const preparing = (performance.now() - started) / 1000;
@@ -103,7 +106,7 @@ for (const name of names) {
     console.log(`  ${anchored ? 'anchored' : 'sequential'}, ${images} images x ${points}, ${rounds} rounds, ridge ${ridge}, scored on ${scored}: Spearman ${spearman(rewards, finished).toFixed(3)} (accuracy ${spearman(accuracies, finished).toFixed(3)}), Pearson ${pearson(rewards, finished).toFixed(3)}; best of the first 3: ${(100 * Math.max(...top.slice(0, 3).map((each) => each.finished))).toFixed(2)}; prepared in ${preparing.toFixed(1)} s, refit ${(refitSeconds / choices.length).toFixed(2)} s, judging ${(judgeSeconds / choices.length).toFixed(2)} s`);
   }
 
-  const targets = await refitTargets(network.proto, network.analysis, chunked(task.calibration, 512, 64), 8, 1), fit = { rounds: 1, ridge: 1e-3, grouped: false };
+  const targets = await refitTargets(network.proto, network.analysis, chunked(task.calibration, task.calibration.count, 64), rowBudget(512, 8), 1), fit = { rounds: 1, ridge: 1e-3, grouped: false };
   const anchor = await AnchoredRefit.prepare(network.proto, space.keptFor(anchorCounts), space.orders, targets, fit);
   const all = ScoringSample.first(task.judge, task.judge.images.count), outcomes: Outcomes[] = [];
   for (const counts of choices) outcomes.push((await judge.score(counts, (prune, kept) => anchor.refit(prune(anchor.replaced), kept), all)).outcomes);

@@ -5,6 +5,7 @@ import { AnchoredRefit } from '../reconstruction/anchoredRefit.ts';
 import { rankGroups } from '../reconstruction/calibration.ts';
 import { rankWeights } from '../reconstruction/rankWeights.ts';
 import { type RefitTargets, refitTargets } from '../reconstruction/refitTargets.ts';
+import type { RowBudget } from '../reconstruction/rowBudget.ts';
 import { type RefitOptions, sequentialRefit } from '../reconstruction/sequentialRefit.ts';
 import type { Craft } from '../rl/candidateJudge.ts';
 import { ChannelSpace } from '../rl/channelSpace.ts';
@@ -28,28 +29,28 @@ export interface Calibration {
   readonly thorough: () => Promise<Craft>;
 }
 
-/** Calibration images and points an image: for ranking, for scoring a candidate, for comparing the best, for the final model. */
-const sizes = { rank: { images: 1024, points: 10 }, quick: { images: 512, points: 8 }, careful: { images: 1024, points: 8 }, thorough: { images: 4096, points: 12 } };
-/** Bytes that the activations held by one refit may take and the original's features at sampled positions. */
+/** Rows of regressions: for ranking, for scoring a candidate, for comparing the best, for the final model. */
+const rows = {
+  rank: { rows: 10_240, perColumn: 2, points: 10 }, quick: { rows: 4096, perColumn: 1.5, points: 8 }, careful: { rows: 8192, perColumn: 2, points: 8 }, thorough: { rows: 49_152, perColumn: 4, points: 12 },
+};
+/** Bytes that the activations held by one refit may take, and the original's features at sampled positions. */
 const activationBytes = 8e8, featureBytes = 4e8;
+/** Multiply-accumulates that running the original over calibration images may take: about half a minute on a laptop; and float32 values of all layers that one run may give. */
+const calibrationMacs = 2e12, valuesAtOnce = 1e8;
 
 /** Ranks channels, measures the original's features, and checks that the target can be reached. @throws {UnreachableTargetError} says how near one gets */
 export async function calibrate(network: Network, task: Task, options: CompressOptions, signal: AbortSignal, progress: (fraction: number) => void): Promise<Calibration> {
   const { proto, analysis } = network, session = { threads: options.threads }, { seed } = options, goal = goalOf(options, network);
-  const chunk = fixedBatch(proto) ?? Math.max(1, Math.min(64, Math.floor(6e6 / elementsOf(task.calibration))));
-  const feeds = (images: number) => chunked(task.calibration, images, chunk);
-  const { axes, view } = analysis.structure.facts;
-  const largest = Math.max(...view.nodes.flatMap(({ output }) => output.map((value) => (axes.shapeOf(value) ?? [1]).reduce((a, b) => a * b, 1))));
-  const mostImages = Math.max(chunk, Math.floor(activationBytes / (largest * 4 * 2.2)));
-  const rankOptions = { ...session, points: sizes.rank.points, seed, signal, progress }, rankFeeds = feeds(Math.min(sizes.rank.images, mostImages));
-  const space = options.method === 'weights' ? new WeightSpace(analysis, await rankWeights(proto, analysis, rankFeeds, rankOptions), options.minPreserve) : await channelSpace();
+  const { axes, view } = analysis.structure.facts, valuesAnImage = sumOver(view.nodes, ({ output }) => sumOver(output, (value) => (axes.shapeOf(value) ?? []).reduce((a, b) => a * b, 1)));
+  const chunk = fixedBatch(proto) ?? Math.max(1, Math.min(64, Math.floor(6e6 / elementsOf(task.calibration)), Math.floor(valuesAtOnce / valuesAnImage)));
+  const feeds = chunked(task.calibration, task.calibration.count, chunk), limits = { mostImages: Math.max(64, calibrationMacs / analysis.macs), activationBytes, featureBytes };
+  const rankOptions = { ...session, budget: { ...rows.rank, ...limits }, seed, signal, progress };
+  const space = options.method === 'weights' ? new WeightSpace(analysis, await rankWeights(proto, analysis, feeds, rankOptions), options.minPreserve) : await channelSpace();
   checkReachable(goal, space);
-  const outputs = sumOver(analysis.layers, ({ weight, outAxis }) => axes.shapeOf(weight)?.[outAxis] ?? 1);
-  const mostRows = featureBytes / (4 * outputs);
-  const targetsOf = ({ images, points }: { images: number; points: number }, offset: number): Promise<RefitTargets> =>
-    refitTargets(proto, analysis, feeds(Math.min(images, mostImages, Math.max(chunk, mostRows / 4))), Math.max(1, Math.min(points, Math.floor(mostRows / Math.min(images, mostImages)))), seed + offset, { ...session, firstLayers: options.method === 'weights' });
+  const targetsOf = (budget: Pick<RowBudget, 'rows' | 'perColumn' | 'points'>, offset: number): Promise<RefitTargets> =>
+    refitTargets(proto, analysis, feeds, { ...budget, ...limits }, seed + offset, { ...session, firstLayers: options.method === 'weights' });
   const sequentially = (targets: RefitTargets, fit: RefitOptions): Craft => (prune, kept, densities) => sequentialRefit(prune(), kept, targets, { ...fit, densities });
-  const few = await targetsOf(sizes.quick, 1), quickFit = { rounds: 1, ridge: 1e-3, grouped: false, signal };
+  const few = await targetsOf(rows.quick, 1), quickFit = { rounds: 1, ridge: 1e-3, grouped: false, signal };
   const quick = sequentially(few, quickFit);
   let careful: Promise<Craft> | undefined, thorough: Promise<Craft> | undefined;
   return {
@@ -59,12 +60,12 @@ export async function calibrate(network: Network, task: Task, options: CompressO
       const refit = await AnchoredRefit.prepare(proto, space.keptFor(anchor), space.orders, few, quickFit);
       return (prune, kept) => refit.refit(prune(refit.replaced), kept);
     },
-    careful: () => careful ??= targetsOf(sizes.careful, 2).then((targets) => sequentially(targets, { rounds: 2, ridge: 1e-4, grouped: true, signal })),
-    thorough: () => thorough ??= targetsOf(sizes.thorough, 2).then((targets) => sequentially(targets, { rounds: 8, ridge: 1e-4, grouped: true, signal })),
+    careful: () => careful ??= targetsOf(rows.careful, 2).then((targets) => sequentially(targets, { rounds: 2, ridge: 1e-4, grouped: true, signal })),
+    thorough: () => thorough ??= targetsOf(rows.thorough, 2).then((targets) => sequentially(targets, { rounds: 8, ridge: 1e-4, grouped: true, signal })),
   };
 
   async function channelSpace(): Promise<SearchSpace> {
-    const ranked = await rankGroups(proto, analysis, rankFeeds, rankOptions);
+    const ranked = await rankGroups(proto, analysis, feeds, rankOptions);
     const latency = goal.cost === 'latency' ? await latencyOf(network, ranked, task, options, signal, progress) : undefined;
     return new ChannelSpace(analysis, ranked, goal.cost, { minPreserve: options.minPreserve, roundTo: options.roundTo, ...(latency ? { latency } : {}) });
   }

@@ -48,7 +48,7 @@ export class AnchoredRefit {
   static async prepare(original: Model, anchor: KeptUnits, orders: ReadonlyMap<string, readonly number[]>, targets: RefitTargets, options: RefitOptions): Promise<AnchoredRefit> {
     const { feeds, analysis, images, session } = targets, positions = new KeptPositions(analysis, anchor), { axes } = analysis.structure.facts;
     const { model, biases } = withBiases(maskConsumers(original, analysis, anchor), targets.layers.map(({ layer }) => layer));
-    const view = new GraphView(model.graph), network = new StagedNetwork(model, view, feeds, session), layers: AnchoredLayer[] = [];
+    const view = new GraphView(model.graph), network = new StagedNetwork(model, view, feeds, session, targets.layers[0]?.sampled.length), layers: AnchoredLayer[] = [];
     const constants = new GraphView(original.graph).constants;
     for (const refit of targets.layers) {
       options.signal?.throwIfAborted();
@@ -58,6 +58,7 @@ export class AnchoredRefit {
       const fittedLayer = { ...layer, bias: biasName }, columns = columnsOf(layout), { outs } = layout;
       const sink = outputSink(view, network.initializers, fittedLayer, outs, (shortcut) => shortcut === refit.residual);
       if (sink.target !== refit.target) continue;
+      await network.admit(sampled.length);
       const [inputs, residuals] = await network.advance([layer.input, ...(sink.residual === undefined ? [] : [sink.residual])]);
       const chunk: RegressionChunk = joined(inputs!.map((input, i) => ({
         inputs: inputRows(layout, input.data as Float32Array, images, sampled[i]!)[0]!, target: wanted[i]!,

@@ -9,6 +9,7 @@ import { runShapes } from '../runtime/shapes.ts';
 import { type Consumer, eliminateUnits } from './channelElimination.ts';
 import { type GramRequest, gramMatrices } from './gramMatrices.ts';
 import { columnsOf, rowLayout } from './layerRows.ts';
+import type { RowBudget } from './rowBudget.ts';
 import { weightMatrices } from './layerWeights.ts';
 
 type Model = ModelProto & { graph: GraphProto };
@@ -23,7 +24,7 @@ export interface RankedGroup {
 }
 
 export interface RankOptions extends SessionOptions {
-  readonly points: number;
+  readonly budget: RowBudget;
   readonly seed: number;
   /** Memory that Gram matrices may take at a time, bytes. Default 600 MB. */
   readonly memoryBytes?: number;
@@ -55,7 +56,7 @@ export async function rankGroups(model: Model, analysis: Analysis, feeds: Readon
   const ranked: RankedGroup[] = [];
   for (const batch of batchesWithin(groups, (group) => requestsOf(group).reduce((sum, { request }) => sum + columnsOf(request.layout) ** 2 * 8, 0), options.memoryBytes ?? 600e6)) {
     const requests = [...new Set(batch.flatMap((group) => requestsOf(group).map(({ request }) => request)))];
-    const grams = requests.length > 0 ? await gramMatrices(model, requests, feeds, options.points, options.seed, options) : [];
+    const grams = requests.length > 0 ? await gramMatrices(model, requests, feeds, options.budget, options.seed, options) : [];
     for (const group of batch) {
       const consumers = requestsOf(group).map(({ request, unitOf }): Consumer => {
         const { layer, layout } = request, bias = view.constants.get(layer.bias);

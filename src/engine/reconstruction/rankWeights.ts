@@ -6,6 +6,7 @@ import { product } from '../runtime/matrix.ts';
 import type { SessionOptions, Tensor } from '../runtime/session.ts';
 import { runShapes } from '../runtime/shapes.ts';
 import { addRidge } from './leastSquares.ts';
+import type { RowBudget } from './rowBudget.ts';
 import { type GramRequest, gramMatrices } from './gramMatrices.ts';
 import { columnsOf, rowLayout } from './layerRows.ts';
 import { weightMatrices } from './layerWeights.ts';
@@ -31,7 +32,7 @@ const ridge = 1e-3;
  * Error curves of the layers whose weights may go one by one: those that a least-squares refit can repair, one convolution group each.
  * @param feeds calibration inputs, one tensor a chunk of images
  */
-export async function rankWeights(model: Model, analysis: Analysis, feeds: Readonly<Record<string, Tensor[]>>, options: SessionOptions & { points: number; seed: number; memoryBytes?: number; signal?: AbortSignal; progress?: (fraction: number) => void }): Promise<ThinnableLayer[]> {
+export async function rankWeights(model: Model, analysis: Analysis, feeds: Readonly<Record<string, Tensor[]>>, options: SessionOptions & { budget: RowBudget; seed: number; memoryBytes?: number; signal?: AbortSignal; progress?: (fraction: number) => void }): Promise<ThinnableLayer[]> {
   const view = new GraphView(model.graph);
   const { shapes } = await runShapes(model, view, Object.fromEntries(Object.entries(feeds).map(([name, chunks]) => [name, chunks[0]!.dims])));
   const requests = analysis.layers.flatMap((layer): GramRequest[] => {
@@ -43,7 +44,7 @@ export async function rankWeights(model: Model, analysis: Analysis, feeds: Reado
   const found: ThinnableLayer[] = [];
   let batch: GramRequest[] = [], bytes = 0;
   const finishBatch = async (): Promise<void> => {
-    const grams = batch.length > 0 ? await gramMatrices(model, batch, feeds, options.points, options.seed, options) : [];
+    const grams = batch.length > 0 ? await gramMatrices(model, batch, feeds, options.budget, options.seed, options) : [];
     for (const [i, { layer, layout }] of batch.entries()) {
       options.signal?.throwIfAborted();
       const weight = view.constants.get(layer.weight)!, [matrix] = weightMatrices(layer, layout, weight, view.constants.get(layer.bias));

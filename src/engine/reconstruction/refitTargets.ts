@@ -8,6 +8,7 @@ import { runShapes } from '../runtime/shapes.ts';
 import { type RowLayout, outputRows, rowLayout, samplePositions } from './layerRows.ts';
 import type { RegressionChunk } from './leastSquares.ts';
 import { outputSink } from './outputSink.ts';
+import { type RowBudget, shareRows } from './rowBudget.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
@@ -35,29 +36,36 @@ export interface RefitTargets {
 
 /**
  * Runs the original network once over the calibration images and keeps its outputs at sampled positions.
- * @param feeds for every graph input, one tensor a chunk of images; chunks are equally long
- * @param points output positions looked at in each image @param options firstLayers: whether layers that read the graph's inputs are refitted as well, as they must be when they lose weights
+ * @param feeds for every graph input, one tensor a chunk of images; chunks are equally long @param budget how many of them each layer gets
+ * @param options firstLayers: whether layers that read the graph's inputs are refitted as well, as they must be when they lose weights
  */
-export async function refitTargets(model: Model, analysis: Analysis, feeds: Readonly<Record<string, Tensor[]>>, points: number, seed: number, options: SessionOptions & { readonly firstLayers?: boolean } = {}): Promise<RefitTargets> {
+export async function refitTargets(model: Model, analysis: Analysis, feeds: Readonly<Record<string, Tensor[]>>, budget: RowBudget, seed: number, options: SessionOptions & { readonly firstLayers?: boolean } = {}): Promise<RefitTargets> {
   const { firstLayers = false, ...session } = options;
   const view = new GraphView(model.graph);
   const chunkShapes = Object.fromEntries(Object.entries(feeds).map(([name, chunks]) => [name, chunks[0]!.dims]));
   const { shapes } = await runShapes(model, view, chunkShapes);
   const images = Object.values(chunkShapes)[0]![0]!, chunks = Object.values(feeds)[0]!.length;
-  const order = refitOrder(view, analysis);
-  const layers = order.layers.flatMap((layer, position): RefitLayer[] => {
+  const order = refitOrder(view, analysis), sizes = view.nodes.map(({ output }) => Math.max(0, ...output.map((value) => elementsOf(shapes.get(value)) / images)));
+  for (let i = sizes.length - 2; i >= 0; i--) sizes[i] = Math.max(sizes[i]!, sizes[i + 1]!);
+  const positions = new Map(view.nodes.map((node, i) => [node.output[0], i])), largestFrom = ({ node, input }: Layer): number => Math.max(sizes[positions.get(node.output[0]) ?? 0] ?? 0, elementsOf(shapes.get(input)) / images);
+  const found = order.layers.flatMap((layer, position) => {
     const weight = view.constants.get(layer.weight), output = shapes.get(layer.output), input = shapes.get(layer.input);
     if (!weight || !isFloatTensor(weight) || !output || !input || view.usesOf(layer.weight).length !== 1 || !(firstLayers || order.follows(layer))) return [];
     const layout = rowLayout(layer, input, output, dimsOf(weight));
     if (!layout || (layer.opType === 'MatMul' && layer.bias === '')) return [];
     const sink = outputSink(view, view.initializers, layer, layout.groups * layout.outs, (shortcut) => order.lastLayerBefore(shortcut) < position && sameShape(shapes.get(shortcut), output));
-    const sampled = Array.from({ length: chunks }, (_, chunk) => samplePositions(layout.positions, images, points, seed + position * 7919 + chunk * 104729));
-    return [{ layer, layout, target: sink.target, residual: sink.residual, sampled, wanted: [] }];
+    return [{ layer, layout, target: sink.target, residual: sink.residual, position, heldElements: largestFrom(layer) }];
   });
+  const shares = shareRows(found, images, chunks, budget);
+  const layers = found.map(({ position, layer, layout, target, residual }, i): RefitLayer => ({
+    layer, layout, target, residual, wanted: [],
+    sampled: Array.from({ length: shares[i]!.chunks }, (_, chunk) => samplePositions(layout.positions, images, shares[i]!.points, seed + position * 7919 + chunk * 104729)),
+  }));
   await captureTargets(model, layers, feeds, session);
   return { feeds, layers, analysis, images, session };
 }
 
+const elementsOf = (shape: readonly number[] | undefined): number => (shape ?? [1]).reduce((a, b) => a * b, 1);
 const sameShape = (a: readonly number[] | undefined, b: readonly number[]): boolean => a !== undefined && a.length === b.length && a.every((dim, i) => dim === b[i]);
 
 
@@ -86,10 +94,10 @@ async function captureTargets(model: Model, layers: readonly RefitLayer[], feeds
   if (names.length === 0) return;
   const session = await Session.create({ ...model, graph: { ...model.graph, output: names.map((name) => valueInfo(name)), valueInfo: [] } }, options);
   try {
-    const chunks = Object.values(feeds)[0]!.length, images = Object.values(feeds)[0]![0]!.dims[0]!;
+    const chunks = Math.max(...layers.map(({ sampled }) => sampled.length)), images = Object.values(feeds)[0]![0]!.dims[0]!;
     for (let chunk = 0; chunk < chunks; chunk++) {
       const values = await session.run(Object.fromEntries(Object.entries(feeds).map(([name, tensors]) => [name, tensors[chunk]!])));
-      for (const { layout, target, sampled, wanted } of layers) wanted.push(outputRows(layout, values[target]!.data as Float32Array, images, sampled[chunk]!));
+      for (const { layout, target, sampled, wanted } of layers) if (chunk < sampled.length) wanted.push(outputRows(layout, values[target]!.data as Float32Array, images, sampled[chunk]!));
     }
   } finally {
     await session.release();

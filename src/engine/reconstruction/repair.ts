@@ -5,11 +5,13 @@ import { loadTaskData, prepare, taskInputDims } from '../evaluation/taskData.ts'
 import type { PlanChoice } from '../pruning/plan.ts';
 import type { Analysis } from '../pruning/types.ts';
 import { refitTargets } from './refitTargets.ts';
+import type { RowBudget } from './rowBudget.ts';
 import { sequentialRefit } from './sequentialRefit.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
-const calibrationImages = 1024, pointsAnImage = 10, chunkElements = 6e6;
+const calibrationImages = 1024, chunkElements = 6e6;
+const budget: RowBudget = { rows: 10_240, perColumn: 2, points: 10, mostImages: calibrationImages, activationBytes: 8e8, featureBytes: 4e8 };
 
 /** A repair of pruned models by least squares on calibration data (labels are used only to find the preprocessing). @see sequentialRefit */
 export function repairOn(calibration: string, { preprocess, seed = 0, signal }: { preprocess?: string; seed?: number; signal?: AbortSignal } = {}): (original: Model, analysis: Analysis, choice: PlanChoice, pruned: Model) => Promise<Model> {
@@ -19,7 +21,7 @@ export function repairOn(calibration: string, { preprocess, seed = 0, signal }: 
       const open = { seed, ...(signal ? { signal } : {}), ...(preprocess === undefined ? {} : { preprocess }) };
       const { images } = await loadTaskData(dataset, await prepare(original, dataset, await taskInputDims(original, dataset), open), calibrationImages, open);
       const chunk = Math.max(1, Math.min(64, images.count, Math.floor(chunkElements / elementsOf(images))));
-      const targets = await refitTargets(original, analysis, chunked(images, images.count, chunk), pointsAnImage, seed, { firstLayers: densities.size > 0 });
+      const targets = await refitTargets(original, analysis, chunked(images, images.count, chunk), budget, seed, { firstLayers: densities.size > 0 });
       return await sequentialRefit(pruned, kept, targets, { rounds: 4, ridge: 1e-4, grouped: true, densities, ...(signal ? { signal } : {}) });
     } finally {
       await dataset.close();

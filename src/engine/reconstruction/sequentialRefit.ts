@@ -38,7 +38,7 @@ export async function sequentialRefit(pruned: Model, kept: KeptUnits, { feeds, l
   const positions = new KeptPositions(analysis, kept), { axes } = analysis.structure.facts;
   const keptOf: KeptOf = (initializer, axis) => positions.of(axes.axis(initializer, axis));
   const { model, biases } = withBiases(pruned, layers.map(({ layer }) => layer));
-  const view = new GraphView(model.graph), network = new StagedNetwork(model, view, feeds, session);
+  const view = new GraphView(model.graph), network = new StagedNetwork(model, view, feeds, session, layers[0]?.sampled.length);
   let changed = false;
   for (const refit of layers) {
     options.signal?.throwIfAborted();
@@ -60,6 +60,7 @@ async function refitLayer(refit: RefitLayer, network: StagedNetwork, view: Graph
   const prunedLayer = { ...layer, bias: biasName };
   const sink = outputSink(view, network.initializers, prunedLayer, layout.groups * outs, (shortcut) => shortcut === refit.residual);
   if (sink.target !== refit.target) return; // surgery changed what follows; leave the layer as it is
+  await network.admit(sampled.length);
   const [inputs, residuals] = await network.advance([layer.input, ...(sink.residual === undefined ? [] : [sink.residual])]);
   const present = weightMatrices(prunedLayer, layout, weight, bias);
   const groupChunks = present.map((): RegressionChunk[][] => []);

@@ -22,19 +22,24 @@ export class StagedNetwork {
   /** Live values, one tensor a chunk of images. */
   private readonly values = new Map<string, Tensor[]>();
   private readonly waiting: Set<NodeProto>;
-  private readonly chunks: number;
+  private readonly feeds: Readonly<Record<string, Tensor[]>>;
+  private chunks: number;
   private readonly position: ReadonlyMap<NodeProto, number>;
   /** Nodes that depend on no graph input: cheap, and run again wherever they are needed. */
   private readonly constantNodes = new Set<NodeProto>();
 
-  /** @param feeds for every graph input, one tensor a chunk; all chunks have the same number of images */
-  constructor(model: ModelProto & { graph: GraphProto }, view: GraphView, feeds: Readonly<Record<string, Tensor[]>>, options: SessionOptions = {}) {
+  /**
+   * @param feeds for every graph input, one tensor a chunk; all chunks have the same number of images
+   * @param chunks how many of them to begin with
+   */
+  constructor(model: ModelProto & { graph: GraphProto }, view: GraphView, feeds: Readonly<Record<string, Tensor[]>>, options: SessionOptions = {}, chunks = Object.values(feeds)[0]!.length) {
     this.model = model;
     this.view = view;
     this.options = options;
     this.initializers = new Map(view.initializers);
-    this.chunks = Object.values(feeds)[0]!.length;
-    for (const [name, tensors] of Object.entries(feeds)) this.values.set(name, tensors);
+    this.feeds = feeds;
+    this.chunks = chunks;
+    for (const [name, tensors] of Object.entries(feeds)) this.values.set(name, tensors.slice(0, chunks));
     this.position = new Map(view.nodes.map((node, i) => [node, i]));
     const varying = new Set(view.inputs);
     for (const node of view.nodes) {
@@ -51,39 +56,57 @@ export class StagedNetwork {
     return names.map((name) => this.values.get(name)!);
   }
 
+  /** Takes in more chunks: what has run so far runs for them as well, with the weights that it had. */
+  async admit(chunks: number): Promise<void> {
+    const from = this.chunks, live = [...this.values.keys()], made = live.filter((name) => !(name in this.feeds));
+    if (chunks <= from) return;
+    this.chunks = chunks;
+    const added = Object.fromEntries(Object.entries(this.feeds).map(([name, tensors]) => [name, tensors.slice(from, chunks)]));
+    for (const name of live) if (name in this.feeds) this.values.get(name)!.push(...added[name]!);
+    if (made.length === 0) return;
+    const results = await this.run(this.ancestors(made, (value) => value in this.feeds), made, added, chunks - from);
+    made.forEach((name, i) => this.values.get(name)!.push(...results[i]!));
+  }
+
   private async runFor(names: readonly string[]): Promise<void> {
-    const nodes = this.ancestors(names);
-    const made = new Set(nodes.flatMap((node) => node.output)), inside = new Set(nodes);
-    const inputs = new Set(nodes.flatMap((node) => [...node.input, ...capturedValues(node)]).filter((value) => value !== '' && !made.has(value) && !this.initializers.has(value)));
+    const nodes = this.ancestors(names, (value) => this.values.has(value));
+    const made = new Set(nodes.flatMap((node) => node.output));
     for (const node of nodes) this.waiting.delete(node);
     const outputs = [...made].filter((value) => value !== '' && (names.includes(value) || this.isNeeded(value)) && !(this.constantNodes.has(this.view.producers.get(value)!) && !names.includes(value)));
-    const used = new Set(nodes.flatMap((node) => [...node.input, ...capturedValues(node)]));
+    const results = await this.run(nodes, outputs, Object.fromEntries(this.values), this.chunks);
+    outputs.forEach((value, i) => this.values.set(value, results[i]!));
+    for (const value of [...this.values.keys()]) if (!names.includes(value) && !this.isNeeded(value)) this.values.delete(value);
+  }
+
+  /** Runs nodes on chunks of what they read. @returns for each output its tensors by chunk */
+  private async run(nodes: readonly NodeProto[], outputs: readonly string[], given: Readonly<Record<string, Tensor[]>>, chunks: number): Promise<Tensor[][]> {
+    const made = new Set(nodes.flatMap((node) => node.output)), used = new Set(nodes.flatMap((node) => [...node.input, ...capturedValues(node)]));
+    const inputs = [...used].filter((value) => value !== '' && !made.has(value) && !this.initializers.has(value));
     const session = await Session.create(buildModel({
-      nodes: [...inside].sort((a, b) => this.position.get(a)! - this.position.get(b)!),
-      inputs: [...inputs].map((value) => { const { type, dims } = this.values.get(value)![0]!; return valueInfo(value, dims, elementTypes[type] ?? DataType.FLOAT); }),
+      nodes: [...nodes].sort((a, b) => this.position.get(a)! - this.position.get(b)!),
+      inputs: inputs.map((value) => { const { type, dims } = given[value]![0]!; return valueInfo(value, dims, elementTypes[type] ?? DataType.FLOAT); }),
       outputs: outputs.map((value) => ({ ...valueInfo(value), type: undefined }) as never),
       initializers: [...used].map((name) => this.initializers.get(name)).filter((tensor) => tensor !== undefined),
       opsetImport: this.model.opsetImport,
     }), this.options);
     try {
       const results = outputs.map((): Tensor[] => []);
-      for (let chunk = 0; chunk < this.chunks; chunk++) {
-        const result = await session.run(Object.fromEntries([...inputs].map((value) => [value, this.values.get(value)![chunk]!])), outputs);
+      for (let chunk = 0; chunk < chunks; chunk++) {
+        const result = await session.run(Object.fromEntries(inputs.map((value) => [value, given[value]![chunk]!])), outputs);
         outputs.forEach((value, i) => results[i]!.push(result[value]!));
       }
-      outputs.forEach((value, i) => this.values.set(value, results[i]!));
+      return results;
     } finally {
       await session.release();
     }
-    for (const value of [...this.values.keys()]) if (!names.includes(value) && !this.isNeeded(value)) this.values.delete(value);
   }
 
-  /** Nodes that must still run before the named values exist. */
-  private ancestors(names: readonly string[]): NodeProto[] {
+  /** Nodes that must run before the named values exist, where some values are known. */
+  private ancestors(names: readonly string[], known: (value: string) => boolean): NodeProto[] {
     const found = new Set<NodeProto>();
     const pending = [...names];
     for (let value = pending.pop(); value !== undefined; value = pending.pop()) {
-      if (this.values.has(value)) continue;
+      if (known(value)) continue;
       const node = this.view.producers.get(value);
       if (!node || found.has(node)) continue;
       found.add(node);

@@ -24,7 +24,7 @@ beforeAll(async () => {
   analysis = await analyse(proto);
   input = new GraphView(proto.graph).inputs[0]!;
   const random = new Random(3), images = (count: number): Tensor => floats(Float32Array.from({ length: count * 3072 }, () => random.normal()), [count, 3, 32, 32]);
-  targets = await refitTargets(proto, analysis, { [input]: [images(32), images(32)] }, 16, 1);
+  targets = await refitTargets(proto, analysis, { [input]: [images(32), images(32)] }, { rows: 1024, perColumn: 0, points: 16, mostImages: 64, activationBytes: 8e8, featureBytes: 4e8 }, 1);
   probe = images(8);
   const order = channelOrders(proto, analysis);
   orders = new Map([...order].map(([id, units]) => [id, [...units].reverse()]));
