@@ -60,7 +60,12 @@ export class CholeskyFactor<A extends Float32Array | Float64Array> {
   }
 
   /** @param a float64 [n, n]; only its lower triangle is read; overwritten */
-  static async of(a: Float64Array, n: number): Promise<CholeskyFactor<Float64Array>> {
+  static of(a: Float64Array, n: number): Promise<CholeskyFactor<Float64Array>> { return CholeskyFactor.stored(a, n, (values) => values); }
+
+  /** The same in half the memory, for systems whose solutions need no more than that. */
+  static inFloat32(a: Float64Array, n: number): Promise<CholeskyFactor<Float32Array>> { return CholeskyFactor.stored(a, n, (values) => Float32Array.from(values)); }
+
+  private static async stored<A extends Float32Array | Float64Array>(a: Float64Array, n: number, store: (values: Float64Array) => A): Promise<CholeskyFactor<A>> {
     let trace = 0;
     for (let i = 0; i < n; i++) trace += a[i * n + i]!;
     const floor = Math.max(1e-14 * (trace / n), Number.MIN_VALUE), inverses: Float64Array[] = [];
@@ -81,13 +86,8 @@ export class CholeskyFactor<A extends Float32Array | Float64Array> {
     }
     return new CholeskyFactor(n, inverses.map((inverse, i) => {
       const start = i * blockSize, width = Math.min(n, start + blockSize) - start;
-      return { start, width, left: submatrix(a, n, start, start + width, 0, start), inverse };
+      return { start, width, left: store(submatrix(a, n, start, start + width, 0, start)), inverse: store(inverse) };
     }));
-  }
-
-  /** The same in half the memory, for systems whose solutions need no more than that. */
-  inFloat32(): CholeskyFactor<Float32Array> {
-    return new CholeskyFactor(this.n, this.rows.map(({ start, width, left, inverse }) => ({ start, width, left: Float32Array.from(left), inverse: Float32Array.from(inverse) })));
   }
 
   /** Blocks of the leading part of `size` rows. */

@@ -16,13 +16,12 @@ const allChannels = ({ channels }: RowLayout): number[] => Array.from({ length: 
 /**
  * For channels that candidates give up in one order: with the columns sorted so that those that stay longest come first, what a candidate keeps is a leading
  * part of one system, so that one Cholesky factor, and one forward solution, serve all of them. A choice costs a backward solution.
- * @param gram float64 [columns, columns], ridge included @param order input channels, those that stay longest first
+ * @param gram float64 [columns, columns], ridge included; overwritten @param order input channels, those that stay longest first
  */
 export async function nestedRegression(gram: Float64Array, layout: RowLayout, order: ArrayLike<number>): Promise<SubsetRegression> {
   const columns = columnsOf(layout), { taps, outs } = layout, sorted = [columns - 1, ...columnsFor(layout, order)];
-  const reordered = new Float64Array(columns * columns);
-  sorted.forEach((row, i) => { for (let j = 0; j <= i; j++) reordered[i * columns + j] = gram[row * columns + sorted[j]!]!; });
-  const factor = (await CholeskyFactor.of(reordered, columns)).inFloat32(), rank = new Int32Array(order.length);
+  permuteSymmetric(gram, columns, sorted);
+  const factor = await CholeskyFactor.inFloat32(gram, columns), rank = new Int32Array(order.length);
   Array.from(order).forEach((channel, i) => { rank[channel] = i; });
   let halfway: Float32Array;
   return {
@@ -43,6 +42,24 @@ export async function nestedRegression(gram: Float64Array, layout: RowLayout, or
       return natural;
     },
   };
+}
+
+/** Puts row and column `order[i]` of a square matrix in place i, in place. */
+function permuteSymmetric(matrix: Float64Array, n: number, order: readonly number[]): void {
+  const spare = new Float64Array(n), rowOf = (i: number): Float64Array => matrix.subarray(i * n, (i + 1) * n), moved = new Uint8Array(n);
+  for (let first = 0; first < n; first++) { // rows, cycle by cycle
+    if (moved[first]) continue;
+    spare.set(rowOf(first));
+    let to = first;
+    for (let from = order[to]!; from !== first; to = from, from = order[to]!) { rowOf(to).set(rowOf(from)); moved[to] = 1; }
+    rowOf(to).set(spare);
+    moved[to] = 1;
+  }
+  for (let i = 0; i < n; i++) {
+    const row = rowOf(i);
+    spare.set(row);
+    for (let j = 0; j < n; j++) row[j] = spare[order[j]!]!;
+  }
 }
 
 /** For channels that any choice may keep, as where several groups meet: each choice is a system of its own. @param gram float64 [columns, columns], ridge included */
