@@ -1,6 +1,6 @@
 // Fine-tunes a pruned CIFAR-10 model and times a training step against the forward pass of the same model and batch.
 // node scripts/run.mjs bench/finetune.ts MODEL.onnx --train train10k.npz --val val5k.npz [--teacher MODEL] [--preserve 0.7] [--epochs N]
-//   [--minutes M] [--optimizer adamw|sgd] [--lr X] [--distillation D] [--temperature T] [--no-augment] [--absolute] [--limit N] [--val-limit N] [--time-only] [--out FILE]
+//   [--minutes M] [--optimizer adamw|sgd] [--lr X] [--distillation D] [--temperature T] [--no-augment] [--blend] [--absolute] [--limit N] [--val-limit N] [--time-only] [--out FILE]
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { unzipSync } from 'fflate';
@@ -16,7 +16,7 @@ type Model = ModelProto & { graph: GraphProto };
 const { values: args, positionals } = parseArgs({ allowPositionals: true, options: {
   train: { type: 'string', default: '../shared/data/cifar10/train10k.npz' }, val: { type: 'string', default: '../shared/data/cifar10/val5k.npz' }, teacher: { type: 'string' },
   preserve: { type: 'string', default: '1' }, epochs: { type: 'string' }, minutes: { type: 'string', default: '3' }, optimizer: { type: 'string', default: 'adamw' }, lr: { type: 'string', default: String(finetuneDefaults.learningRate) },
-  decay: { type: 'string', default: String(finetuneDefaults.weightDecay) }, distillation: { type: 'string', default: '0.7' }, temperature: { type: 'string', default: '4' }, absolute: { type: 'boolean', default: false }, 'no-augment': { type: 'boolean', default: false },
+  decay: { type: 'string', default: String(finetuneDefaults.weightDecay) }, distillation: { type: 'string', default: '0.7' }, temperature: { type: 'string', default: '4' }, absolute: { type: 'boolean', default: false }, 'no-augment': { type: 'boolean', default: false }, blend: { type: 'boolean', default: false },
   limit: { type: 'string' }, 'time-only': { type: 'boolean', default: false }, out: { type: 'string' }, threads: { type: 'string', default: '0' }, 'val-limit': { type: 'string' }, batch: { type: 'string', default: '64' },
 } });
 const path = positionals[0] ?? '../shared/models/cifar10/plain20.onnx', threads = Number(args.threads), batchSize = Number(args.batch);
@@ -101,7 +101,7 @@ const result = await finetune({
   },
   options: {
     epochs, batchSize, optimizer, threads, relativeSteps: !args.absolute, learningRate: Number(args.lr), distillation: Number(args.distillation), temperature: Number(args.temperature), weightDecay: Number(args.decay),
-    ...(args['no-augment'] ? { augmentation: undefined } : {}),
+    ...(args['no-augment'] ? { augmentation: undefined } : args.blend ? { augmentation: { shift: 4, flip: true, blend: true } } : {}),
   },
 });
 for (const { epoch, loss, trainAccuracy } of result.history) console.log(`epoch ${epoch}: loss ${loss.toFixed(4)}, train ${(100 * trainAccuracy).toFixed(1)}%`);

@@ -76,7 +76,7 @@ async function train(kind: 'refine' | 'finetune', network: Network, task: Task, 
   const { imageDims } = trainingInput(images), spatial = imageDims.length === 3 && imageDims[1]! >= 16;
   const { model, history, bestEpoch } = await finetune({
     model: start.proto, teacher: network.proto, images: trainingImages(images, training.distillation !== 1), signal,
-    options: { ...training, seed: options.seed, keepZeros: options.method === 'weights', threads: options.threads, augmentation: spatial ? { shift: Math.round(imageDims[1]! / 8), flip: true } : undefined },
+    options: { ...training, seed: options.seed, keepZeros: options.method === 'weights', threads: options.threads, augmentation: spatial ? { shift: Math.round(imageDims[1]! / 8), flip: true, blend: training.distillation === 1 } : undefined },
     evaluate: (proto) => task.judge.accuracy(proto, undefined, signal),
     onProgress: ({ epoch, epochs, loss, secondsLeft, score }) => { emit({ type: 'training', epoch, epochs, loss, secondsLeft, ...(score === undefined ? {} : { accuracy: score }) }); },
     onCheckpoint: (bytes) => run.writeCheckpoint({ header: { kind }, bytes }),

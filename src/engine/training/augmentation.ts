@@ -5,13 +5,16 @@ export interface Augmentation {
   readonly shift: number;
   /** Whether half of the images are mirrored left to right. */
   readonly flip: boolean;
+  /** Whether images are then blended in pairs, in random proportions. Only for learning from a teacher, who says what such a picture is. */
+  readonly blend?: boolean;
 }
 
 /**
- * Shifts and mirrors every image of a batch at random (the crop-and-flip of He et al. 2016 on CIFAR-10).
+ * Shifts and mirrors every image of a batch at random (the crop-and-flip of He et al. 2016 on CIFAR-10), and blends it with another one where asked for
+ * (mixup, Zhang et al. 2018; for learning a teacher's function, Beyer et al. 2022, arXiv 2106.05237).
  * @param images [batch, channels, height, width], not changed @returns a new batch
  */
-export function augment(images: Float32Array, [batch, channels, height, width]: readonly [number, number, number, number], { shift, flip }: Augmentation, random: Random): Float32Array {
+export function augment(images: Float32Array, [batch, channels, height, width]: readonly [number, number, number, number], { shift, flip, blend = false }: Augmentation, random: Random): Float32Array {
   const out = new Float32Array(images.length);
   for (let n = 0; n < batch; n++) {
     const down = random.integer(2 * shift + 1) - shift, right = random.integer(2 * shift + 1) - shift, mirrored = flip && random.uniform() < 0.5;
@@ -23,6 +26,16 @@ export function augment(images: Float32Array, [batch, channels, height, width]: 
         else for (let x = from; x < to; x++) out[row + width - 1 - x - right] = images[source + x]!;
       }
     }
+  }
+  return blend ? blended(out, batch, random) : out;
+}
+
+/** Every image and the next one in the batch, in proportions between none and half of the other. */
+function blended(images: Float32Array, batch: number, random: Random): Float32Array {
+  const size = images.length / batch, out = new Float32Array(images.length);
+  for (let n = 0; n < batch; n++) {
+    const share = 0.5 * random.uniform(), own = n * size, other = ((n + 1) % batch) * size;
+    for (let i = 0; i < size; i++) out[own + i] = (1 - share) * images[own + i]! + share * images[other + i]!;
   }
   return out;
 }
