@@ -31,6 +31,9 @@ const anchorsOf = (file) => new Set([...prose(readFileSync(file, 'utf8')).matchA
 const codeOf = (text) => [...text.matchAll(/^```\w*\n([\s\S]*?)^```/gm)].flatMap(([, block]) => block.split('\n')).concat([...prose(text).matchAll(/`([^`\n]+)`/g)].map(([, code]) => code));
 const isPlaceholder = (path) => /[*{<]|\b[A-Z]{4,}\b|\.\.\./.test(path);
 
+const reasons = readFileSync('docs/decisions/dependencies.md', 'utf8');
+for (const name of Object.keys({ ...manifest.dependencies, ...manifest.devDependencies })) if (!reasons.includes(`\`${name}\``)) problems.push(`docs/decisions/dependencies.md: no reason for ${name}`);
+
 for (const file of documents) {
   const text = readFileSync(file, 'utf8');
   const tell = (what) => problems.push(`${file}: ${what}`);
