@@ -56,15 +56,15 @@ export async function* paperSearch(space: SearchSpace, features: readonly GroupF
 
 /**
  * The warm-started agent. It differs from the paper's in four ways (docs/decisions/warm-start.md): its first episodes are the given allocations;
- * an action is a position between the least width, the anchor's width (0.5) and the full width of a group, so that an untrained actor reproduces
- * the anchor, the best of those; every second episode it explores around the best episode so far instead of around its own policy (DDPG
+ * an action is a position between the least width, the width of the best first guess (0.5) and the full width of a group, so that an untrained actor reproduces
+ * that guess; every second episode it explores around the best episode so far instead of around its own policy (DDPG
  * learns from both, being off-policy); and a walk's ratios are scaled to the budget at its end, so that nothing of it is left unused.
  */
 export async function* warmSearch(space: SearchSpace, features: readonly GroupFeatures[], firstGuesses: readonly Counts[], options: SearchOptions): AsyncGenerator<Episode> {
   const { budget, seed } = options, walk = new LayerWalk(space, features, budget), random = new Random(seed ^ 0x5eed);
   const agent = await DdpgAgent.create({ observationSize, seed, options: { noiseSigma: 0.12, explorationEpisodes: 8, noiseDecay: 0.99, updatesPerStep: 1, initialAction: 0.5 } });
   const tried = new Set<string>();
-  let anchor: readonly number[] = [], elite: readonly number[] = [], bestCounts: Counts = [], bestReward = -Infinity;
+  let guess: readonly number[] = [], elite: readonly number[] = [], bestCounts: Counts = [], bestReward = -Infinity;
   /** One episode: walks with the given actions, evaluates, and lets the agent learn. */
   const finish = async (episode: number, steps: readonly Step[], counts: Counts): Promise<Episode> => {
     const score = await options.evaluate(counts, episode), best = score.reward > bestReward;
@@ -81,10 +81,10 @@ export async function* warmSearch(space: SearchSpace, features: readonly GroupFe
       if (episode >= options.episodes) return;
       options.signal?.throwIfAborted();
       const result = await finish(++episode, [], counts);
-      if (result.best) anchor = space.ratiosOf(counts);
+      if (result.best) guess = space.ratiosOf(counts);
       yield result;
     }
-    elite = anchor.map(() => 0.5);
+    elite = guess.map(() => 0.5);
     while (episode < options.episodes) {
       options.signal?.throwIfAborted();
       const aroundElite = episode % 2 === 0, sigma = eliteSigma(episode / options.episodes);
@@ -99,9 +99,9 @@ export async function* warmSearch(space: SearchSpace, features: readonly GroupFe
           ? (random.uniform() < share ? random.truncatedNormal(elite[t]!, sigma, 0, 1) : elite[t]!)
           : await agent.act(observation, { explore: true });
         steps.push({ observation, action });
-        walk.step(ratioOf(action, space.least[t]! / space.groups[t]!.group.channels, anchor[t]!));
+        walk.step(ratioOf(action, space.least[t]! / space.groups[t]!.group.channels, guess[t]!));
       }
-      const shape = steps.map(({ action }, t) => ratioOf(action, space.least[t]! / space.groups[t]!.group.channels, anchor[t]!));
+      const shape = steps.map(({ action }, t) => ratioOf(action, space.least[t]! / space.groups[t]!.group.channels, guess[t]!));
       const counts = fillBudget(space, scaleToBudget(space, shape, within)!, within, 1);
       if (tried.has(counts.join()) && random.uniform() < 0.9) continue; // nothing new to learn from it
       yield await finish(++episode, steps, counts);
@@ -115,8 +115,8 @@ export async function* warmSearch(space: SearchSpace, features: readonly GroupFe
 /** How far from the best episode to look: less and less. */
 const eliteSigma = (progress: number): number => 0.15 * 0.2 ** progress;
 
-/** Preserve ratio of an action: 0 is the least, 0.5 the anchor's, 1 the whole width. */
-const ratioOf = (action: number, least: number, anchor: number): number => (action <= 0.5 ? least + (anchor - least) * action * 2 : anchor + (1 - anchor) * (action - 0.5) * 2);
+/** Preserve ratio of an action: 0 is the least, 0.5 the guess's, 1 the whole width. */
+const ratioOf = (action: number, least: number, guess: number): number => (action <= 0.5 ? least + (guess - least) * action * 2 : guess + (1 - guess) * (action - 0.5) * 2);
 
 /** Random search: walks with uniformly random bounded actions, scaled to the budget like the agent's. */
 export async function* randomSearch(space: SearchSpace, options: SearchOptions): AsyncGenerator<Episode> {
