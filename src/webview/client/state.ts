@@ -54,6 +54,13 @@ function withTraining(training: readonly TrainingPoint[], point: TrainingPoint):
   return [...kept, point];
 }
 
+/** The agent's episode that was written: not always the one that scored best, because the leaders are made again, better, and compared. */
+function writtenEpisode(candidates: readonly Candidate[], { policy, before, after }: Report): number | undefined {
+  if (policy !== 'agent') return undefined;
+  const alike = candidates.filter(({ macs }) => Math.abs(macs - after.macs / before.macs) < 1e-6);
+  return alike.reduce<Candidate | undefined>((best, each) => (best && best.reward >= each.reward ? best : each), undefined)?.episode;
+}
+
 /** The view after one more event. */
 export function applyEvent(view: RunView, event: RunEvent): RunView {
   switch (event.type) {
@@ -80,10 +87,13 @@ export function applyEvent(view: RunView, event: RunEvent): RunView {
       return { ...view, secondsLeft: event.secondsLeft, training: withTraining(view.training, { stage, epoch, epochs, loss, ...(accuracy === undefined ? {} : { accuracy }) }) };
     }
     case 'warning': return { ...view, warnings: view.warnings.includes(event.message) ? view.warnings : [...view.warnings, event.message] };
-    case 'result': return {
-      ...without(view, 'error', 'secondsLeft', 'stageMessage', 'stageFraction'), out: event.out, planPath: event.plan, reportPath: event.report, report: event.summary,
-      candidates: view.candidates.length > 0 ? view.candidates : event.summary.candidates,
-    };
+    case 'result': {
+      const candidates = view.candidates.length > 0 ? view.candidates : event.summary.candidates, written = writtenEpisode(candidates, event.summary);
+      return {
+        ...without(view, 'error', 'secondsLeft', 'stageMessage', 'stageFraction'), out: event.out, planPath: event.plan, reportPath: event.report, report: event.summary, candidates,
+        ...(written === undefined ? {} : { bestEpisode: written }),
+      };
+    }
     case 'error': return { ...without(view, 'secondsLeft'), error: event.message };
     // a newer engine may say more than this version understands: what is unknown changes nothing
     default: event satisfies never; return view;
@@ -126,12 +136,12 @@ export const originalAccuracy = (view: RunView): number | undefined => view.repo
 /** Cost of a candidate as a fraction of the original; undefined where it is not known. The written model's time is the one measured from its file. */
 function costOf(candidate: TimedCandidate, axis: CostAxis, view: RunView): number | undefined {
   if (axis !== 'latency') return candidate[axis];
-  const written = view.report?.policy === 'agent' && candidate.episode === view.bestEpisode ? view.report : undefined;
-  return written ? written.after.latencyMs.median / written.before.latencyMs.median : candidate.latency;
+  return view.report?.policy === 'agent' && candidate.episode === view.bestEpisode ? measuredTime(view.report) : candidate.latency;
 }
+const measuredTime = ({ before, after }: Report): number => after.latencyMs.median / before.latencyMs.median;
 
 /** Axes on which there is more to see than the original. */
-export const shownAxes = (view: RunView): readonly CostAxis[] => costAxes.filter((axis) => axis !== 'latency' || view.candidates.some((candidate) => costOf(candidate, axis, view) !== undefined));
+export const shownAxes = (view: RunView): readonly CostAxis[] => costAxes.filter((axis) => axis !== 'latency' || view.report !== undefined || view.candidates.some((candidate) => costOf(candidate, axis, view) !== undefined));
 
 /** Networks that no other beats in both cost and accuracy, by rising cost. */
 export function paretoFront<T extends { readonly cost: number; readonly accuracy: number }>(networks: readonly T[]): readonly T[] {
@@ -151,8 +161,9 @@ export function tradeOffPoints(view: RunView, axis: CostAxis): readonly Point[] 
   }));
   const accuracy = originalAccuracy(view);
   if (accuracy !== undefined) points.push({ id: 'original', kind: 'original', label: '', cost: 1, accuracy });
-  if (axis === 'macs') {
-    for (const { policy, macs, accuracy: value, preserve } of view.baselines) points.push({ id: `baseline:${policy}`, kind: 'baseline', label: policy, cost: macs, accuracy: value, preserve });
+  for (const { policy, macs, accuracy: value, preserve } of view.baselines) {
+    const cost = axis === 'macs' ? macs : axis === 'latency' && view.report?.policy === policy ? measuredTime(view.report) : undefined;
+    if (cost !== undefined) points.push({ id: `baseline:${policy}`, kind: 'baseline', label: policy, cost, accuracy: value, preserve });
   }
   return points.sort((a, b) => a.cost - b.cost);
 }

@@ -79,6 +79,17 @@ describe('tradeOffPoints', () => {
     expect(tradeOffPoints(timed, 'latency').map(({ id, cost }) => [id, cost])).toEqual([['episode:1', 0.25], ['episode:2', 0.5], ['original', 1]]);
   });
 
+  it('marks the episode that was written as the best, which need not be the one that scored best', () => {
+    const done = applyEvent(viewOf(model, data, episode(1, 0.5, 0.9, true), episode(2, 0.4, 0.95, true)), { type: 'result', out: '/o', plan: '/p', report: '/r', summary: sampleReport });
+    expect(tradeOffPoints(done, 'macs').filter(({ kind }) => kind === 'best').map(({ id }) => id)).toEqual(['episode:1']);
+  });
+
+  it('gives the measured time to a baseline whose model was written', () => {
+    const searched = viewOf(model, data, { type: 'baseline', baseline: { policy: 'deep', macs: 0.5, accuracy: 0.93 }, preserve: [0.7, 0.7] }, episode(1, 0.5, 0.9, true));
+    const done = applyEvent(searched, { type: 'result', out: '/o', plan: '/p', report: '/r', summary: { ...sampleReport, policy: 'deep' } });
+    expect(tradeOffPoints(done, 'latency').map(({ id, cost }) => [id, cost])).toEqual([['baseline:deep', 0.5], ['original', 1]]);
+  });
+
   it('shows the chosen point while it exists, otherwise the best', () => {
     const view = viewOf(model, episode(1, 0.5, 0.8, true), episode(2, 0.45, 0.7, false));
     expect(shownPoint(view, 'episode:2')?.episode).toBe(2);
