@@ -14,7 +14,7 @@ import { Random } from '../src/engine/numerics/random.ts';
 import { parseCompressOptions, parseTarget } from '../src/engine/protocol.ts';
 import { AnchoredRefit } from '../src/engine/reconstruction/anchoredRefit.ts';
 import { refitTargets } from '../src/engine/reconstruction/refitTargets.ts';
-import type { RowBudget } from '../src/engine/reconstruction/rowBudget.ts';
+import { type RowBudget, memoryLimits } from '../src/engine/reconstruction/rowBudget.ts';
 import { sequentialRefit } from '../src/engine/reconstruction/sequentialRefit.ts';
 import { allocate, fillBudget } from '../src/engine/rl/allocation.ts';
 import type { Outcomes } from '../src/engine/evaluation/judge.ts';
@@ -65,7 +65,7 @@ const ways: Way[] = JSON.parse(option('--ways', JSON.stringify([
   { images: 1024, points: 12, rounds: 3, ridge: 1e-3, scored: 2000 },
 ]))) as Way[];
 
-const rowBudget = (images: number, points: number): RowBudget => ({ rows: images * points, perColumn: 1.5, points, mostImages: 6000, activationBytes: 8e8, featureBytes: 4e8 });
+const rowBudget = (images: number, points: number): RowBudget => ({ rows: images * points, perColumn: 1.5, points, mostImages: 6000, ...memoryLimits });
 
 for (const name of names) {
   const options = parseCompressOptions({ model: `../shared/models/cifar10/${name}.onnx`, val: '../shared/data/cifar10/val5k.npz', calibration: '../shared/data/cifar10/train10k.npz', target: parseTarget(target) });
@@ -116,8 +116,8 @@ for (const name of names) {
     const errors = among.flatMap((a, i) => among.slice(i + 1).map((b) => sample.difference(seenBy(sample, a), seenBy(sample, b)).reward - all.difference(a, b).reward));
     return Math.sqrt(errors.reduce((sum, error) => sum + error ** 2, 0) / errors.length);
   };
-  for (const count of [250, 500, 1000, 2000]) {
+  for (const count of [300, 500, 1000, 2000, 5000]) {
     const samples = { 'the first': ScoringSample.first(task.judge, count), chosen: ScoringSample.stratified(task.judge, outcomes.slice(3, 6).map((each) => seenBy(ScoringSample.first(task.judge, 1000), each)), count) };
-    console.log(`  ${count} images: ${Object.entries(samples).map(([kind, sample]) => `${kind} ${(100 * errorOf(sample, outcomes)).toFixed(2)} points (best 15: ${(100 * errorOf(sample, near)).toFixed(2)})`).join(', ')} root mean square error of a difference`);
+    console.log(`  ${count} images: ${Object.entries(samples).map(([kind, sample]) => `${kind} ${(100 * errorOf(sample, outcomes)).toFixed(2)} points (best 15: ${(100 * errorOf(sample, near)).toFixed(2)}), Spearman ${spearman(outcomes.map((each) => sample.estimate(seenBy(sample, each)).reward), finished).toFixed(3)}`).join('; ')}: root mean square error of a difference, and order against finished accuracy`);
   }
 }

@@ -5,7 +5,7 @@ import { AnchoredRefit } from '../reconstruction/anchoredRefit.ts';
 import { rankGroups } from '../reconstruction/calibration.ts';
 import { rankWeights } from '../reconstruction/rankWeights.ts';
 import { type RefitTargets, refitTargets } from '../reconstruction/refitTargets.ts';
-import type { RowBudget } from '../reconstruction/rowBudget.ts';
+import { type RowBudget, memoryLimits } from '../reconstruction/rowBudget.ts';
 import { type RefitOptions, sequentialRefit } from '../reconstruction/sequentialRefit.ts';
 import type { Craft } from '../rl/candidateJudge.ts';
 import { ChannelSpace } from '../rl/channelSpace.ts';
@@ -33,8 +33,6 @@ export interface Calibration {
 const rows = {
   rank: { rows: 10_240, perColumn: 2, points: 10 }, quick: { rows: 4096, perColumn: 1.5, points: 8 }, careful: { rows: 8192, perColumn: 2, points: 8 }, thorough: { rows: 49_152, perColumn: 4, points: 12 },
 };
-/** Bytes that the activations held by one refit may take, and the original's features at sampled positions. */
-const activationBytes = 8e8, featureBytes = 4e8;
 /** Multiply-accumulates that running the original over calibration images may take: about half a minute on a laptop; and float32 values of all layers that one run may give. */
 const calibrationMacs = 2e12, valuesAtOnce = 1e8;
 
@@ -43,7 +41,7 @@ export async function calibrate(network: Network, task: Task, options: CompressO
   const { proto, analysis } = network, session = { threads: options.threads }, { seed } = options, goal = goalOf(options, network);
   const { axes, view } = analysis.structure.facts, valuesAnImage = sumOver(view.nodes, ({ output }) => sumOver(output, (value) => (axes.shapeOf(value) ?? []).reduce((a, b) => a * b, 1)));
   const chunk = fixedBatch(proto) ?? Math.max(1, Math.min(64, Math.floor(6e6 / elementsOf(task.calibration)), Math.floor(valuesAtOnce / valuesAnImage)));
-  const feeds = chunked(task.calibration, task.calibration.count, chunk), limits = { mostImages: Math.max(64, calibrationMacs / analysis.macs), activationBytes, featureBytes };
+  const feeds = chunked(task.calibration, task.calibration.count, chunk), limits = { mostImages: Math.max(64, calibrationMacs / analysis.macs), ...memoryLimits };
   const rankOptions = { ...session, budget: { ...rows.rank, ...limits }, seed, signal, progress };
   const space = options.method === 'weights' ? new WeightSpace(analysis, await rankWeights(proto, analysis, feeds, rankOptions), options.minPreserve) : await channelSpace();
   checkReachable(goal, space);

@@ -11,9 +11,9 @@ import { costs } from './costs.ts';
 import { channelOrders } from './importance.ts';
 import { type PlanChoice, planFrom, readPlan, writePlan } from './plan.ts';
 import { applyPlan } from './surgery.ts';
-import { thinOut } from './thinOut.ts';
 import type { Analysis } from './types.ts';
 import { uniformKept } from './uniform.ts';
+import { zeroSmallest } from './zeroSmallest.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
@@ -61,7 +61,7 @@ export async function pruneCommand(options: PruneOptions, print: (line: string) 
   const sha256 = await sha256Of(options.model);
   const analysis = await analyse(proto);
   const choice = preserve === undefined ? await readPlan(planFile!, analysis, sha256) : { kept: uniformKept(analysis, preserve, { order: channelOrders(proto, analysis), roundTo }), densities: new Map<string, number>() };
-  const { kept, densities } = choice, cut = thinOut(applyPlan(proto, analysis, kept), densities);
+  const { kept, densities } = choice, cut = zeroSmallest(applyPlan(proto, analysis, kept), densities);
   const pruned = options.repair ? await options.repair(proto, analysis, choice, cut) : cut;
   await (await Session.create(pruned)).release();
   await saveModel(pruned, options.out, hadExternalData ? { externalData: true } : {});

@@ -5,13 +5,13 @@ import { loadTaskData, prepare, taskInputDims } from '../evaluation/taskData.ts'
 import type { PlanChoice } from '../pruning/plan.ts';
 import type { Analysis } from '../pruning/types.ts';
 import { refitTargets } from './refitTargets.ts';
-import type { RowBudget } from './rowBudget.ts';
+import { type RowBudget, memoryLimits } from './rowBudget.ts';
 import { sequentialRefit } from './sequentialRefit.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
 const calibrationImages = 1024, chunkElements = 6e6;
-const budget: RowBudget = { rows: 10_240, perColumn: 2, points: 10, mostImages: calibrationImages, activationBytes: 8e8, featureBytes: 4e8 };
+const budget: RowBudget = { rows: 10_240, perColumn: 2, points: 10, mostImages: calibrationImages, ...memoryLimits };
 
 /** A repair of pruned models by least squares on calibration data (labels are used only to find the preprocessing). @see sequentialRefit */
 export function repairOn(calibration: string, { preprocess, seed = 0, signal }: { preprocess?: string; seed?: number; signal?: AbortSignal } = {}): (original: Model, analysis: Analysis, choice: PlanChoice, pruned: Model) => Promise<Model> {

@@ -65,6 +65,8 @@ export async function* warmSearch(space: SearchSpace, features: readonly GroupFe
   const agent = await DdpgAgent.create({ observationSize, seed, options: { noiseSigma: 0.12, explorationEpisodes: 8, noiseDecay: 0.99, updatesPerStep: 1, initialAction: 0.5 } });
   const tried = new Set<string>();
   let guess: readonly number[] = [], elite: readonly number[] = [], bestCounts: Counts = [], bestReward = -Infinity;
+  /** What the agent learns from an episode, while the next one that does not ask it goes on. */
+  let learning: Promise<unknown> = Promise.resolve();
   /** One episode: walks with the given actions, evaluates, and lets the agent learn. */
   const finish = async (episode: number, steps: readonly Step[], counts: Counts): Promise<Episode> => {
     const score = await options.evaluate(counts, episode), best = score.reward > bestReward;
@@ -73,8 +75,6 @@ export async function* warmSearch(space: SearchSpace, features: readonly GroupFe
     if (steps.length > 0) { await learning; learning = agent.endEpisode(steps, score.reward); learning.catch(() => undefined); } // a failure is met where it is awaited
     return { episode, counts, score, best };
   };
-  /** What the agent learns from an episode, while the next one that does not ask it goes on. */
-  let learning: Promise<unknown> = Promise.resolve();
   try {
     let episode = 0;
     for (const counts of firstGuesses) {

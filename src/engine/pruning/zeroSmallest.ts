@@ -6,7 +6,7 @@ import { copyOf } from './unshare.ts';
  * Sets the smallest weights of tensors to zero. A repair that follows finds better ones itself; this is what there is without calibration data.
  * @param densities share of the elements that stays, by the tensor's name; tensors that are no floating-point initializers stay as they are
  */
-export function thinOut(model: ModelProto & { graph: GraphProto }, densities: ReadonlyMap<string, number>): ModelProto & { graph: GraphProto } {
+export function zeroSmallest(model: ModelProto & { graph: GraphProto }, densities: ReadonlyMap<string, number>): ModelProto & { graph: GraphProto } {
   if (densities.size === 0) return model;
   const initializer = model.graph.initializer.map((tensor): TensorProto => {
     const density = densities.get(tensor.name);
