@@ -4,7 +4,7 @@ import type { CompressOptions } from '../protocol.ts';
 import { AnchoredRefit } from '../reconstruction/anchoredRefit.ts';
 import { rankGroups } from '../reconstruction/calibration.ts';
 import { rankWeights } from '../reconstruction/rankWeights.ts';
-import { type RefitTargets, refitTargets } from '../reconstruction/refitTargets.ts';
+import { type RefitTargets, refitTargets, withFewerRows } from '../reconstruction/refitTargets.ts';
 import { type RowBudget, memoryLimits } from '../reconstruction/rowBudget.ts';
 import { type RefitOptions, sequentialRefit } from '../reconstruction/sequentialRefit.ts';
 import type { Craft } from '../rl/candidateJudge.ts';
@@ -31,7 +31,7 @@ export interface Calibration {
 
 /** Rows of regressions: for ranking, for scoring a candidate, for comparing the best, for the final model. */
 const rows = {
-  rank: { rows: 10_240, perColumn: 2, points: 10 }, quick: { rows: 4096, perColumn: 1.5, points: 8 }, careful: { rows: 8192, perColumn: 2, points: 8 }, thorough: { rows: 49_152, perColumn: 4, points: 12 },
+  rank: { rows: 10_240, perColumn: 2, points: 10 }, quick: { rows: 4096, perColumn: 1.5, points: 8 }, careful: { rows: 10_240, perColumn: 2, mostPerColumn: 48 }, thorough: { rows: 49_152, perColumn: 4, points: 12 },
 };
 /** Multiply-accumulates that running the original over calibration images may take: about half a minute on a laptop; and float32 values of all layers that one run may give. */
 const calibrationMacs = 2e12, valuesAtOnce = 1e8;
@@ -50,7 +50,8 @@ export async function calibrate(network: Network, task: Task, options: CompressO
   const sequentially = (targets: RefitTargets, fit: RefitOptions): Craft => (prune, kept, densities) => sequentialRefit(prune(), kept, targets, { ...fit, densities });
   const few = await targetsOf(rows.quick, 1), quickFit = { rounds: 1, ridge: 1e-3, grouped: false, signal };
   const quick = sequentially(few, quickFit);
-  let careful: Promise<Craft> | undefined, thorough: Promise<Craft> | undefined;
+  let many: Promise<RefitTargets> | undefined;
+  const targets = (): Promise<RefitTargets> => many ??= targetsOf(rows.thorough, 2);
   return {
     space, goal, quick,
     near: async (anchor) => {
@@ -58,8 +59,8 @@ export async function calibrate(network: Network, task: Task, options: CompressO
       const refit = await AnchoredRefit.prepare(proto, space.keptFor(anchor), space.orders, few, quickFit);
       return (prune, kept) => refit.refit(prune(refit.replaced), kept);
     },
-    careful: () => careful ??= targetsOf(rows.careful, 2).then((targets) => sequentially(targets, { rounds: 2, ridge: 1e-4, grouped: true, signal })),
-    thorough: () => thorough ??= targetsOf(rows.thorough, 2).then((targets) => sequentially(targets, { rounds: 8, ridge: 1e-4, grouped: true, signal })),
+    careful: async () => sequentially(withFewerRows(await targets(), rows.careful), { rounds: 2, ridge: 1e-4, grouped: true, signal }),
+    thorough: async () => sequentially(await targets(), { rounds: 8, ridge: 1e-4, grouped: true, signal }),
   };
 
   async function channelSpace(): Promise<SearchSpace> {

@@ -1,4 +1,5 @@
 import { UnreachableTargetError } from '../errors.ts';
+import { forwardSeconds } from '../evaluation/forwardCost.ts';
 import type { Outcomes } from '../evaluation/judge.ts';
 import type { Baseline, Candidate, CompressOptions, RunEvent } from '../protocol.ts';
 import { allocate, fillBudget } from '../rl/allocation.ts';
@@ -222,12 +223,9 @@ export class Search {
 
 export const baselineOf = ({ policy, candidate: { macs, accuracy } }: Judged): Baseline => ({ policy, macs, accuracy });
 
-/**
- * Episodes that take a reasonable time, estimated from the model's arithmetic alone, so that their number is the same on every machine: forward passes of the
- * pruned network over most of the scored images, at 6e10 multiply-accumulates a second of a laptop, and what making a network takes.
- */
+/** Episodes that take about a minute: passes of the pruned network over most of the scored images, and what making a network takes. */
 function defaultEpisodes({ space: { analysis }, goal }: Calibration, task: Task): number {
   const budget = goal.allowedDrop === undefined ? goal.budget : 0.5;
-  const each = (0.8 * analysis.macs * budget * Math.min(scoredImages, task.judge.images.count)) / 6e10 + 0.1;
+  const each = 0.8 * forwardSeconds(analysis) * budget * Math.min(scoredImages, task.judge.images.count) + 0.1;
   return Math.round(Math.min(200, Math.max(40, 60 / each)));
 }

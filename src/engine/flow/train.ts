@@ -1,4 +1,5 @@
 import { openDataset } from '../data/openDataset.ts';
+import { forwardSeconds } from '../evaluation/forwardCost.ts';
 import { type Samples, trainingInput } from '../evaluation/samples.ts';
 import { loadTaskData, taskInputDims } from '../evaluation/taskData.ts';
 import { UnsupportedModelError } from '../errors.ts';
@@ -34,7 +35,7 @@ export async function trainSteps(network: Network, task: Task, winner: Winner & 
     try {
       const images = step === 'finetune' ? await trainingData(network, task, options, context.signal) : task.calibration;
       const labelled = step === 'finetune' && images.labels !== undefined;
-      const next = await train(step, network, task, now, images, { epochs: epochs[step], ...(labelled ? {} : { distillation: 1 }) }, options, run, context);
+      const next = await train(step, network, task, now, images, { epochs: epochs[step], ...(labelled ? {} : { distillation: 1, views: refinementViews }) }, options, run, context);
       const better = next.accuracy > now.accuracy;
       if (better) now = next;
       else notes.push(`No epoch of ${step === 'refine' ? 'refinement' : 'fine-tuning'} was better than the model before it, which was kept.`);
@@ -48,15 +49,19 @@ export async function trainSteps(network: Network, task: Task, winner: Winner & 
   return { proto: now.proto, steps, notes };
 }
 
+/** Ways in which refinement shows each image: from then on they come again, and the original's answers to them are known. */
+const refinementViews = 3;
+
 /**
- * Epochs of refinement that take about four minutes on a laptop: at most twelve, at least four where these take no more than ten minutes, and one where
- * that takes no more. A step costs about six forward passes of the small network and one of the original, at 6e10 multiply-accumulates a second.
+ * Epochs of refinement that take about four minutes on a laptop, at most twelve; or up to eight where these take no more than twelve minutes. A step costs about
+ * six forward passes of the small network and, the first times, one of the original.
  * @param macs of the compressed network as a fraction of the original's
  */
 function defaultEpochs({ analysis }: Network, { calibration }: Task, macs: number): number {
   if (calibration.count < finetuneDefaults.batchSize) return 0; // too few to learn from
-  const epochSeconds = (calibration.count * analysis.macs * (6 * macs + 1)) / 6e10, within = (seconds: number): number => Math.floor(seconds / epochSeconds);
-  return Math.min(12, Math.max(within(240), Math.min(4, within(600))));
+  const each = calibration.count * forwardSeconds(analysis), seconds = (epochs: number): number => each * (6 * macs * epochs + Math.min(epochs, refinementViews));
+  const within = (limit: number, most: number): number => { let epochs = most; while (epochs > 0 && seconds(epochs) > limit) epochs--; return epochs; };
+  return Math.max(within(240, 12), within(720, 8));
 }
 
 async function trainingData(network: Network, task: Task, options: CompressOptions, signal: AbortSignal): Promise<Samples> {

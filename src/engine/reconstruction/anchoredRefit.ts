@@ -18,7 +18,10 @@ type Model = ModelProto & { graph: GraphProto };
 /** A layer and its regression in the anchor's network, all its input and output channels present. */
 interface AnchoredLayer { readonly refit: RefitLayer; readonly regression: SubsetRegression }
 
-/** Bytes of refitted matrices that are kept for the next candidate of the same width. */
+/** The weights that a layer of a candidate gets. */
+interface RefittedTensors { readonly weight: TensorProto; readonly bias: TensorProto }
+
+/** Bytes of refitted matrices, and of weights made of them, that are kept for the next candidates of the same widths. */
 const keptBytes = 1.5e8;
 
 /**
@@ -34,6 +37,8 @@ export class AnchoredRefit {
   private readonly names: ReadonlySet<string>;
   /** Refitted matrices [kept columns, outs] by layer and kept inputs. */
   private readonly fits = new LRUCache<string, Float32Array>({ maxSize: keptBytes, sizeCalculation: ({ byteLength }) => byteLength });
+  /** Weights by layer, kept inputs and kept outputs. */
+  private readonly tensors = new LRUCache<string, RefittedTensors>({ maxSize: keptBytes, sizeCalculation: ({ weight, bias }) => weight.rawData.length + bias.rawData.length });
 
   private constructor(targets: RefitTargets, layers: readonly AnchoredLayer[]) {
     this.targets = targets;
@@ -91,17 +96,26 @@ export class AnchoredRefit {
     const { model, biases } = withBiases(pruned, this.targets.layers.map(({ layer }) => layer)), replaced = new Map<string, TensorProto>();
     const present = new Map(model.graph.initializer.map((tensor) => [tensor.name, tensor]));
     for (const anchored of this.layers) {
-      const { layer, layout } = anchored.refit, biasName = biases.get(layer) ?? layer.bias, weight = present.get(layer.weight), bias = present.get(biasName);
+      const { layer } = anchored.refit, biasName = biases.get(layer) ?? layer.bias, weight = present.get(layer.weight), bias = present.get(biasName);
       if (!weight) continue;
       if (!bias) throw new Error(`the layer ${layer.name} has lost its bias "${biasName}"`);
       const keptIn = positions.of(axes.axis(layer.weight, layer.inAxis)), keptOut = positions.of(axes.axis(layer.weight, layer.outAxis));
-      const matrix = pickColumns(await this.fitOf(anchored, keptIn), layout.outs, keptOut);
-      const narrow = { ...layout, channels: keptIn?.length ?? layout.channels, outs: keptOut?.length ?? layout.outs };
-      const tensors = tensorsFromMatrices(layer, narrow, [matrix], weight, biasName);
+      const tensors = await this.tensorsOf(anchored, { weight, bias }, keptIn, keptOut);
       replaced.set(layer.weight, tensors.weight);
-      replaced.set(biasName, { ...tensors.bias, dims: bias.dims });
+      replaced.set(biasName, tensors.bias);
     }
     return { ...model, graph: { ...model.graph, initializer: model.graph.initializer.map((tensor) => replaced.get(tensor.name) ?? tensor) } };
+  }
+
+  /** @param cut the layer's tensors after surgery, of which names and shapes count */
+  private async tensorsOf(anchored: AnchoredLayer, cut: RefittedTensors, keptIn: Int32Array | undefined, keptOut: Int32Array | undefined): Promise<RefittedTensors> {
+    const { layer, layout } = anchored.refit, key = `${layer.weight} ${keptIn?.join() ?? ''} ${keptOut?.join() ?? ''}`, known = this.tensors.get(key);
+    if (known) return known;
+    const matrix = pickColumns(await this.fitOf(anchored, keptIn), layout.outs, keptOut);
+    const narrow = { ...layout, channels: keptIn?.length ?? layout.channels, outs: keptOut?.length ?? layout.outs };
+    const { weight, bias } = tensorsFromMatrices(layer, narrow, [matrix], cut.weight, cut.bias.name), made = { weight, bias: { ...bias, dims: cut.bias.dims } };
+    this.tensors.set(key, made);
+    return made;
   }
 
   private async fitOf({ refit: { layer }, regression }: AnchoredLayer, keptIn: Int32Array | undefined): Promise<Float32Array> {

@@ -5,7 +5,7 @@ import { dimsOf, floatTensor, floatsOf, isFloatTensor, withFloats } from '../onn
 import type { Analysis, Layer } from '../pruning/types.ts';
 import { Session, type SessionOptions, type Tensor } from '../runtime/session.ts';
 import { runShapes } from '../runtime/shapes.ts';
-import { type RowLayout, outputRows, rowLayout, samplePositions } from './layerRows.ts';
+import { type RowLayout, columnsOf, outputRows, rowLayout, samplePositions } from './layerRows.ts';
 import type { RegressionChunk } from './leastSquares.ts';
 import { outputSink } from './outputSink.ts';
 import { type RowBudget, shareRows } from './rowBudget.ts';
@@ -63,6 +63,20 @@ export async function refitTargets(model: Model, analysis: Analysis, feeds: Read
   }));
   await captureTargets(model, layers, feeds, session);
   return { feeds, layers, analysis, images, session };
+}
+
+/**
+ * The same with fewer images: so many rows a layer where they are there, but no more than `mostPerColumn` times its columns, beyond which policies are told
+ * apart as well, and at least `perColumn` times. No layer gets fewer images than one before it.
+ */
+export function withFewerRows(targets: RefitTargets, { rows, perColumn, mostPerColumn }: { readonly rows: number; readonly perColumn: number; readonly mostPerColumn: number }): RefitTargets {
+  let most = 0;
+  const layers = targets.layers.map((refit): RefitLayer => {
+    const each = refit.sampled[0]!.length, columns = columnsOf(refit.layout);
+    most = Math.min(refit.sampled.length, Math.max(most, Math.ceil(Math.max(perColumn * columns, Math.min(rows, mostPerColumn * columns)) / each)));
+    return { ...refit, sampled: refit.sampled.slice(0, most), wanted: refit.wanted.slice(0, most) };
+  });
+  return { ...targets, layers };
 }
 
 const elementsOf = (shape: readonly number[] | undefined): number => (shape ?? [1]).reduce((a, b) => a * b, 1);

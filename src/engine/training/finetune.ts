@@ -31,6 +31,8 @@ export interface FinetuneOptions extends OptimizerOptions, ClassificationLoss {
   readonly warmUp: number;
   /** Random shifts and mirroring of images; undefined for none. */
   readonly augmentation: Augmentation | undefined;
+  /** Ways in which augmentation shows each image, used in turn epoch by epoch, so that the teacher looks at each only once; 0 for a new one every epoch. */
+  readonly views: number;
   readonly seed: number;
   /** Epochs without a better `evaluate` after which training stops; 0 for never. */
   readonly patience: number;
@@ -38,7 +40,7 @@ export interface FinetuneOptions extends OptimizerOptions, ClassificationLoss {
 
 export const finetuneDefaults: FinetuneOptions = {
   epochs: 10, batchSize: 64, optimizer: 'adamw', learningRate: 5e-3, weightDecay: 1e-4, momentum: 0.9, warmUp: 0.05, relativeSteps: true, keepZeros: false,
-  distillation: 0.7, temperature: 4, augmentation: { shift: 4, flip: true }, seed: 0, patience: 0, threads: 0,
+  distillation: 0.7, temperature: 4, augmentation: { shift: 4, flip: true }, views: 0, seed: 0, patience: 0, threads: 0,
 };
 
 export interface FinetuneProgress {
@@ -98,7 +100,7 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
   if (stepsPerEpoch === 0) throw new InputError(`There are only ${images.count} images to train on, fewer than one batch of ${batchSize}.`);
   const input = inputOf(model), shape = [batchSize, ...images.dims];
   const trainer = await Trainer.create(anyBatch(model), { ...options, inputShapes: { [input]: shape }, loss: classificationLoss(logitsOf(model), options) });
-  const guide = options.distillation > 0 && teacher ? await Teacher.create(teacher, options.threads, options.augmentation === undefined) : undefined;
+  const guide = options.distillation > 0 && teacher ? await Teacher.create(teacher, options.threads, options.augmentation === undefined || options.views > 0) : undefined;
   let best = trainer.vector();
   let at: Position = { epoch: 0, step: 0, lossSum: 0, correctSum: 0, bestScore: undefined, bestEpoch: 0, history: [] };
   const checkpoint = async (): Promise<void> => {
@@ -115,12 +117,13 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
     let progress: FinetuneProgress | undefined;
     const started = performance.now(), startedAt = at.epoch * stepsPerEpoch + at.step;
     while (at.epoch < epochs && !(options.patience > 0 && at.epoch - at.bestEpoch >= options.patience && at.bestScore !== undefined)) {
-      const order = new Random(mixed(options.seed, at.epoch, -1)).shuffle(Array.from({ length: images.count }, (_, i) => i));
+      const view = options.views > 0 ? at.epoch % options.views : at.epoch;
+      const order = shuffled(images.count, mixed(options.seed, view, -1)), visits = view === at.epoch ? undefined : shuffled(stepsPerEpoch, mixed(options.seed, at.epoch, -2));
       while (at.step < stepsPerEpoch) {
         if (signal?.aborted) { await checkpoint(); throw new CancelledError(); }
-        const indices = order.slice(at.step * batchSize, (at.step + 1) * batchSize), done = at.epoch * stepsPerEpoch + at.step;
+        const number = visits?.[at.step] ?? at.step, indices = order.slice(number * batchSize, (number + 1) * batchSize), done = at.epoch * stepsPerEpoch + at.step;
         const learningRate = options.learningRate * cosineSchedule(done, steps, Math.round(options.warmUp * steps));
-        const { loss, correct } = await trainer.step(await feedsOf(indices, new Random(mixed(options.seed, at.epoch, at.step))), learningRate);
+        const { loss, correct } = await trainer.step(await feedsOf(indices, view, new Random(mixed(options.seed, view, number))), learningRate);
         at.step++;
         at.lossSum += loss!;
         at.correctSum += correct!;
@@ -145,7 +148,7 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
     await guide?.release();
   }
 
-  async function feedsOf(indices: readonly number[], random: Random): Promise<Record<string, Tensor>> {
+  async function feedsOf(indices: readonly number[], view: number, random: Random): Promise<Record<string, Tensor>> {
     const batch = await images.batch(indices);
     const pixels = options.augmentation && images.dims.length === 3 ? augment(batch.images, shape as [number, number, number, number], options.augmentation, random) : batch.images;
     const feeds: Record<string, Tensor> = { [input]: floats(pixels, shape) };
@@ -153,7 +156,7 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
       if (!batch.labels) throw new InputError('The training images have no labels; use distillation alone (distillation 1).');
       feeds[labelsName] = { type: 'int64', dims: [batchSize], data: BigInt64Array.from(batch.labels, BigInt) };
     }
-    if (guide) feeds[teacherLogitsName] = await guide.logits(floats(pixels, shape), indices);
+    if (guide) feeds[teacherLogitsName] = await guide.logits(floats(pixels, shape), indices.map((index) => (options.augmentation ? view * images.count : 0) + index));
     return feeds;
   }
 }
@@ -164,7 +167,7 @@ export const distill = (task: FinetuneTask & { readonly teacher: Model }): Promi
 /** The network that is imitated. */
 class Teacher {
   private readonly session: Session;
-  /** Logits of images that are always seen as they are, by image number. */
+  /** Logits by number of image and view, where pictures are seen more than once. */
   private readonly known: Map<number, Float32Array> | undefined;
 
   private constructor(session: Session, known: Map<number, Float32Array> | undefined) {
@@ -172,21 +175,22 @@ class Teacher {
     this.known = known;
   }
 
-  /** @param remember whether an image has the same pixels every time, so that it is looked at once */
+  /** @param remember whether pictures come again, so that each is looked at once */
   static async create(model: Model, threads: number, remember: boolean): Promise<Teacher> {
     return new Teacher(await Session.create(withOutput(anyBatch(model), logitsOf(model)), { threads }), remember ? new Map() : undefined);
   }
 
-  async logits(images: Tensor, indices: readonly number[]): Promise<Tensor> {
-    const remembered = indices.map((index) => this.known?.get(index)), classes = remembered[0]?.length ?? 0;
+  /** @param pictures a number for each, the same only for the same pixels */
+  async logits(images: Tensor, pictures: readonly number[]): Promise<Tensor> {
+    const remembered = pictures.map((picture) => this.known?.get(picture)), classes = remembered[0]?.length ?? 0;
     if (remembered.every((row) => row !== undefined)) {
-      const data = new Float32Array(indices.length * classes);
+      const data = new Float32Array(pictures.length * classes);
       remembered.forEach((row, n) => { data.set(row, n * classes); });
-      return floats(data, [indices.length, classes]);
+      return floats(data, [pictures.length, classes]);
     }
     const result = (await this.session.run({ [this.session.inputNames[0]!]: images }))[this.session.outputNames[0]!]!;
-    const width = result.data.length / indices.length;
-    indices.forEach((index, n) => this.known?.set(index, (result.data as Float32Array).slice(n * width, (n + 1) * width)));
+    const width = result.data.length / pictures.length;
+    pictures.forEach((picture, n) => this.known?.set(picture, (result.data as Float32Array).slice(n * width, (n + 1) * width)));
     return result;
   }
 
@@ -207,6 +211,9 @@ function anyBatch(model: Model): Model {
   });
   return { ...model, graph: { ...model.graph, input } };
 }
+
+/** 0 to count - 1 in an order that the seed determines. */
+const shuffled = (count: number, seed: number): number[] => new Random(seed).shuffle(Array.from({ length: count }, (_, i) => i));
 
 /** A seed for one purpose: an integer hash (the finaliser of MurmurHash3) of its parts. */
 function mixed(...parts: readonly number[]): number {
