@@ -75,9 +75,10 @@ async function runStages(run: RunFolder, context: RunContext): Promise<Report> {
   emit({ type: 'data', images: task.judge.images.count, classes: task.classes, preprocessing: task.preparation.description, metric: task.judge.metric, accuracy: task.judge.original, ...(task.classNames ? { classNames: task.classNames } : {}) });
 
   const found = await findSmaller(network, task, run, clock, context);
-  await run.writePlan(planFrom(network.analysis, found.space.keptFor(found.winner.counts), network, found.space.densitiesFor(found.winner.counts)));
+  const { space, winner } = found, kept = space.keptFor(winner.counts);
+  await run.writePlan(planFrom(network.analysis, kept, network, space.densitiesFor(winner.counts)));
 
-  const { proto, steps, notes } = await trainSteps(network, task, { ...found.winner, macs: found.space.costOf(found.winner.counts).macs }, options, run, clock, context);
+  const { proto, steps, notes } = await trainSteps(network, task, { ...winner, kept, macs: space.costOf(winner.counts).macs }, options, run, clock, context);
   await saveModel(proto, out);
 
   clock.start('report');

@@ -6,6 +6,8 @@ import { UnsupportedModelError } from '../errors.ts';
 import { saveModel } from '../onnx/modelFile.ts';
 import type { CompressOptions, Report, RunEvent } from '../protocol.ts';
 import type { RunFolder } from '../run/runFolder.ts';
+import type { KeptUnits } from '../pruning/types.ts';
+import { type Feature, lastFeatures } from '../training/features.ts';
 import { type FinetuneOptions, type TrainingImages, finetune, finetuneDefaults } from '../training/finetune.ts';
 import type { StageClock } from '../run/stageClock.ts';
 import type { Network } from './network.ts';
@@ -19,12 +21,12 @@ interface Context { emit(event: RunEvent): void; readonly signal: AbortSignal }
 interface Trained { readonly proto: Model; readonly accuracy: number; readonly epochs: number }
 
 /**
- * What follows the search, where asked for. Refinement: the compressed network learns to give the original's answers on the calibration images
- * (distillation alone, Hinton et al. 2015; no labels are used). Fine-tuning, once, at the end (AMC, section 4): on the labels of the
+ * What follows the search, where asked for. Refinement: the compressed network learns to give the original's answers, and its last features, on the calibration
+ * images (distillation alone, Hinton et al. 2015; no labels are used). Fine-tuning, once, at the end (AMC, section 4): on the labels of the
  * training images and on the original's answers. Each keeps the best epoch by validation accuracy, and the model before when none is better;
  * the model before training stays in the run folder as `reconstructed.onnx`.
  */
-export async function trainSteps(network: Network, task: Task, winner: Winner & { readonly macs: number }, options: CompressOptions, run: RunFolder, clock: StageClock, context: Context): Promise<{ proto: Model; steps: Report['steps']; notes: string[] }> {
+export async function trainSteps(network: Network, task: Task, winner: Winner & { readonly macs: number; readonly kept: KeptUnits }, options: CompressOptions, run: RunFolder, clock: StageClock, context: Context): Promise<{ proto: Model; steps: Report['steps']; notes: string[] }> {
   const steps: { step: 'reconstruct' | 'refine' | 'finetune'; accuracy: number; epochs?: number }[] = [{ step: 'reconstruct', accuracy: winner.accuracy }], notes: string[] = [];
   let now: Trained = { proto: winner.proto, accuracy: winner.accuracy, epochs: 0 };
   const epochs = { refine: options.refine ?? defaultEpochs(network, task, options.method === 'weights' ? 1 : winner.macs), finetune: options.finetune };
@@ -35,7 +37,8 @@ export async function trainSteps(network: Network, task: Task, winner: Winner & 
     try {
       const images = step === 'finetune' ? await trainingData(network, task, options, context.signal) : task.calibration;
       const labelled = step === 'finetune' && images.labels !== undefined;
-      const next = await train(step, network, task, now, images, { epochs: epochs[step], ...(labelled ? {} : { distillation: 1, views: refinementViews }) }, options, run, context);
+      const features = step === 'refine' ? lastFeatures(winner.proto, network.analysis, winner.kept) : [];
+      const next = await train(step, network, task, now, images, features, { epochs: epochs[step], ...(labelled ? {} : { distillation: 1, views: viewsOf(images, features) }) }, options, run, context);
       const better = next.accuracy > now.accuracy;
       if (better) now = next;
       else notes.push(`No epoch of ${step === 'refine' ? 'refinement' : 'fine-tuning'} was better than the model before it, which was kept.`);
@@ -49,8 +52,13 @@ export async function trainSteps(network: Network, task: Task, winner: Winner & 
   return { proto: now.proto, steps, notes };
 }
 
-/** Ways in which refinement shows each image: from then on they come again, and the original's answers to them are known. */
-const refinementViews = 3;
+/** Ways in which images are shown when there is no need to remember less: from then on they come again, and the original's answers to them are known. */
+const mostViews = 3;
+/** Bytes that remembered answers may take. */
+const answerBytes = 6e8;
+
+/** Ways in which each image is shown, 0 for a new one every epoch: as many as answers can be remembered. */
+const viewsOf = ({ count }: Samples, features: readonly Feature[]): number => Math.min(mostViews, Math.floor(answerBytes / (4 * count * features.reduce((sum, { elements }) => sum + elements, 1000))));
 
 /**
  * Epochs of refinement that take about four minutes on a laptop, at most twelve; or up to eight where these take no more than twelve minutes. A step costs about
@@ -59,7 +67,7 @@ const refinementViews = 3;
  */
 function defaultEpochs({ analysis }: Network, { calibration }: Task, macs: number): number {
   if (calibration.count < finetuneDefaults.batchSize) return 0; // too few to learn from
-  const each = calibration.count * forwardSeconds(analysis), seconds = (epochs: number): number => each * (6 * macs * epochs + Math.min(epochs, refinementViews));
+  const each = calibration.count * forwardSeconds(analysis), seconds = (epochs: number): number => each * (6 * macs * epochs + Math.min(epochs, mostViews));
   const within = (limit: number, most: number): number => { let epochs = most; while (epochs > 0 && seconds(epochs) > limit) epochs--; return epochs; };
   return Math.max(within(240, 12), within(720, 8));
 }
@@ -76,11 +84,11 @@ async function trainingData(network: Network, task: Task, options: CompressOptio
 /** Bytes that the images of training may take. */
 const trainingBytes = 1.5e9;
 
-async function train(kind: 'refine' | 'finetune', network: Network, task: Task, start: Trained, images: Samples, training: Partial<FinetuneOptions>, options: CompressOptions, run: RunFolder, { emit, signal }: Context): Promise<Trained> {
+async function train(kind: 'refine' | 'finetune', network: Network, task: Task, start: Trained, images: Samples, features: readonly Feature[], training: Partial<FinetuneOptions>, options: CompressOptions, run: RunFolder, { emit, signal }: Context): Promise<Trained> {
   const saved = await run.readCheckpoint(), known = saved && (saved.header as { kind?: string }).kind === kind ? saved.bytes : undefined;
   const { imageDims } = trainingInput(images), spatial = imageDims.length === 3 && imageDims[1]! >= 16;
   const { model, history, bestEpoch } = await finetune({
-    model: start.proto, teacher: network.proto, images: trainingImages(images, training.distillation !== 1), signal,
+    model: start.proto, teacher: network.proto, features, images: trainingImages(images, training.distillation !== 1), signal,
     options: { ...training, seed: options.seed, keepZeros: options.method === 'weights', threads: options.threads, augmentation: spatial ? { shift: Math.round(imageDims[1]! / 8), flip: true, blend: training.distillation === 1 } : undefined },
     evaluate: (proto) => task.judge.accuracy(proto, undefined, signal),
     onProgress: ({ epoch, epochs, loss, secondsLeft, score }) => { emit({ type: 'training', epoch, epochs, loss, secondsLeft, ...(score === undefined ? {} : { accuracy: score }) }); },

@@ -2,14 +2,15 @@ import type { GraphProto, ModelProto } from 'onnx-buf';
 import { CancelledError, InputError } from '../errors.ts';
 import { decodeCheckpoint, encodeCheckpoint } from '../numerics/checkpoint.ts';
 import { Random } from '../numerics/random.ts';
-import { tensorValueInfo } from '../onnx/graphBuilder.ts';
 import { GraphView } from '../onnx/graphView.ts';
-import { Session, type Tensor, floats } from '../runtime/session.ts';
-import { declaredDims } from '../runtime/shapes.ts';
+import { type Tensor, floats } from '../runtime/session.ts';
+import { anyBatch } from './anyBatch.ts';
 import { type Augmentation, augment } from './augmentation.ts';
-import { type ClassificationLoss, classificationLoss, labelsName, logitsOf, teacherLogitsName, withOutput } from './losses.ts';
+import type { Feature } from './features.ts';
+import { type ClassificationLoss, classificationLoss, labelsName, logitsOf, withMatching } from './losses.ts';
 import { withParameters } from './parameters.ts';
 import { cosineSchedule } from './schedule.ts';
+import { Teacher } from './teacher.ts';
 import { type OptimizerOptions, Trainer } from './trainer.ts';
 
 type Model = ModelProto & { graph: GraphProto };
@@ -33,6 +34,8 @@ export interface FinetuneOptions extends OptimizerOptions, ClassificationLoss {
   readonly augmentation: Augmentation | undefined;
   /** Ways in which augmentation shows each image, used in turn epoch by epoch, so that the teacher looks at each only once; 0 for a new one every epoch. */
   readonly views: number;
+  /** Weight of the features' relative squared distance beside the loss on answers. */
+  readonly featureWeight: number;
   readonly seed: number;
   /** Epochs without a better `evaluate` after which training stops; 0 for never. */
   readonly patience: number;
@@ -40,7 +43,7 @@ export interface FinetuneOptions extends OptimizerOptions, ClassificationLoss {
 
 export const finetuneDefaults: FinetuneOptions = {
   epochs: 10, batchSize: 64, optimizer: 'adamw', learningRate: 5e-3, weightDecay: 1e-4, momentum: 0.9, warmUp: 0.05, relativeSteps: true, keepZeros: false,
-  distillation: 0.7, temperature: 4, augmentation: { shift: 4, flip: true }, views: 0, seed: 0, patience: 0, threads: 0,
+  distillation: 0.7, temperature: 4, augmentation: { shift: 4, flip: true }, views: 0, featureWeight: 4, seed: 0, patience: 0, threads: 0,
 };
 
 export interface FinetuneProgress {
@@ -72,6 +75,8 @@ export interface FinetuneTask {
   readonly model: Model;
   /** The network to imitate, usually the one before pruning; needed when `distillation` is above 0. */
   readonly teacher?: Model;
+  /** What else of it is imitated. */
+  readonly features?: readonly Feature[];
   readonly images: TrainingImages;
   readonly options?: Partial<FinetuneOptions>;
   /** Scores a model after each epoch, higher is better: accuracy on images that are not trained on. */
@@ -96,11 +101,11 @@ interface Position { epoch: number; step: number; lossSum: number; correctSum: n
 export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
   const options = { ...finetuneDefaults, ...task.options }, { model, teacher, images, signal } = task, { batchSize, epochs } = options;
   if (options.distillation > 0 && !teacher) throw new InputError('Distillation needs the original model as teacher.');
-  const stepsPerEpoch = Math.floor(images.count / batchSize), steps = stepsPerEpoch * epochs;
+  const features = options.distillation > 0 ? task.features ?? [] : [], stepsPerEpoch = Math.floor(images.count / batchSize), steps = stepsPerEpoch * epochs;
   if (stepsPerEpoch === 0) throw new InputError(`There are only ${images.count} images to train on, fewer than one batch of ${batchSize}.`);
   const input = inputOf(model), shape = [batchSize, ...images.dims];
-  const trainer = await Trainer.create(anyBatch(model), { ...options, inputShapes: { [input]: shape }, loss: classificationLoss(logitsOf(model), options) });
-  const guide = options.distillation > 0 && teacher ? await Teacher.create(teacher, options.threads, options.augmentation === undefined || options.views > 0) : undefined;
+  const trainer = await Trainer.create(anyBatch(model), { ...options, inputShapes: { [input]: shape }, loss: withMatching(classificationLoss(logitsOf(model), options), features.map(({ value }) => value), options.featureWeight) });
+  const guide = teacher && options.distillation > 0 ? await Teacher.create(teacher, features, { threads: options.threads, remember: options.augmentation === undefined || options.views > 0 }) : undefined;
   let best = trainer.vector();
   let at: Position = { epoch: 0, step: 0, lossSum: 0, correctSum: 0, bestScore: undefined, bestEpoch: 0, history: [] };
   const checkpoint = async (): Promise<void> => {
@@ -156,60 +161,17 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
       if (!batch.labels) throw new InputError('The training images have no labels; use distillation alone (distillation 1).');
       feeds[labelsName] = { type: 'int64', dims: [batchSize], data: BigInt64Array.from(batch.labels, BigInt) };
     }
-    if (guide) feeds[teacherLogitsName] = await guide.logits(floats(pixels, shape), indices.map((index) => (options.augmentation ? view * images.count : 0) + index));
-    return feeds;
+    return guide ? { ...feeds, ...await guide.answers(floats(pixels, shape), indices.map((index) => (options.augmentation ? view * images.count : 0) + index)) } : feeds;
   }
 }
 
 /** Fine-tunes without labels: by distillation from the teacher alone. */
 export const distill = (task: FinetuneTask & { readonly teacher: Model }): Promise<FinetuneResult> => finetune({ ...task, options: { ...task.options, distillation: 1 } });
 
-/** The network that is imitated. */
-class Teacher {
-  private readonly session: Session;
-  /** Logits by number of image and view, where pictures are seen more than once. */
-  private readonly known: Map<number, Float32Array> | undefined;
-
-  private constructor(session: Session, known: Map<number, Float32Array> | undefined) {
-    this.session = session;
-    this.known = known;
-  }
-
-  /** @param remember whether pictures come again, so that each is looked at once */
-  static async create(model: Model, threads: number, remember: boolean): Promise<Teacher> {
-    return new Teacher(await Session.create(withOutput(anyBatch(model), logitsOf(model)), { threads }), remember ? new Map() : undefined);
-  }
-
-  /** @param pictures a number for each, the same only for the same pixels */
-  async logits(images: Tensor, pictures: readonly number[]): Promise<Tensor> {
-    const remembered = pictures.map((picture) => this.known?.get(picture)), classes = remembered[0]?.length ?? 0;
-    if (remembered.every((row) => row !== undefined)) {
-      const data = new Float32Array(pictures.length * classes);
-      remembered.forEach((row, n) => { data.set(row, n * classes); });
-      return floats(data, [pictures.length, classes]);
-    }
-    const result = (await this.session.run({ [this.session.inputNames[0]!]: images }))[this.session.outputNames[0]!]!;
-    const width = result.data.length / pictures.length;
-    pictures.forEach((picture, n) => this.known?.set(picture, (result.data as Float32Array).slice(n * width, (n + 1) * width)));
-    return result;
-  }
-
-  async release(): Promise<void> { await this.session.release(); }
-}
-
 function inputOf(model: Model): string {
   const { inputs } = new GraphView(model.graph);
   if (inputs.length !== 1) throw new InputError(`Fine-tuning needs a model with one input, but this one has ${inputs.length}.`);
   return inputs[0]!;
-}
-
-/** The same model with the first dimension of every input free, so that it takes any batch its operators can. */
-function anyBatch(model: Model): Model {
-  const input = model.graph.input.map((value) => {
-    const dims = declaredDims(value), type = value.type?.value;
-    return dims.length === 0 || type?.case !== 'tensorType' ? value : tensorValueInfo(value.name, dims.map((dim, i) => (i === 0 ? 'batch' : dim ?? `d${i}`)), type.value.elemType);
-  });
-  return { ...model, graph: { ...model.graph, input } };
 }
 
 /** 0 to count - 1 in an order that the seed determines. */

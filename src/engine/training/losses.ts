@@ -1,5 +1,4 @@
-import { create } from '@bufbuild/protobuf';
-import { type GraphProto, type ModelProto, ValueInfoProtoSchema } from 'onnx-buf';
+import type { GraphProto, ModelProto } from 'onnx-buf';
 import { UnsupportedModelError } from '../errors.ts';
 import { GraphView } from '../onnx/graphView.ts';
 import { DataType } from '../onnx/tensor.ts';
@@ -14,9 +13,6 @@ export function logitsOf(model: Model): string {
   const producer = view.producers.get(output);
   return producer?.opType === 'Softmax' ? producer.input[0]! : output;
 }
-
-/** The same model with one value as its only output. */
-export const withOutput = (model: Model, name: string): Model => ({ ...model, graph: { ...model.graph, output: [create(ValueInfoProtoSchema, { name })] } });
 
 /** How much a classifier's loss listens to whom. */
 export interface ClassificationLoss {
@@ -57,6 +53,19 @@ export function classificationLoss(logits: string, { distillation, temperature }
     }
     const hits = build.op('Cast', [build.op('Equal', [argMax(logits), truth!])], { to: DataType.FLOAT });
     return { loss: parts.reduce((a, b) => build.add(a, b)), metrics: { correct: build.meanOfAll(hits, batch) } };
+  };
+}
+
+/** A loss and, for each of some values, `weight` divided by their number times the squared distance from its target relative to the target's own square. */
+export function withMatching(writer: LossWriter, values: readonly string[], weight: number): LossWriter {
+  if (values.length === 0) return writer;
+  return (build, shapes) => {
+    const { loss, ...rest } = writer(build, shapes), squares = (value: string): string => build.op('ReduceSum', [build.mul(value, value)], { keepdims: 0 });
+    const parts = values.map((value) => {
+      const target = build.input(targetName(value), shapes.shapes.get(value)!);
+      return build.div(squares(build.sub(value, target)), build.add(squares(target), 1e-12));
+    });
+    return { loss: build.add(loss, build.mul(parts.reduce((a, b) => build.add(a, b)), weight / parts.length)), ...rest };
   };
 }
 
