@@ -2,7 +2,7 @@
  * How fast and how good the search is: npm run bench:search [-- episodes|target|growth|quality|memory] [--seeds 0,1,2,3,4] [--episodes 60]
  * episodes: seconds an episode against pure inference of the same networks on the same images, by what they are spent on
  * target: seconds until a repaired network of mobilenetv1 at half its MACs passes 91.62% of val5k (the authors' best after 320 s on an H100)
- * growth: seconds an episode and memory on ImageNet-sized graphs of ../shared/zoo with random images
+ * growth: seconds an episode against images, threads and layers, and with memory on ImageNet-sized graphs of ../shared/zoo with random images
  * memory: what a run of 500 episodes holds after 50 and after all of them
  * quality: agent, paper's agent, random, evolution, annealing at equal evaluations
  */
@@ -19,7 +19,7 @@ import { CandidateJudge } from '../src/engine/rl/candidateJudge.ts';
 import { annealing, evolution } from './otherSearches.ts';
 import { type Episode, type SearchOptions, paperSearch, randomSearch, warmSearch } from '../src/engine/rl/search.ts';
 import type { Counts } from '../src/engine/rl/searchSpace.ts';
-import { createRunFolder } from '../src/engine/run/runFolder.ts';
+import { type RunFolder, createRunFolder } from '../src/engine/run/runFolder.ts';
 
 const args = process.argv.slice(2), option = (name: string, fallback: string): string => (args.includes(name) ? args[args.indexOf(name) + 1]! : fallback);
 const parts = args.filter((arg, i) => !arg.startsWith('--') && !args[i - 1]?.startsWith('--')), wants = (part: string): boolean => parts.length === 0 || parts.includes(part);
@@ -29,20 +29,25 @@ const data = { val: '../shared/data/cifar10/val5k.npz', calibration: '../shared/
 
 interface Setting { readonly options: CompressOptions; readonly network: Network; readonly task: Task; readonly calibration: Calibration; readonly judge: CandidateJudge }
 let runs = 0;
+const folders: RunFolder[] = [];
 async function open(request: CompressRequest): Promise<Setting> {
   const options = parseCompressOptions({ runDir: join(scratch, `run${runs++}`), out: join(scratch, 'out.onnx'), ...request });
   const network = await openNetwork(options.model), task = await openTask(network, options, signal), calibration = await calibrate(network, task, options, signal, () => undefined);
   return { options, network, task, calibration, judge: new CandidateJudge(network.proto, calibration.space, task.judge) };
 }
-const searchOf = async ({ calibration, task, judge, options }: Setting): Promise<Search> => new Search(calibration, task, judge, options, await createRunFolder(options), { emit: () => undefined, signal });
+const searchOf = async ({ calibration, task, judge, options }: Setting, images?: number): Promise<Search> => {
+  const run = await createRunFolder({ ...options, runDir: join(scratch, `run${runs++}`) });
+  folders.push(run);
+  return new Search(calibration, task, judge, options, run, { emit: () => undefined, signal }, images);
+};
 const cifar = (name: string, macs: number, seed = 0): CompressRequest => ({ model: resolve(`../shared/models/cifar10/${name}.onnx`), ...data, target: { metric: 'macs', value: macs }, seed, episodes });
 const since = (start: number): number => (performance.now() - start) / 1000;
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
 
 /** Runs the agent and prints what its episodes cost. */
-async function costOfEpisodes(name: string, setting: Setting): Promise<void> {
-  const search = await searchOf(setting), anchoring = performance.now();
+async function costOfEpisodes(name: string, setting: Setting, images?: number): Promise<void> {
+  const search = await searchOf(setting, images), anchoring = performance.now();
   await search.anchor();
   const anchorSeconds = since(anchoring), before = search.profile, start = performance.now(), judged = await search.agent(), seconds = since(start), after = search.profile;
   const spent = Object.fromEntries(Object.entries(after).map(([key, value]) => [key, value - before[key]!])), rest = seconds - Object.values(spent).reduce((a, b) => a + b, 0);
@@ -73,6 +78,10 @@ if (wants('target')) {
 }
 
 if (wants('growth')) {
+  const mobilenet = await open({ ...cifar('mobilenetv1', 0.5), episodes: Math.min(episodes, 20) });
+  for (const images of [250, 500, 1000, 2000]) await costOfEpisodes(`mobilenetv1 0.5, ${images} images`, mobilenet, images);
+  for (const threads of [1, 2]) await costOfEpisodes(`mobilenetv1 0.5, threads ${threads}`, await open({ ...cifar('mobilenetv1', 0.5), threads, episodes: Math.min(episodes, 20) }));
+  for (const name of ['resnet20', 'resnet56']) await costOfEpisodes(`${name} 0.5`, await open({ ...cifar(name, 0.5), episodes: Math.min(episodes, 20) }));
   for (const name of ['torchvision__mobilenet_v2', 'torchvision__resnet50']) {
     const folder = join(scratch, name), zoo = resolve('../shared/zoo'), images = 96;
     mkdirSync(folder);
@@ -119,4 +128,5 @@ if (wants('quality')) {
     }
   }
 }
+for (const folder of folders) await folder.close();
 rmSync(scratch, { recursive: true, force: true });

@@ -121,6 +121,8 @@ export interface Report {
   readonly target: Target;
   /** Which policy the written model comes from: 'agent', or the baseline that was better. */
   readonly policy: string;
+  /** The agent's episode whose choice was written: not always the one that scored best, because the leaders are made again, better, and compared. */
+  readonly writtenEpisode?: number;
   readonly before: Measurements;
   readonly after: Measurements;
   readonly layers: readonly LayerReport[];

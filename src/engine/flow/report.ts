@@ -85,9 +85,9 @@ export async function makeReport({ network, space, task, out, winner, standings,
   if (winner.policy !== 'agent') notes.push(`The ${winner.policy} baseline was better than the agent (${percent(winner.accuracy)} against ${percent(own.accuracy)}), so its model was written.`);
   if (options.method === 'weights') notes.push('Single weights were pruned: the file and its time stay as they were until it is stored in a zip, or run by a program that makes use of zeros.');
   else if (after.latencyMs.median > before.latencyMs.median * 0.95) notes.push('On this machine the smaller model is not clearly faster at batch 1: its layers are too small for the arithmetic to dominate.');
-  const candidates = agent.map(({ candidate }) => candidate);
+  const candidates = agent.map(({ candidate }) => candidate), written = agent.find(({ counts }) => counts.join() === winner.counts.join())?.candidate.episode;
   return {
-    format: 'auto-compress/report@1', model: { path: network.path, sha256: network.sha256 }, out, target: options.target, policy: winner.policy, before, after,
+    format: 'auto-compress/report@1', model: { path: network.path, sha256: network.sha256 }, out, target: options.target, policy: winner.policy, ...(written === undefined ? {} : { writtenEpisode: written }), before, after,
     layers: layerReports(network, pruned), pareto: paretoFront([...candidates, ...baselines.map(({ candidate }) => candidate)]), candidates,
     baselines: [...baselines].map((judged) => ({ ...baselineOf(judged), accuracy: standings.get(judged.policy)?.accuracy ?? judged.candidate.accuracy })),
     agent: { policy: 'agent', macs: space.costOf(own.counts).macs, accuracy: own.accuracy }, profile: rounded(profile),

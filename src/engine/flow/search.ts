@@ -36,6 +36,7 @@ export class Search {
   private readonly options: CompressOptions;
   private readonly run: RunFolder;
   private readonly context: { emit(event: RunEvent): void; signal: AbortSignal };
+  private readonly scoredImages: number;
   private readonly known: ReadonlyMap<string, JournalEntry>;
   /** Accuracies of the choices judged so far: policies may hit on the same one. */
   private readonly scored = new Map<string, Score>();
@@ -47,13 +48,14 @@ export class Search {
   readonly episodes: number;
   private plan: Promise<SearchPlan> | undefined;
 
-  constructor(calibration: Calibration, task: Task, judge: CandidateJudge, options: CompressOptions, run: RunFolder, context: Search['context']) {
+  constructor(calibration: Calibration, task: Task, judge: CandidateJudge, options: CompressOptions, run: RunFolder, context: Search['context'], images = scoredImages) {
     this.calibration = calibration;
     this.task = task;
     this.judge = judge;
     this.options = options;
     this.run = run;
     this.context = context;
+    this.scoredImages = images;
     this.craft = calibration.quick;
     this.sample = ScoringSample.first(task.judge, trialImages);
     this.known = new Map((run.entries as JournalEntry[]).map((entry) => [`${entry.policy} ${entry.episode}`, entry]));
@@ -72,7 +74,7 @@ export class Search {
     for (const counts of guesses) trials.push(await this.judge.score(counts, this.calibration.quick, this.sample, undefined, this.context.signal));
     const at = trials.reduce((best, { score }, i) => (score.reward > trials[best]!.score.reward ? i : best), 0);
     this.craft = await this.calibration.near(guesses[at]!);
-    this.sample = ScoringSample.stratified(this.task.judge, trials.map(({ outcomes }) => outcomes), scoredImages);
+    this.sample = ScoringSample.stratified(this.task.judge, trials.map(({ outcomes }) => outcomes), this.scoredImages);
     this.scored.clear();
     this.best = undefined;
   }

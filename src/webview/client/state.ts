@@ -54,13 +54,6 @@ function withTraining(training: readonly TrainingPoint[], point: TrainingPoint):
   return [...kept, point];
 }
 
-/** The agent's episode that was written: not always the one that scored best, because the leaders are made again, better, and compared. */
-function writtenEpisode(candidates: readonly Candidate[], { policy, before, after }: Report): number | undefined {
-  if (policy !== 'agent') return undefined;
-  const alike = candidates.filter(({ macs }) => Math.abs(macs - after.macs / before.macs) < 1e-6);
-  return alike.reduce<Candidate | undefined>((best, each) => (best && best.reward >= each.reward ? best : each), undefined)?.episode;
-}
-
 /** The view after one more event. */
 export function applyEvent(view: RunView, event: RunEvent): RunView {
   switch (event.type) {
@@ -88,10 +81,10 @@ export function applyEvent(view: RunView, event: RunEvent): RunView {
     }
     case 'warning': return { ...view, warnings: view.warnings.includes(event.message) ? view.warnings : [...view.warnings, event.message] };
     case 'result': {
-      const candidates = view.candidates.length > 0 ? view.candidates : event.summary.candidates, written = writtenEpisode(candidates, event.summary);
+      const candidates = view.candidates.length > 0 ? view.candidates : event.summary.candidates, { writtenEpisode } = event.summary;
       return {
         ...without(view, 'error', 'secondsLeft', 'stageMessage', 'stageFraction'), out: event.out, planPath: event.plan, reportPath: event.report, report: event.summary, candidates,
-        ...(written === undefined ? {} : { bestEpisode: written }),
+        ...(writtenEpisode === undefined ? {} : { bestEpisode: writtenEpisode }),
       };
     }
     case 'error': return { ...without(view, 'secondsLeft'), error: event.message };

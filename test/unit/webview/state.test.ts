@@ -80,7 +80,7 @@ describe('tradeOffPoints', () => {
   });
 
   it('marks the episode that was written as the best, which need not be the one that scored best', () => {
-    const done = applyEvent(viewOf(model, data, episode(1, 0.5, 0.9, true), episode(2, 0.4, 0.95, true)), { type: 'result', out: '/o', plan: '/p', report: '/r', summary: sampleReport });
+    const done = applyEvent(viewOf(model, data, episode(1, 0.5, 0.9, true), episode(2, 0.4, 0.95, true)), { type: 'result', out: '/o', plan: '/p', report: '/r', summary: { ...sampleReport, writtenEpisode: 1 } });
     expect(tradeOffPoints(done, 'macs').filter(({ kind }) => kind === 'best').map(({ id }) => id)).toEqual(['episode:1']);
   });
 
