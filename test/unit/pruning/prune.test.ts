@@ -9,7 +9,7 @@ import { analyse } from '../../../src/engine/pruning/analysis.ts';
 import { inspectCommand, inspectionTable } from '../../../src/engine/pruning/inspect.ts';
 import { pruneCommand } from '../../../src/engine/pruning/prune.ts';
 import { applyPlan } from '../../../src/engine/pruning/surgery.ts';
-import { keptCount, uniformKept } from '../../../src/engine/pruning/uniform.ts';
+import { keptCount, uniformKept, stepOf } from '../../../src/engine/pruning/uniform.ts';
 import { Network, type Model, dimsByName } from './network.ts';
 
 function smallNetwork(): Model {
@@ -60,6 +60,15 @@ describe('prune', () => {
     }
     await writeFile(plan, JSON.stringify({ ...content, weights: [{ initializer: 'nothing', preserve: 0.25 }] }));
     await expect(pruneCommand(options({ plan }), () => undefined)).rejects.toThrow('the model has no weight "nothing"');
+  });
+
+  it('rounds kept counts of wide groups to 8 unless told otherwise, which is what kernels are fast on', async () => {
+    const net = new Network(), x = net.input('x', ['batch', 3, 8, 8]);
+    net.output(net.conv(net.op('Relu', [net.conv(x, 3, 100)]), 100, 4));
+    await saveModel(net.model(), path);
+    const widths = async (more: object) => [...dimsByName((await loadModel((await pruneCommand(options({ preserve: 0.55, ...more }), () => undefined)).out)).proto).values()].filter((own) => own.length === 4).map((own) => own[0]);
+    expect(await widths({})).toEqual([56, 4]);
+    expect(await widths({ roundTo: 1 })).toEqual([55, 4]);
   });
 
   it('rounds kept counts where asked', async () => {
@@ -143,6 +152,7 @@ describe('surgery', () => {
 describe('uniform pruning', () => {
   it.each([
     [64, 0.5, {}, 32], [3, 0.1, {}, 1], [10, 1, {}, 10], [64, 0.3, { roundTo: 8 }, 16], [6, 0.5, { roundTo: 8 }, 6], [64, 0.01, { minChannels: 4 }, 4], [20, 0.9, { roundTo: 8 }, 16], [64, 0.1, { roundTo: 8, minChannels: 9 }, 16],
+    [64, 0.3, { roundTo: (channels: number) => stepOf(channels, 8) }, 16], [20, 0.5, { roundTo: (channels: number) => stepOf(channels, 8) }, 10], [6, 0.5, { roundTo: (channels: number) => stepOf(channels, 8) }, 3],
   ])('keeps of %i channels at ratio %f with %o: %i', (channels, preserve, more, expected) => { expect(keptCount(channels, preserve, more)).toBe(expected); });
 
   it('prunes one factor of an axis that is a product, the one with most units', async () => {
