@@ -78,9 +78,11 @@ describe('prune', () => {
   });
 
   it('keeps external weights outside', async () => {
+    const inside = await saveModel(smallNetwork(), path).then(() => loadModel(path));
     await saveModel(smallNetwork(), path, { externalData: true });
-    await pruneCommand(options({ preserve: 0.5 }), () => undefined);
+    const { before } = await pruneCommand(options({ preserve: 0.5 }), () => undefined);
     expect((await readdir(folder)).sort()).toEqual(['model.onnx', 'model.onnx.data', 'small.onnx', 'small.onnx.data']);
+    for (const size of [before.sizeBytes, (await loadModel(path)).sizeBytes]) expect(size / inside.sizeBytes, 'counts the weights beside the file').toBeGreaterThan(0.98);
   });
 
   it.each([
