@@ -16,9 +16,9 @@ const faster = [
 const elsewhere = [
   [/^npm test$/, 'all tests, which take long and end in a workbench'],
   [/^npm run demo$/, 'the same command line with 40 episodes and refinement: minutes'],
-  [/^npm run (lint|typecheck|build|l10n)$/, 'part of npm test (build: of this script)'],
+  [/^npm run (lint|typecheck|build|l10n|results)$/, 'part of npm test (build: of this script)'],
   [/^npm run (test:e2e|test:faults|package|release|test:docs)$/, 'installs tools, takes long, or is this script'],
-  [/^npm (ci|pack|install && npm ci)$/, 'needs the registry: docs/newcomer-log.md tells how it went'],
+  [/^(npm (ci|pack|install && npm ci|install --ignore-scripts auto-compress-\S+)|npx auto-compress)$/, 'needs the registry: docs/newcomer-log.md tells how it went'],
   [/^npx vitest run /, 'part of npm test'],
   [/^node scripts\/makePictures\.mjs$/, 'needs the screenshots of npm run test:e2e'],
   [/^node scripts\/run\.mjs bench\/NAME\.ts$/, 'names no program'],
@@ -54,11 +54,13 @@ function copyImages(part, to, from, until) {
 
 /** The files that the documents speak of: a model, images, the result of an earlier run, and a run that was stopped. */
 async function makeWorld() {
-  mkdirSync(join(template, 'node_modules/.bin'), { recursive: true });
+  for (const folder of ['node_modules/.bin', 'examples']) mkdirSync(join(template, folder), { recursive: true });
   copyFileSync('examples/resnet20.onnx', join(template, 'model.onnx'));
+  copyFileSync('examples/resnet20.onnx', join(template, 'examples/resnet20.onnx'));
   copyImages('validation', join(template, 'images/val'), 0, 12);
   copyImages('validation', join(template, 'images/test'), 12, 24);
   copyImages('calibration', join(template, 'images/train'), 0, 10);
+  for (const [part, folder] of [['validation', 'val'], ['calibration', 'train']]) cpSync(join(template, 'images', folder), join(template, 'examples/cifar10', part), { recursive: true });
   symlinkSync(join(root, 'dist'), join(template, 'dist'));
   const command = join(template, 'node_modules/.bin/auto-compress');
   writeFileSync(command, `#!/bin/sh\nexec '${process.execPath}' '${join(root, 'dist/cli.js')}' "$@"\n`);
