@@ -15,13 +15,13 @@ export interface Measured {
  * @param path of the data
  */
 export function doubtsAbout(path: string, { metric, accuracy, images, classes, classNames }: Measured): string[] {
-  if (metric === 'agreement' || classes < 2) return [];
-  const doubts: string[] = [], chance = Math.min(1, (metric === 'top5' ? 5 : 1) / classes);
+  if (metric === 'agreement' || classes < (metric === 'top5' ? 6 : 2)) return [];
+  const doubts: string[] = [], chance = (metric === 'top5' ? 5 : 1) / classes;
   if (classNames && classNames.length < classes) {
     const some = classNames.slice(0, 4).join(', ');
     doubts.push(`${path} has ${classNames.length} class folders (${some}${classNames.length > 4 ? ', ...' : ''}), the model ${classes} classes: the folders were taken for classes 0 to ${classNames.length - 1}. Is it the right folder?`);
   }
-  if (chance < 1 && accuracy < chance + 3 * Math.sqrt((chance * (1 - chance)) / images)) {
+  if (accuracy < Math.min(chance + 3 * Math.sqrt((chance * (1 - chance)) / images), (1 + chance) / 2)) { // of few images nothing is sure: half way to perfect will do
     doubts.push(`The model is no better than guessing on ${path} (${(100 * accuracy).toFixed(1)}% right, ${classes} classes): the order of the classes or the preprocessing is wrong, and a search can't tell good candidates from bad ones.`);
   }
   return doubts;

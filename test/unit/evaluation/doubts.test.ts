@@ -16,6 +16,12 @@ describe('doubts about a measured accuracy', () => {
     expect(doubtsAbout('val', { ...measured, accuracy: 0.6, metric: 'top5' })).toEqual([]);
   });
 
+  it('is not easily doubtful on few images', () => {
+    expect(doubtsAbout('val', { ...measured, images: 4, classes: 3, accuracy: 0.75 })).toEqual([]);
+    expect(doubtsAbout('val', { ...measured, images: 4, classes: 3, accuracy: 0.5 })).toHaveLength(1);
+    expect(doubtsAbout('val', { ...measured, metric: 'top5', classes: 5, accuracy: 1 })).toEqual([]);
+  });
+
   it('names class folders that are fewer than the classes', () => {
     expect(doubtsAbout('images', { ...measured, classNames: ['test', 'train', 'val'] })).toEqual(['images has 3 class folders (test, train, val), the model 10 classes: the folders were taken for classes 0 to 2. Is it the right folder?']);
     expect(doubtsAbout('images', { ...measured, classNames: Array.from({ length: 10 }, (_, i) => `c${i}`) })).toEqual([]);
