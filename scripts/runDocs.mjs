@@ -18,7 +18,7 @@ const elsewhere = [
   [/^npm run demo$/, 'the same command line with 40 episodes and refinement: minutes'],
   [/^npm run (lint|typecheck|build|l10n|results)$/, 'part of npm test (build: of this script)'],
   [/^npm run (test:e2e|test:faults|package|release|test:docs)$/, 'installs tools, takes long, or is this script'],
-  [/^(npm (ci|pack|install && npm ci|install --ignore-scripts auto-compress-\S+)|npx auto-compress)$/, 'needs the registry: docs/newcomer-log.md tells how it went'],
+  [/^(npm (ci|pack|install && npm ci|install --ignore-scripts( auto-compress-\S+)?)|npx auto-compress( inspect)?)$/, 'needs the registry: docs/newcomer-log.md tells how it went'],
   [/^npx vitest run /, 'part of npm test'],
   [/^node scripts\/makePictures\.mjs$/, 'needs the screenshots of npm run test:e2e'],
   [/^node scripts\/run\.mjs bench\/NAME\.ts$/, 'names no program'],
