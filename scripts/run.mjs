@@ -2,9 +2,10 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { build } from 'esbuild';
+import './ensureInstalled.mjs';
 const [entry, ...args] = process.argv.slice(2);
 if (!entry) { console.error('usage: node scripts/run.mjs FILE.ts [args]'); process.exit(2); }
+const { build } = await import('esbuild');
 mkdirSync('dist/run', { recursive: true });
 const outfile = join('dist/run', `${basename(entry, '.ts')}.js`);
 await build({ entryPoints: [entry], outfile, bundle: true, platform: 'node', format: 'esm', target: 'node20', packages: 'external', sourcemap: 'inline', logLevel: 'warning' });

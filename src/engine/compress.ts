@@ -73,6 +73,7 @@ async function runStages(run: RunFolder, context: RunContext): Promise<Report> {
   clock.start('data');
   const task = await openTask(network, options, signal);
   emit({ type: 'data', images: task.judge.images.count, classes: task.classes, preprocessing: task.preparation.description, metric: task.judge.metric, accuracy: task.judge.original, ...(task.classNames ? { classNames: task.classNames } : {}) });
+  for (const message of task.doubts) emit({ type: 'warning', message });
 
   const found = await findSmaller(network, task, run, clock, context);
   const { space, winner } = found, kept = space.keptFor(winner.counts);

@@ -101,7 +101,7 @@ export const commands: Readonly<Record<string, Command>> = {
       plan: { value: 'FILE', help: 'A plan.json of a run, instead of --preserve.' },
       calibration: { value: 'DATA', help: 'Images for the least-squares repair; without them there is none.' },
       'no-reconstruct': { help: 'Leave out the repair.' },
-      'round-to': { value: 'N', number: true, help: 'Kept channel counts are multiples of this where possible. Default 1.' },
+      'round-to': { value: 'N', number: true, help: 'Kept channel counts are multiples of this where possible. Default: 8, or less in groups of few channels; with 1 the result can be slower than the original.' },
       preprocess: preprocessOption,
       out: { value: 'FILE', required: true, help: 'The pruned model.' },
       'plan-out': { value: 'FILE', help: 'Write what was kept.' },
@@ -133,7 +133,9 @@ export const commands: Readonly<Record<string, Command>> = {
         metric: metricOf(values), against: path(text(values, 'against')), limit, preprocess: recipe(text(values, 'preprocess')), threads: number(values, 'threads'),
         signal: terminal.signal, progress: throttled((fraction) => { terminal.emit({ type: 'stage', stage: 'report', fraction }); }),
       }));
-      printResult(terminal, values, result, () => columns([[result.metric, percent(result.value, 2)], ['images', String(result.images)], ['preprocessing', result.preprocessing]]));
+      printResult(terminal, values, result, () => [
+        ...columns([[result.metric, percent(result.value, 2)], ['images', String(result.images)], ['preprocessing', result.preprocessing]]), ...result.notes.map((note) => `Note: ${note}`),
+      ]);
     },
   },
   benchmark: {

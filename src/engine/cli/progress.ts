@@ -12,6 +12,7 @@ export class ProgressLine {
   private readonly now: () => number;
   private drawn = false;
   private last = -Infinity;
+  private stage: Stage = 'load';
 
   constructor(stream: ProgressStream, now: () => number = () => performance.now()) {
     this.stream = stream;
@@ -46,9 +47,12 @@ export class ProgressLine {
       case 'data': this.note(`${event.images} images${event.classes > 0 ? `, ${event.classes} classes` : ''}; preprocessing: ${event.preprocessing}; ${event.metric} of the original ${percent(event.accuracy, 2)}`); break;
       case 'baseline': this.note(`Baseline ${event.baseline.policy}: ${percent(event.baseline.accuracy, 2)} at ${event.baseline.macs.toFixed(3)} of the MACs`); break;
       case 'warning': this.note(`Note: ${event.message}`); break;
-      case 'stage': this.show(`${stageNames[event.stage]}${event.message ? `: ${event.message}` : ''}${event.fraction === undefined ? '' : ` ${bar(event.fraction, 20)} ${percent(event.fraction, 0)}`}`, event.fraction === undefined); break;
+      case 'stage':
+        this.stage = event.stage;
+        this.show(`${stageNames[event.stage]}${event.message ? `: ${event.message}` : ''}${event.fraction === undefined ? '' : ` ${bar(event.fraction, 20)} ${percent(event.fraction, 0)}`}`, event.fraction === undefined);
+        break;
       case 'episode': this.show(`Searching ${bar(event.candidate.episode / event.episodes, 20)} episode ${event.candidate.episode} of ${event.episodes}, best ${percent(event.bestAccuracy, 2)}, ${duration(event.secondsLeft)} left`, event.best && this.stream.isTTY === true); break;
-      case 'training': this.show(`Fine-tuning: epoch ${event.epoch.toFixed(1)} of ${event.epochs}, loss ${event.loss.toFixed(4)}${event.accuracy === undefined ? '' : `, ${percent(event.accuracy, 2)}`}, ${duration(event.secondsLeft)} left`); break;
+      case 'training': this.show(`${stageNames[this.stage]}: epoch ${event.epoch.toFixed(1)} of ${event.epochs}, loss ${event.loss.toFixed(4)}${event.accuracy === undefined ? '' : `, ${percent(event.accuracy, 2)}`}, ${duration(event.secondsLeft)} left`); break;
       case 'result': case 'error': this.clear(); break;
       default: { const never: never = event; return never; }
     }

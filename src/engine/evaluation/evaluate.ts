@@ -8,6 +8,7 @@ import { loadModel } from '../onnx/modelFile.ts';
 import type { Metric } from '../protocol.ts';
 import { floats, Session, type Tensor } from '../runtime/session.ts';
 import { type Truth, answersOf, holdsClasses, tally } from './answers.ts';
+import { doubtsAbout } from './doubts.ts';
 import { type Preparation, prepare, taskInputDims } from './taskData.ts';
 
 type Model = ModelProto & { graph: GraphProto };
@@ -35,6 +36,8 @@ export interface Evaluation {
   readonly labelled: boolean;
   /** For people. */
   readonly preprocessing: string;
+  /** What makes the accuracy doubtful. */
+  readonly notes: readonly string[];
 }
 
 const batchImages = 64;
@@ -94,7 +97,9 @@ export async function evaluateModel(model: Model, dataset: Dataset, options: Eva
       if (judged.length === 0) throw new InputError('The two models have no output in common that holds one float32 answer a sample.');
       return { right: judged.flat().reduce((sum, { right, answers }) => sum + right / answers, 0), answers: judged.length * batch.length };
     });
-    return { metric, value, images: indices.length, dataset: dataset.path, classes: classes || classCountOf(dataset), labelled: dataset.labels !== undefined, preprocessing: preparation.description };
+    const measured = { metric, images: indices.length, classes: classes || classCountOf(dataset) };
+    const notes = doubtsAbout(dataset.path, { ...measured, accuracy: value, ...(dataset.classNames ? { classNames: dataset.classNames } : {}) });
+    return { ...measured, value, dataset: dataset.path, labelled: dataset.labels !== undefined, preprocessing: preparation.description, notes };
   } finally {
     for (const session of sessions) await session.release();
   }

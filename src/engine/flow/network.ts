@@ -1,5 +1,4 @@
 import { basename, dirname, extname, join } from 'node:path';
-import { stat } from 'node:fs/promises';
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { sha256OfFile } from '../data/identity.ts';
 import { UnsupportedModelError } from '../errors.ts';
@@ -19,13 +18,13 @@ export interface Network {
 
 /** Reads and analyses a model. @throws {UnsupportedModelError} when nothing in it can be pruned: says why */
 export async function openNetwork(path: string, method: CompressOptions['method'] = 'channels'): Promise<Network> {
-  const { proto } = await loadModel(path);
+  const { proto, sizeBytes } = await loadModel(path);
   const analysis = await analyse(proto);
   if (method === 'channels' && analysis.groups.length === 0) {
     const reasons = [...new Set(analysis.frozen.map(({ reason }) => reason))].slice(0, 3).join('; ');
     throw new UnsupportedModelError(`${path} has no channels that can be removed${reasons ? ` (${reasons})` : ''}. Run "auto-compress inspect" on it for the details.`);
   }
-  return { path, sha256: await sha256OfFile(path), sizeBytes: (await stat(path)).size, proto, analysis };
+  return { path, sha256: await sha256OfFile(path), sizeBytes, proto, analysis };
 }
 
 export const defaultOut = (model: string): string => join(dirname(model), `${basename(model, extname(model))}.compressed.onnx`);

@@ -1,5 +1,4 @@
 import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { createDeflateRaw } from 'node:zlib';
 import { version } from '../../../package.json';
@@ -19,17 +18,16 @@ import type { Task } from './task.ts';
 
 /** Measures two model files on the user's disk: nothing is carried over from the search. */
 async function measureFiles(network: Network, out: string, task: Task, options: CompressOptions): Promise<{ before: Measurements; after: Measurements; pruned: Analysis; notes: string[] }> {
-  const { proto } = await loadModel(out), pruned = await analyse(proto);
+  const { proto, sizeBytes } = await loadModel(out), pruned = await analyse(proto);
   const [before, after] = await measureLatency([network.proto, proto], { batch: 1, threads: options.threads, inputShapes: inputShapesOf(task.judge.images) });
   const accuracy = async (model: Network['proto']) => ({ metric: task.judge.metric, value: model === network.proto ? task.judge.original : await task.judge.accuracy(model), images: task.judge.images.count, dataset: task.dataset });
-  const storageOf = async (path: string, model: Network['proto']): Promise<Pick<Measurements, 'sparse'>> => {
+  const storageOf = async (path: string, model: Network['proto'], size: number): Promise<Pick<Measurements, 'sparse'>> => {
     if (options.method === 'channels') return {};
-    const { size } = await stat(path);
     return { sparse: { ...sparseStorage(model, size), zipBytes: await deflatedBytes(path) } };
   };
   return {
-    before: { macs: network.analysis.macs, params: network.analysis.params, sizeBytes: network.sizeBytes, ...await storageOf(network.path, network.proto), latencyMs: before!, accuracy: await accuracy(network.proto) },
-    after: { macs: pruned.macs, params: pruned.params, sizeBytes: (await stat(out)).size, ...await storageOf(out, proto), latencyMs: after!, accuracy: await accuracy(proto) },
+    before: { macs: network.analysis.macs, params: network.analysis.params, sizeBytes: network.sizeBytes, ...await storageOf(network.path, network.proto, network.sizeBytes), latencyMs: before!, accuracy: await accuracy(network.proto) },
+    after: { macs: pruned.macs, params: pruned.params, sizeBytes, ...await storageOf(out, proto, sizeBytes), latencyMs: after!, accuracy: await accuracy(proto) },
     pruned, notes: [],
   };
 }

@@ -1,6 +1,7 @@
 import { classCountOf, requireLabels } from '../data/dataset.ts';
 import { openDataset } from '../data/openDataset.ts';
 import { holdsClasses } from '../evaluation/answers.ts';
+import { doubtsAbout } from '../evaluation/doubts.ts';
 import { Judge, fixedBatch } from '../evaluation/judge.ts';
 import { type Samples, batchOf } from '../evaluation/samples.ts';
 import { type Preparation, loadTaskData, prepare, taskInputDims } from '../evaluation/taskData.ts';
@@ -17,6 +18,8 @@ export interface Task {
   readonly classes: number;
   readonly classNames?: readonly string[];
   readonly notes: readonly string[];
+  /** Those of the notes that should be read before the run goes on. */
+  readonly doubts: readonly string[];
 }
 
 /** Images held in memory at most; a larger data set is sampled, every class in its proportion. */
@@ -35,6 +38,7 @@ export async function openTask({ proto }: Network, options: CompressOptions, sig
     const classes = await classesOf(proto, judged.images) ?? classCountOf(val);
     if (metric !== 'agreement') requireLabels(val, classes);
     const judge = await Judge.create(proto, judged.images, metric, { threads: options.threads });
+    const doubts = doubtsAbout(options.val, { metric, accuracy: judge.original, images: judged.images.count, classes, ...(judged.classNames ? { classNames: judged.classNames } : {}) });
     let calibration = judged.images;
     if (options.calibration !== undefined && options.calibration !== options.val) {
       const other = await openDataset(options.calibration);
@@ -43,7 +47,7 @@ export async function openTask({ proto }: Network, options: CompressOptions, sig
       } finally { await other.close(); }
     } else notes.push('No calibration images were given: the repair used validation images (without their labels).');
     return {
-      judge, calibration, preparation, dataset: options.val, classes, notes,
+      judge, calibration, preparation, dataset: options.val, classes, notes: [...doubts, ...notes], doubts,
       ...(judged.classNames ? { classNames: judged.classNames } : {}),
     };
   } finally {

@@ -47,21 +47,23 @@ async function openInside(folder: string, location: string, tensor: string): Pro
 
 /**
  * Reads all external data of a model into raw_data, each file once; tensors are views of that one buffer.
- * @returns whether the model had any
+ * @returns how many bytes; 0 where the model has none
  * @throws {InputError} names the tensor and the file when it leads outside the folder, is missing, or is too short
  */
-export async function loadExternalData(model: ModelProto, modelPath: string): Promise<boolean> {
+export async function loadExternalData(model: ModelProto, modelPath: string): Promise<number> {
   const byFile = new Map<string, TensorProto[]>();
   for (const tensor of model.graph ? tensorsOf(model.graph) : []) {
     if (tensor.dataLocation !== Location.EXTERNAL) continue;
     const location = entry(tensor, 'location') ?? '';
     byFile.set(location, [...(byFile.get(location) ?? []), tensor]);
   }
-  for (const [location, tensors] of byFile) await loadFile(dirname(modelPath), location, tensors);
-  return byFile.size > 0;
+  let bytes = 0;
+  for (const [location, tensors] of byFile) bytes += await loadFile(dirname(modelPath), location, tensors);
+  return bytes;
 }
 
-async function loadFile(folder: string, location: string, tensors: readonly TensorProto[]): Promise<void> {
+/** @returns bytes of the tensors, each region once */
+async function loadFile(folder: string, location: string, tensors: readonly TensorProto[]): Promise<number> {
   const handle = await openInside(folder, location, tensors[0]!.name);
   try {
     const { size } = await handle.stat();
@@ -85,6 +87,7 @@ async function loadFile(folder: string, location: string, tensors: readonly Tens
       tensor.dataLocation = Location.DEFAULT;
       tensor.externalData = [];
     }
+    return [...new Map(regions.map(({ offset, length }) => [offset, length])).values()].reduce((sum, length) => sum + length, 0);
   } finally {
     await handle.close();
   }

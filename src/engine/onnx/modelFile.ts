@@ -16,6 +16,8 @@ export interface OnnxModel {
   readonly proto: ModelProto & { graph: GraphProto };
   /** Whether its weights stood in files beside it. */
   readonly hadExternalData: boolean;
+  /** Bytes of the file and of the weights beside it. */
+  readonly sizeBytes: number;
 }
 
 /**
@@ -41,8 +43,8 @@ export async function loadModel(path: string): Promise<OnnxModel> {
     throw new InputError(`Can't read the model ${path}: ${why}.`, { cause: error });
   });
   const proto = inlineFunctions(decodeModel(bytes, path));
-  const hadExternalData = await loadExternalData(proto, path);
-  return { path, proto, hadExternalData };
+  const externalBytes = await loadExternalData(proto, path);
+  return { path, proto, hadExternalData: externalBytes > 0, sizeBytes: bytes.length + externalBytes };
 }
 
 /** The version of the default ONNX operator set that the model imports. */

@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises';
 import { loadModel, opsetOf } from '../onnx/modelFile.ts';
 import { dimsOf, floatsOf } from '../onnx/tensor.ts';
 import type { Inspection } from '../protocol.ts';
@@ -22,7 +21,7 @@ function shareOfZeros(values: Float32Array): number {
 
 /** Everything that `inspect` reports of a model file. @throws {InputError} @throws {UnsupportedModelError} */
 export async function inspectModel(path: string): Promise<Inspection> {
-  const { proto } = await loadModel(path);
+  const { proto, sizeBytes } = await loadModel(path);
   const analysis = await analyse(proto);
   const { view } = analysis.structure.facts;
   const groupOf = new Map<string, number>();
@@ -37,7 +36,7 @@ export async function inspectModel(path: string): Promise<Inspection> {
     };
   };
   return {
-    path, sizeBytes: (await stat(path)).size, opset: opsetOf(proto), producer: [proto.producerName, proto.producerVersion].filter((text) => text !== '').join(' '),
+    path, sizeBytes, opset: opsetOf(proto), producer: [proto.producerName, proto.producerVersion].filter((text) => text !== '').join(' '),
     inputs: proto.graph.input.filter(({ name }) => view.inputs.includes(name)).map(describeValue), outputs: proto.graph.output.map(describeValue),
     macs: analysis.macs, params: analysis.params, nodes: proto.graph.node.length, layers: analysis.layers.map(layer),
     groups: analysis.groups.map((group) => ({

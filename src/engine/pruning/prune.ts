@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { InputError } from '../errors.ts';
@@ -12,7 +11,7 @@ import { channelOrders } from './importance.ts';
 import { type PlanChoice, planFrom, readPlan, writePlan } from './plan.ts';
 import { applyPlan } from './surgery.ts';
 import type { Analysis } from './types.ts';
-import { uniformKept } from './uniform.ts';
+import { stepOf, uniformKept } from './uniform.ts';
 import { zeroSmallest } from './zeroSmallest.ts';
 
 type Model = ModelProto & { graph: GraphProto };
@@ -24,7 +23,7 @@ export interface PruneOptions {
   readonly preserve?: number;
   readonly plan?: string;
   readonly planOut?: string;
-  /** Kept counts are multiples of this where possible. Default 1. */
+  /** Kept counts are multiples of this where possible. Default: 8, less in groups of few channels. */
   readonly roundTo?: number;
   /** Repairs the pruned model (least squares on calibration data); absent for --no-reconstruct. */
   readonly repair?: (original: Model, analysis: Analysis, choice: PlanChoice, pruned: Model) => Promise<Model>;
@@ -52,15 +51,15 @@ export async function sha256Of(path: string): Promise<string> {
  * @throws {InputError} for options, files or a plan that don't fit
  */
 export async function pruneCommand(options: PruneOptions, print: (line: string) => void): Promise<PruneResult> {
-  const { preserve, plan: planFile, roundTo = 1 } = options;
+  const { preserve, plan: planFile, roundTo } = options;
   if ((preserve === undefined) === (planFile === undefined)) throw new InputError('Give either --preserve R or --plan FILE.');
   if (preserve !== undefined && !(preserve > 0 && preserve <= 1)) throw new InputError(`Option "preserve": ${preserve} is not a ratio between 0 and 1, such as 0.5.`);
-  if (!(Number.isInteger(roundTo) && roundTo >= 1 && roundTo <= 64)) throw new InputError(`Option "round-to": ${roundTo} is not a whole number from 1 to 64.`);
+  if (roundTo !== undefined && !(Number.isInteger(roundTo) && roundTo >= 1 && roundTo <= 64)) throw new InputError(`Option "round-to": ${roundTo} is not a whole number from 1 to 64.`);
   if (resolve(options.out) === resolve(options.model)) throw new InputError('The output would overwrite the model: give another --out.');
-  const { proto, hadExternalData } = await loadModel(options.model);
+  const { proto, hadExternalData, sizeBytes } = await loadModel(options.model);
   const sha256 = await sha256Of(options.model);
   const analysis = await analyse(proto);
-  const choice = preserve === undefined ? await readPlan(planFile!, analysis, sha256) : { kept: uniformKept(analysis, preserve, { order: channelOrders(proto, analysis), roundTo }), densities: new Map<string, number>() };
+  const choice = preserve === undefined ? await readPlan(planFile!, analysis, sha256) : { kept: uniformKept(analysis, preserve, { order: channelOrders(proto, analysis), roundTo: roundTo ?? ((channels) => stepOf(channels, 8)) }), densities: new Map<string, number>() };
   const { kept, densities } = choice, cut = zeroSmallest(applyPlan(proto, analysis, kept), densities);
   const pruned = options.repair ? await options.repair(proto, analysis, choice, cut) : cut;
   await (await Session.create(pruned)).release();
@@ -68,17 +67,11 @@ export async function pruneCommand(options: PruneOptions, print: (line: string) 
   if (options.planOut !== undefined) await writePlan(options.planOut, planFrom(analysis, kept, { path: options.model, sha256 }, densities));
   const result: PruneResult = {
     type: 'result', out: options.out, ...(options.planOut !== undefined ? { plan: options.planOut } : {}),
-    before: { macs: analysis.macs, params: analysis.params, sizeBytes: await sizeOnDisk(options.model) },
-    after: { ...costs(analysis, kept), sizeBytes: await sizeOnDisk(options.out) },
+    before: { macs: analysis.macs, params: analysis.params, sizeBytes },
+    after: { ...costs(analysis, kept), sizeBytes: (await loadModel(options.out)).sizeBytes },
   };
   if (options.json) print(JSON.stringify(result)); else for (const line of table(result)) print(line);
   return result;
-}
-
-/** Bytes of a model file and of the data file that saveModel writes beside it. */
-async function sizeOnDisk(path: string): Promise<number> {
-  const data = await stat(`${path}.data`).catch(() => undefined);
-  return (await stat(path)).size + (data?.size ?? 0);
 }
 
 function table({ before, after, out }: PruneResult): string[] {

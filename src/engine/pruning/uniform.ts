@@ -3,10 +3,18 @@ import type { Analysis, KeptUnits, PruningGroup } from './types.ts';
 export interface UniformOptions {
   /** Units of each group, most important first (see channelOrders). Default: their own order. */
   readonly order?: ReadonlyMap<string, readonly number[]>;
-  /** Kept counts are multiples of this where the group is that large. Default 1. */
-  readonly roundTo?: number;
+  /** Kept counts are multiples of this where the group is that large; of a number for all groups, or of one for its width. Default 1. */
+  readonly roundTo?: number | ((channels: number) => number);
   /** Smallest number of units that stay. Default 1. */
   readonly minChannels?: number;
+}
+
+/** Kept counts of a group are multiples of this: `roundTo` where that leaves at least eight choices, a smaller one in narrow groups, a larger one in very wide ones. */
+export function stepOf(channels: number, roundTo: number): number {
+  let step = roundTo;
+  while (step > 1 && step * 8 > channels) step = Math.floor(step / 2);
+  while (step * 64 <= channels) step *= 2;
+  return Math.max(1, step);
 }
 
 /**
@@ -14,7 +22,8 @@ export interface UniformOptions {
  * @param preserve kept / original, in (0, 1]
  * @returns a count in [1, channels], a multiple of roundTo where the group has that many
  */
-export function keptCount(channels: number, preserve: number, { roundTo = 1, minChannels = 1 }: UniformOptions = {}): number {
+export function keptCount(channels: number, preserve: number, { roundTo: wanted = 1, minChannels = 1 }: UniformOptions = {}): number {
+  const roundTo = typeof wanted === 'number' ? wanted : wanted(channels);
   const exact = Math.max(1, minChannels, preserve * channels);
   const rounded = channels > roundTo ? Math.max(roundTo, Math.round(exact / roundTo) * roundTo) : channels;
   return Math.min(channels, rounded < minChannels ? Math.ceil(minChannels / roundTo) * roundTo : rounded);

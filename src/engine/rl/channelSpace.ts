@@ -1,5 +1,6 @@
 import { costs } from '../pruning/costs.ts';
 import type { Analysis, KeptUnits } from '../pruning/types.ts';
+import { stepOf } from '../pruning/uniform.ts';
 import type { RankedGroup } from '../reconstruction/calibration.ts';
 import type { GroupFeatures } from './environment.ts';
 import { groupFeatures } from './features.ts';
@@ -74,12 +75,4 @@ export class ChannelSpace implements SearchSpace {
   }
 
   ratiosOf(counts: Counts): number[] { return counts.map((count, i) => count / this.groups[i]!.group.channels); }
-}
-
-/** @see ChannelSpace.stepOf */
-export function stepOf(channels: number, roundTo: number): number {
-  let step = roundTo;
-  while (step > 1 && step * 8 > channels) step = Math.floor(step / 2);
-  while (step * 64 <= channels) step *= 2;
-  return Math.max(1, step);
 }

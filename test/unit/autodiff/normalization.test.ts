@@ -34,6 +34,12 @@ describe('gradients of normalisation', () => {
     expectClose(await ourGradients(graph), await tfGradients(graph, (x, scale, bias) => standardised(x!, axes, 1e-3).mul(scale!).add(bias!)));
   });
 
+  it.each([['RMSNormalization', -1, [2, 3, 5], 23], ['RMSNormalization', 1, [2, 3, 4], 23], ['SimplifiedLayerNormalization', -1, [2, 3, 5], 17]])('%s from axis %i of shape %j agrees with TensorFlow.js', async (opType, axis, dims, opset) => {
+    const inner = dims.slice(axis), axes = dims.map((_, i) => i).slice(axis);
+    const graph = await makeCase(random, { x: { dims }, scale: { dims: inner } }, (build, names) => build.op(opType, names, { axis, epsilon: { float: 1e-3 } }), opset);
+    expectClose(await ourGradients(graph), await tfGradients(graph, (x, scale) => x!.div(x!.square().mean(axes, true).add(1e-3).sqrt()).mul(scale!)));
+  });
+
   it('InstanceNormalization agrees with TensorFlow.js', async () => {
     const graph = await makeCase(random, { x: { dims: [2, 3, 4, 5] }, scale: { dims: [3] }, bias: { dims: [3] } }, (build, names) => build.op('InstanceNormalization', names));
     expectClose(await ourGradients(graph), await tfGradients(graph, (x, scale, bias) => standardised(x!, [2, 3], 1e-5).mul(scale!.reshape([1, 3, 1, 1])).add(bias!.reshape([1, 3, 1, 1]))));

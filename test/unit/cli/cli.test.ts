@@ -120,6 +120,7 @@ describe('evaluate', () => {
     const textual = await run(['evaluate', 'model.onnx', '--data', 'val.npz']);
     expect(textual).toMatchObject({ status: 0 });
     expect(textual.stdout).toMatch(/(^|\n)top1 +75\.00%\nimages +4\n/);
+    expect(textual.stdout).not.toContain('Note');
     expect(lastOf(await run(['evaluate', 'model.onnx', '--data', 'val.npz', '--json']))).toMatchObject({ type: 'result', metric: 'top1', value: 0.75, images: 4, classes: 3, labelled: true });
   });
   it('gives agreement with another model', async () => {
@@ -129,6 +130,10 @@ describe('evaluate', () => {
   });
   it('takes the recipe it is given', async () => {
     expect(lastOf(await run(['evaluate', 'model.onnx', '--data', 'val.npz', '--json', '--preprocess', '{"channelOrder":"bgr"}']))).toMatchObject({ value: 0.25 });
+  });
+  it('says when a model is no better than guessing', async () => {
+    const { stdout } = await run(['evaluate', 'model.onnx', '--data', 'val.npz', '--preprocess', '{"channelOrder":"bgr"}']);
+    expect(stdout).toMatch(/top1 +25\.00%\n[^]*Note: The model is no better than guessing on .*val\.npz \(25\.0% right, 3 classes\)/);
   });
 });
 

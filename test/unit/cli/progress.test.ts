@@ -34,6 +34,10 @@ describe('progress', () => {
       [3, { type: 'data', images: 10, classes: 2, preprocessing: '0 to 1, RGB', metric: 'top1', accuracy: 0.9 }], [4, { type: 'baseline', baseline: { policy: 'uniform', macs: 0.499, accuracy: 0.8 }, preserve: [] }], [5, { type: 'warning', message: 'few images' }],
     ])).toBe('Resumed run /runs/1\nCalibrating\n10 images, 2 classes; preprocessing: 0 to 1, RGB; top1 of the original 90.00%\nBaseline uniform: 80.00% at 0.499 of the MACs\nNote: few images\n');
   });
+
+  it('calls training by the step it belongs to', () => {
+    expect(shown(false, [[0, { type: 'stage', stage: 'refine' }], [20_000, { type: 'training', epoch: 3.6, epochs: 12, loss: 1.8742, secondsLeft: 23 }]])).toBe('Refining\nRefining: epoch 3.6 of 12, loss 1.8742, 23 s left\n');
+  });
 });
 
 describe('formats', () => {

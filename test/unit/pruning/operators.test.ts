@@ -47,6 +47,14 @@ describe('operator rules', () => {
     expect(analysis.groups.map(({ channels }) => channels)).toEqual([8]);
   });
 
+  it.each([17, 20])('follow channels through a Fourier transform of the rows of an image (opset %i)', async (opset) => {
+    const net = new Network(), x = net.input('x', ['batch', 3, 4, 4]), pixels = net.op('Unsqueeze', [net.conv(x, 3, 8), net.ints([-1])]);
+    const spectrum = opset < 20 ? net.op('DFT', [pixels], { axis: 3, onesided: 1 }) : net.op('DFT', [pixels, '', net.ints([3], [])], { onesided: 1 });
+    net.output(net.conv(net.op('ReduceSumSquare', [spectrum, ...(opset < 18 ? [] : [net.ints([-1])])], { keepdims: 0, ...(opset < 18 ? { axes: [-1] } : {}) }), 8, 3));
+    const { analysis } = await expectExactPruning(net.model(opset), { x: [2, 3, 4, 4] });
+    expect(analysis.groups.map(({ channels }) => channels)).toEqual([8]);
+  });
+
   it('freeze what an operator that nobody knows touches, and say so', async () => {
     const net = new Network(), x = net.input('x', ['batch', 4]), y = net.op('Det', [net.op('Reshape', [net.linear(x, 4, 9), net.ints([-1, 3, 3])])]);
     net.output(net.linear(net.op('Relu', [net.linear(net.op('Unsqueeze', [y, net.ints([1])]), 1, 8)]), 8, 3));

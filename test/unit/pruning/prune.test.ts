@@ -9,7 +9,7 @@ import { analyse } from '../../../src/engine/pruning/analysis.ts';
 import { inspectCommand, inspectionTable } from '../../../src/engine/pruning/inspect.ts';
 import { pruneCommand } from '../../../src/engine/pruning/prune.ts';
 import { applyPlan } from '../../../src/engine/pruning/surgery.ts';
-import { keptCount, uniformKept } from '../../../src/engine/pruning/uniform.ts';
+import { keptCount, uniformKept, stepOf } from '../../../src/engine/pruning/uniform.ts';
 import { Network, type Model, dimsByName } from './network.ts';
 
 function smallNetwork(): Model {
@@ -62,6 +62,15 @@ describe('prune', () => {
     await expect(pruneCommand(options({ plan }), () => undefined)).rejects.toThrow('the model has no weight "nothing"');
   });
 
+  it('rounds kept counts of wide groups to 8 unless told otherwise, which is what kernels are fast on', async () => {
+    const net = new Network(), x = net.input('x', ['batch', 3, 8, 8]);
+    net.output(net.conv(net.op('Relu', [net.conv(x, 3, 100)]), 100, 4));
+    await saveModel(net.model(), path);
+    const widths = async (more: object) => [...dimsByName((await loadModel((await pruneCommand(options({ preserve: 0.55, ...more }), () => undefined)).out)).proto).values()].filter((own) => own.length === 4).map((own) => own[0]);
+    expect(await widths({})).toEqual([56, 4]);
+    expect(await widths({ roundTo: 1 })).toEqual([55, 4]);
+  });
+
   it('rounds kept counts where asked', async () => {
     const result = await pruneCommand(options({ preserve: 0.6, roundTo: 8 }), () => undefined);
     const dims = dimsByName((await loadModel(result.out)).proto);
@@ -69,9 +78,11 @@ describe('prune', () => {
   });
 
   it('keeps external weights outside', async () => {
+    const inside = await saveModel(smallNetwork(), path).then(() => loadModel(path));
     await saveModel(smallNetwork(), path, { externalData: true });
-    await pruneCommand(options({ preserve: 0.5 }), () => undefined);
+    const { before } = await pruneCommand(options({ preserve: 0.5 }), () => undefined);
     expect((await readdir(folder)).sort()).toEqual(['model.onnx', 'model.onnx.data', 'small.onnx', 'small.onnx.data']);
+    for (const size of [before.sizeBytes, (await loadModel(path)).sizeBytes]) expect(size / inside.sizeBytes, 'counts the weights beside the file').toBeGreaterThan(0.98);
   });
 
   it.each([
@@ -143,6 +154,7 @@ describe('surgery', () => {
 describe('uniform pruning', () => {
   it.each([
     [64, 0.5, {}, 32], [3, 0.1, {}, 1], [10, 1, {}, 10], [64, 0.3, { roundTo: 8 }, 16], [6, 0.5, { roundTo: 8 }, 6], [64, 0.01, { minChannels: 4 }, 4], [20, 0.9, { roundTo: 8 }, 16], [64, 0.1, { roundTo: 8, minChannels: 9 }, 16],
+    [64, 0.3, { roundTo: (channels: number) => stepOf(channels, 8) }, 16], [20, 0.5, { roundTo: (channels: number) => stepOf(channels, 8) }, 10], [6, 0.5, { roundTo: (channels: number) => stepOf(channels, 8) }, 3],
   ])('keeps of %i channels at ratio %f with %o: %i', (channels, preserve, more, expected) => { expect(keptCount(channels, preserve, more)).toBe(expected); });
 
   it('prunes one factor of an axis that is a product, the one with most units', async () => {

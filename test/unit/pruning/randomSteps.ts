@@ -80,6 +80,10 @@ const steps = {
     (x.channels === y.channels && x.size === y.size && x.size > 1 ? [{ ...x, name: net.op('Transpose', [net.op('ScatterND', [
       net.op('Transpose', [x.name], { perm: [2, 0, 3, 1] }), net.ints([1], [1, 1]), net.op('Slice', [net.op('Transpose', [y.name], { perm: [2, 0, 3, 1] }), net.ints([0]), net.ints([1]), net.ints([0])])])], { perm: [1, 3, 0, 2] }) }] : []),
   resize: (net: Network, x: Image): Image[] => (x.size < 8 ? [{ ...x, name: net.op('Resize', [x.name, '', net.floats([1, 1, 2, 2])], { mode: 'nearest' }), size: 2 * x.size }] : []),
+  fourier: (net: Network, x: Image, _: Image, p: number): Image[] => { // power of each frequency along rows or columns
+    const spectrum = net.op('DFT', [net.op('Unsqueeze', [x.name, net.ints([4])])], { axis: pick([2, 3, -3, -2], p) });
+    return [{ ...x, name: net.op('ReduceSumSquare', [spectrum], { axes: [4], keepdims: 0 }) }];
+  },
   softmax: (net: Network, x: Image): Image[] => [{ ...x, name: net.op('Softmax', [x.name], { axis: 1 }) }],
   pool: (net: Network, x: Image): Image[] => (x.size > 1 ? [{ ...x, name: net.op('MaxPool', [x.name], { kernel_shape: [2, 2], strides: [2, 2] }), size: x.size / 2 }] : []),
   deepen: (net: Network, x: Image): Image[] => (x.size > 1 ? [{ name: net.op('SpaceToDepth', [x.name], { blocksize: 2 }), channels: 4 * x.channels, size: x.size / 2 }] : []),

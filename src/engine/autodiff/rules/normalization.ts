@@ -45,6 +45,20 @@ const layerNormalization: Rule = (context) => {
   ];
 };
 
+/** RMSNormalization-23, which onnxruntime also calls SimplifiedLayerNormalization: y = xhat * scale, xhat = x / sqrt(mean(x^2) + epsilon) over the last axes. */
+const rootMeanSquare: Rule = (context) => {
+  const { node, build, shape, wants } = context;
+  const [x, scale] = node.input as [string, string], g = outputGradient(context), dims = shape(x);
+  const axes = range(dims.length).slice(frontAxis(intAttribute(node, 'axis', -1), dims.length)), share = 1 / product(axes.map((axis) => dims[axis]!));
+  const mean = (value: string): string => build.mul(build.sum(value, axes, true), share);
+  const inverse = build.div(1, build.sqrt(build.add(mean(build.mul(x, x)), floatAttribute(node, 'epsilon', 1e-5))));
+  const xhat = build.mul(x, inverse), weighted = build.mul(g, scale);
+  return [
+    wants(0) ? build.mul(build.sub(weighted, build.mul(xhat, mean(build.mul(weighted, xhat)))), inverse) : undefined,
+    wants(1) ? unbroadcast(build, build.mul(g, xhat), dims, shape(scale)) : undefined,
+  ];
+};
+
 /** InstanceNormalization-6, and GroupNormalization-21 (scale and bias a channel): channels in groups are standardised together. */
 const grouped = (groupsOf: (channels: number, attribute: number) => number): Rule => (context) => {
   const { node, build, shape, wants } = context;
@@ -84,7 +98,7 @@ const lpNormalization: Rule = (context) => {
 };
 
 export const normalizationRules: Rules = {
-  BatchNormalization: batchNormalization, LayerNormalization: layerNormalization,
+  BatchNormalization: batchNormalization, LayerNormalization: layerNormalization, RMSNormalization: rootMeanSquare, SimplifiedLayerNormalization: rootMeanSquare,
   InstanceNormalization: grouped((channels) => channels), GroupNormalization: grouped((_channels, groups) => groups),
   Softmax: softmax, LogSoftmax: logSoftmax, LpNormalization: lpNormalization,
 };

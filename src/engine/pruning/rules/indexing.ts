@@ -70,7 +70,7 @@ export const indexing: Readonly<Record<string, Rule>> = {
   ...Object.fromEntries(['RandomNormalLike', 'RandomUniformLike', 'Bernoulli'].map((name) => [name, { relate: (n: NodeAxes) => { n.broadcast(0); } }])),
   ...opaque('RandomNormal RandomUniform EyeLike Range HannWindow HammingWindow BlackmanWindow MelWeightMatrix', 'makes values of a stated shape'),
   ...opaque('NonZero NonMaxSuppression Unique Multinomial MaxRoiPool DeformConv Col2Im AffineGrid', 'depends on the data or on positions'),
-  ...opaque('STFT DFT Det', 'mixes all positions of its axes'),
+  ...opaque('STFT Det', 'mixes all positions of its axes'),
   ...opaque('NegativeLogLikelihoodLoss SoftmaxCrossEntropyLoss', 'is a loss'),
   ...opaque('SequenceAt SequenceLength SequenceInsert SequenceErase SequenceConstruct SequenceEmpty SplitToSequence ConcatFromSequence SequenceMap Optional OptionalHasElement OptionalGetElement', 'works on sequences or optionals'),
   ...opaque('StringNormalizer TfIdfVectorizer RegexFullMatch StringConcat StringSplit ImageDecoder', 'works on strings or files'),

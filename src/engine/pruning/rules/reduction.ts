@@ -1,4 +1,4 @@
-/** Operators that mix the positions of an axis: reductions, Softmax, ArgMax, CumSum, TopK; and pooling and resizing of spatial axes. */
+/** Operators that mix the positions of an axis: reductions, Softmax, ArgMax, CumSum, TopK, DFT; and pooling and resizing of spatial axes. */
 import { floatsOf, isFloatTensor } from '../../onnx/tensor.ts';
 import { makeNode, stringAttribute } from '../../onnx/attributes.ts';
 import type { NodeAxes } from '../nodeAxes.ts';
@@ -65,6 +65,17 @@ function topK(n: NodeAxes): void {
   n.axes.freeze(n.inAxis(0, axis), 'TopK over the axis');
 }
 
+/** DFT (ONNX 17: the axis is an attribute; 20: an input): one axis is mixed, which the result may be shorter along; the last holds real and imaginary parts. */
+function fourier(n: NodeAxes): void {
+  const rank = n.inputShape(0).length, given = n.opset < 20 ? n.int('axis', 1) : n.has(2) ? n.intsIn(2)?.[0] : -2;
+  if (given === undefined) { n.freezeAll('DFT over an axis that depends on the data'); return; }
+  const mixed = [(given + rank) % rank, rank - 1];
+  n.inputShape(0).forEach((_, k) => {
+    if (mixed.includes(k)) for (const axis of [n.inAxis(0, k), n.outAxis(k)]) n.axes.freeze(axis, 'DFT over the axis');
+    else n.alias(n.outAxis(k), 0, n.inAxis(0, k));
+  });
+}
+
 /** Batch and channels pass through, space is mixed. */
 const space = (n: NodeAxes): void => {
   n.outputShape().forEach((_, k) => {
@@ -90,6 +101,7 @@ export const reduction: Readonly<Record<string, Rule>> = {
   ReduceLogSum: { relate: reduce(true) }, ReduceLogSumExp: { relate: reduce(false) }, ReduceProd: { relate: reduce(false), zeros: [0] },
   ...Object.fromEntries(['Softmax', 'LogSoftmax', 'Hardmax'].map((name) => [name, { relate: along(softmaxAxes) } satisfies Rule])),
   ArgMax: { relate: arg }, ArgMin: { relate: arg }, TopK: { relate: topK, zeros: [0] },
+  DFT: { relate: fourier, zeros: [0] },
   CumSum: { relate: along((n) => n.intsIn(1) ?? Array.from(n.inputShape(0), (_, k) => k)), zeros: [0] },
 };
 
