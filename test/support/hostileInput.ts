@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import sharp from 'sharp';
@@ -27,7 +27,7 @@ import { idx, npy, npz } from './npy.ts';
 import { sampleReport } from './sampleReport.ts';
 
 /** One kind of file from outside: a good one, what damages it (bytes anywhere, where nothing else is said), and what reads it. */
-interface Target {
+export interface Target {
   readonly name: string;
   readonly file: string;
   readonly good: Uint8Array;
@@ -108,21 +108,32 @@ export async function hostileTargets(folder: string): Promise<Target[]> {
   ];
 }
 
-export type Outcome = 'read' | 'refused' | { readonly unclear: string };
+/** What came of an input: read, refused with a clear error, or what was thrown instead or left behind. */
+export type Outcome = 'read' | 'refused' | { readonly unclear: string } | { readonly left: string };
 
-/** Reads a damaged file. @returns 'read', 'refused' with a clear error, or what was thrown instead */
-export async function tryHostile(target: Target, seed: number, folder: string): Promise<Outcome> {
-  const path = join(folder, target.file);
-  await mkdir(join(path, '..'), { recursive: true });
-  await writeFile(path, target.damage ? target.damage(seed) : mutate(target.good, seed));
-  for (const [name, bytes] of Object.entries(target.beside ?? {})) await writeFile(join(folder, name), bytes);
+/** The file of an input in `folder`. */
+export const inputPath = ({ file }: Target, folder: string): string => join(folder, file);
+const filesIn = async (folder: string): Promise<string[]> => (await readdir(folder, { recursive: true })).sort();
+
+/** Writes a file and reads it; everything is removed afterwards. */
+export async function tryBytes(target: Target, bytes: Uint8Array, folder: string): Promise<Outcome> {
+  const path = inputPath(target, folder);
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, bytes);
+  for (const [name, content] of Object.entries(target.beside ?? {})) await writeFile(join(folder, name), content);
+  const before = await filesIn(folder);
   try {
-    await target.read(path);
-    return 'read';
-  } catch (error) {
-    const { message, stack } = error as Error;
-    return error instanceof UserError && message !== '' && message.length < 1000 && !message.includes('\n') ? 'refused' : { unclear: stack ?? message };
+    let outcome: Outcome = 'read';
+    try { await target.read(path); } catch (error) {
+      const { message, stack } = error as Error;
+      outcome = error instanceof UserError && message !== '' && message.length < 1000 && !message.includes('\n') ? 'refused' : { unclear: stack ?? message };
+    }
+    const left = (await filesIn(folder)).filter((name) => !before.includes(name));
+    return left.length > 0 && typeof outcome === 'string' ? { left: left.join(', ') } : outcome;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
+
+/** Reads a damaged file, determined by the seed. */
+export const tryHostile = (target: Target, seed: number, folder: string): Promise<Outcome> => tryBytes(target, target.damage ? target.damage(seed) : mutate(target.good, seed), folder);

@@ -13,7 +13,7 @@ it.each(targets)('a damaged file ends in a clear error or a result: $name', asyn
   const outcomes = { read: 0, refused: 0 };
   for (let seed = 0; seed < inputsATarget; seed++) {
     const outcome = await tryHostile(target, seed, join(folder, 'try'));
-    if (typeof outcome === 'object') expect.fail(`seed ${seed}: ${outcome.unclear}`);
+    if (typeof outcome === 'object') expect.fail(`seed ${seed}: ${JSON.stringify(outcome)}`);
     outcomes[outcome]++;
   }
   expect(outcomes.read + outcomes.refused).toBe(inputsATarget);
