@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import sharp from 'sharp';
@@ -215,4 +215,13 @@ it('opens an empty class folder as no class', async () => {
   await mkdir(join(path, 'a'));
   const dataset = await openDataset(path);
   expect(dataset.classNames).toEqual(['b']);
+});
+
+it.skipIf(process.platform !== 'linux')('leaves no file open where it is refused', async () => {
+  const openFiles = async (): Promise<string[]> => (await Promise.all((await readdir('/proc/self/fd')).map((fd) => readlink(join('/proc/self/fd', fd)).catch(() => '')))).filter((name) => name.startsWith(folder));
+  for (const name of ['x.csv', 'x.npz', 'x.npy', 'x-images-idx3-ubyte', 'x-images-idx3-ubyte.gz']) {
+    const before = await openFiles(), path = await writeTree(join(folder, 'refused'), { [name]: 'a.png,"1\nb"b.png,2\n'.repeat(9999) });
+    await expect(openDataset(join(path, name))).rejects.toThrow(InputError);
+    await expect.poll(openFiles).toEqual(before);
+  }
 });
