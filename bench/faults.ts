@@ -18,13 +18,16 @@ import { fuzzChild, fuzzReaders } from './fuzz.ts';
 interface Held { readonly files: number; readonly handles: number; /** JavaScript's memory after a collection. */ readonly heapMb: number; readonly rssMb: number }
 interface Message { readonly seed: number; readonly outcome?: Outcome; readonly held?: Held }
 
-/** Inputs after which everything is loaded that loads itself. */
+/** Inputs after which everything is loaded that loads itself; half of a child's where it has few. */
 const warmInputs = 100;
 /** Growth of JavaScript's memory, from the warm state to the end of a child, that counts as a leak. */
 const heapLeakMb = 20;
 
 async function held(): Promise<Held> {
-  (globalThis as { gc?: () => void }).gc?.();
+  for (let round = 0; round < 2; round++) { // what the first frees of buffers is given back later
+    (globalThis as { gc?: () => void }).gc?.();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
   const { heapUsed, external, rss } = process.memoryUsage();
   const files = await readdir('/proc/self/fd').then((names) => names.length, () => 0); // where the system tells
   return { files, handles: process.getActiveResourcesInfo().length, heapMb: (heapUsed + external) / 2 ** 20, rssMb: rss / 2 ** 20 };
@@ -37,7 +40,7 @@ async function child(folder: string, index: number, from: number, to: number): P
   for (let seed = from; seed < to; seed++) {
     send({ seed });
     send({ seed, outcome: await tryHostile(target, seed, join(folder, `try-${process.pid}`)) });
-    if (seed === from + warmInputs || seed === to - 1) send({ seed, held: await held() });
+    if (seed === from + Math.min(warmInputs, Math.floor((to - from) / 2)) || seed === to - 1) send({ seed, held: await held() });
   }
   process.disconnect();
 }
