@@ -144,6 +144,24 @@ export interface Report {
   readonly notes: readonly string[];
 }
 
+const text = z.string(), real = z.number(), count = z.number();
+const latencySchema = z.object({ median: real, p10: real, p90: real });
+const measurementsSchema = z.object({
+  macs: count, params: count, sizeBytes: count, latencyMs: latencySchema, accuracy: z.object({ metric: z.enum(metrics), value: real, images: count, dataset: text }),
+  sparse: z.object({ nonZero: count, storedBytes: count, zipBytes: count }).exactOptional(),
+});
+const candidateSchema = z.object({ episode: count, macs: real, params: real, latency: real.exactOptional(), accuracy: real, reward: real, images: count.exactOptional(), preserve: z.array(real) });
+const baselineSchema = z.object({ policy: text, macs: real, accuracy: real });
+const reportSchema: z.ZodType<Report> = z.object({
+  format: z.literal('auto-compress/report@1'), model: z.object({ path: text, sha256: text }), out: text, target: targetSchema, policy: text, before: measurementsSchema, after: measurementsSchema,
+  layers: z.array(z.object({ name: text, opType: text, preserveRatio: real, weightSparsity: real, macsBefore: count, macsAfter: count, channelsBefore: count, channelsAfter: count })),
+  pareto: z.array(candidateSchema), candidates: z.array(candidateSchema), baselines: z.array(baselineSchema), agent: baselineSchema.exactOptional(), profile: z.record(text, real).exactOptional(), episodes: count,
+  steps: z.array(z.object({ step: z.enum(['reconstruct', 'refine', 'finetune']), accuracy: real, epochs: count.exactOptional() })).default([]), seconds: z.record(text, real), seed: count, versions: z.record(text, text), notes: z.array(text),
+});
+
+/** @returns the report, or undefined where the value is none: report files are found in folders that others may have written */
+export function parseReport(value: unknown): Report | undefined { return reportSchema.safeParse(value).data; }
+
 // ---------------------------------------------------------------- events
 
 export const stages = ['load', 'analyse', 'data', 'calibrate', 'search', 'rebuild', 'refine', 'finetune', 'report'] as const;

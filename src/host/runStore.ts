@@ -1,7 +1,7 @@
 /** Where runs are remembered between windows: a list of records in the workspace's state, and the events of each run in a file of its own. */
-import { appendFile, mkdir, readFile, rm } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { CompressRequest, Report, RunEvent } from '../engine/protocol.ts';
+import { type CompressRequest, type Report, type RunEvent, parseReport } from '../engine/protocol.ts';
 import { type Outcome, type RunStatus, type RunView, applyEvent, emptyRunView } from '../webview/client/state.ts';
 
 /** What is known of a run without reading its history. */
@@ -27,6 +27,8 @@ export interface RunRecord {
 export interface Memento { get<T>(key: string, fallback: T): T; update(key: string, value: unknown): PromiseLike<void> }
 
 const key = 'autoCompress.runs';
+/** Bytes; one of 100,000 episodes in a large network has some 100 MB. */
+const longestReport = 256 * 2 ** 20;
 
 export class RunStore {
   private readonly memento: Memento;
@@ -68,12 +70,10 @@ function parseLine(line: string): RunEvent | undefined {
   try { return line === '' ? undefined : JSON.parse(line) as RunEvent; } catch { return undefined; }
 }
 
-/** The report of a finished run; undefined where there is none. */
+/** The report of a finished run; undefined where there is none, or what is there is no report. */
 export async function readReport(runDir: string): Promise<Report | undefined> {
-  try {
-    const report = JSON.parse(await readFile(join(runDir, 'report.json'), 'utf8')) as Report;
-    return report.format === 'auto-compress/report@1' ? report : undefined;
-  } catch { return undefined; }
+  const path = join(runDir, 'report.json');
+  try { return (await stat(path)).size <= longestReport ? parseReport(JSON.parse(await readFile(path, 'utf8'))) : undefined; } catch { return undefined; }
 }
 
 export function viewOfReport(report: Report, runDir: string): RunView {

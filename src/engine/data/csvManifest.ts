@@ -16,8 +16,9 @@ const maxRows = 20_000_000;
 export async function openCsvManifest(path: string): Promise<ImageDataset> {
   const files: string[] = [], names: string[] = [];
   let columns = 0, line = 0;
+  const file = createReadStream(path), rows = parse({ bom: true, trim: true, skip_empty_lines: true, relax_column_count: true, max_record_size: 65_536 });
+  file.on('error', (error) => { rows.destroy(error); }).pipe(rows);
   try {
-    const rows = createReadStream(path).pipe(parse({ bom: true, trim: true, skip_empty_lines: true, relax_column_count: true, max_record_size: 65_536 }));
     for await (const row of rows as AsyncIterable<string[]>) {
       line++;
       if (line === 1) {
@@ -33,6 +34,8 @@ export async function openCsvManifest(path: string): Promise<ImageDataset> {
   } catch (error) {
     if (error instanceof InputError) throw error;
     throw new InputError(`Can't read the CSV ${path}: ${messageOf(error)}.`, { cause: error });
+  } finally {
+    file.destroy(); // a row that is refused ends the parser, which leaves the file open
   }
   if (files.length === 0) throw new InputError(`${path} lists no images. Each row is path,label.`);
   await access(files[0]!).catch(() => { throw new InputError(`${path} lists ${files[0]}, which does not exist. Paths are relative to the CSV.`); });

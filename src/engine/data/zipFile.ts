@@ -2,6 +2,8 @@ import { crc32 } from 'node:zlib';
 import { InputError } from '../errors.ts';
 import { type ByteSource, inflate, memorySource, partOf, readBytes } from './byteSource.ts';
 
+/** One member of an archive. */
+export interface ZipMember { /** What it takes in memory once it is open: nothing where it is stored as it is. */ readonly inflatedBytes: number; readonly open: () => Promise<ByteSource> }
 interface Member { readonly name: string; readonly method: number; readonly encrypted: boolean; readonly crc: number; readonly compressed: number; readonly size: number; readonly headerAt: number }
 
 const damaged = (path: string, why: string): InputError => new InputError(`${path} is not a readable .npz (zip) file: ${why}.`);
@@ -64,11 +66,12 @@ async function readMembers(source: ByteSource, path: string): Promise<Member[]> 
     });
     at = next;
   }
+  if (members.reduce((sum, { compressed }) => sum + compressed, 0) > source.size) throw damaged(path, 'its members overlap'); // a few bytes, inflated many times over
   return members;
 }
 
 /** The members of a zip file by name; stored ones are read from the file where they stand, deflated ones are inflated once, when opened. */
-export async function openZip(source: ByteSource, path: string): Promise<ReadonlyMap<string, () => Promise<ByteSource>>> {
+export async function openZip(source: ByteSource, path: string): Promise<ReadonlyMap<string, ZipMember>> {
   const members = await readMembers(source, path);
   const open = async ({ name, method, encrypted, crc, compressed, size, headerAt }: Member): Promise<ByteSource> => {
     const label = `"${name}" in ${path}`;
@@ -86,5 +89,5 @@ export async function openZip(source: ByteSource, path: string): Promise<Readonl
     if (crc32(bytes) !== crc) throw damaged(path, `the checksum of "${name}" is wrong`);
     return memorySource(bytes, label);
   };
-  return new Map(members.map((member) => [member.name, () => open(member)]));
+  return new Map(members.map((member) => [member.name, { inflatedBytes: member.method === 0 ? 0 : member.size, open: () => open(member) }]));
 }

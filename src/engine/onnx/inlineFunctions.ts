@@ -7,7 +7,8 @@ import { makeNode } from './attributes.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
-const nodeLimit = 1_000_000;
+/** Calls and nodes that the functions of a model may stand for, how deep they may call one another, and the bytes of tensors that may be repeated: a few hundred bytes of file can ask for any amount. */
+const nodeLimit = 200_000, depthLimit = 100, repeatedBytesLimit = 2 ** 28;
 const keyOf = ({ domain, opType, overload }: Pick<NodeProto, 'domain' | 'opType' | 'overload'>): string => `${domain === 'ai.onnx' ? '' : domain} ${opType} ${overload}`;
 
 /** Attributes of a node of a function body: references to the function's own attributes get the caller's values, or the defaults. */
@@ -49,11 +50,14 @@ function bodyOf(call: NodeProto, called: FunctionProto, prefix: string): NodePro
   return [...called.node.map((node) => { const own = clone(NodeProtoSchema, node); renameNode(own); return own; }), ...passed];
 }
 
+/** Bytes of the tensors among a node's attributes. */
+const tensorBytes = (node: NodeProto): number => node.attribute.reduce((sum, { t, tensors }) => [...(t ? [t] : []), ...tensors].reduce((own, { rawData, floatData }) => own + rawData.length + 4 * floatData.length, sum), 0);
+
 /**
  * The model without model-local functions (ONNX IR 8: FunctionProto): every call is replaced by the function's body.
  * Functions that import another version of an operator set than the model stay.
  * @returns the given model where it calls none
- * @throws {UnsupportedModelError} for functions that call one another in a circle
+ * @throws {UnsupportedModelError} for functions that call one another in a circle, or that stand for more than can be held
  */
 export function inlineFunctions(model: Model): Model {
   if (model.functions.length === 0) return model;
@@ -65,15 +69,20 @@ export function inlineFunctions(model: Model): Model {
     return known === undefined || known === entry.version;
   }));
   const functions = new Map(usable.map((own) => [keyOf({ domain: own.domain, opType: own.name, overload: own.overload }), own]));
-  let calls = 0, made = 0;
+  const refuse = (why: string): never => { throw new UnsupportedModelError(`The functions of the model ${why}.`); };
+  const ownBytes = usable.reduce((sum, { node }) => sum + node.reduce((own, each) => own + tensorBytes(each), 0), 0);
+  let calls = 0, made = 0, repeated = 0;
   const inline = (nodes: readonly NodeProto[], open: readonly FunctionProto[]): NodeProto[] => nodes.flatMap((node): NodeProto[] => {
     const called = functions.get(keyOf(node));
     if (!called) {
-      if (++made > nodeLimit) throw new UnsupportedModelError('The functions of the model stand for more than a million nodes.');
+      if (++made > nodeLimit) refuse(`stand for more than ${nodeLimit} nodes`);
+      if (open.length > 0 && (repeated += tensorBytes(node)) > repeatedBytesLimit + ownBytes) refuse(`repeat more than ${repeatedBytesLimit} bytes of tensors`);
       for (const { type, g, graphs } of node.attribute) for (const graph of type === Type.GRAPH && g ? [g] : graphs) graph.node = inline(graph.node, open);
       return [node];
     }
     if (open.includes(called)) throw new UnsupportedModelError(`The function ${called.domain}.${called.name} of the model calls itself.`);
+    if (open.length >= depthLimit) refuse(`call one another more than ${depthLimit} deep`);
+    if (calls >= nodeLimit) refuse(`stand for more than ${nodeLimit} calls`);
     return inline(bodyOf(node, called, `${node.name || node.output[0] || called.name}/${++calls}/`), [...open, called]);
   });
   const graph = clone(GraphProtoSchema, { ...model.graph, initializer: [] });

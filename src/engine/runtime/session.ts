@@ -3,6 +3,10 @@ import type { GraphProto, ModelProto } from 'onnx-buf';
 import { InputError, messageOf } from '../errors.ts';
 import { splitModel } from '../onnx/modelFile.ts';
 
+// onnxruntime 1.30 gathers usage data unless told not to: a device number and a queue of events in the user's cache folder, logs in the temporary
+// folder, and an address of Microsoft's to send them to. It reads this when the first session is made.
+process.env['ORT_DISABLE_TELEMETRY'] = '1';
+
 export type TypedArray = Float32Array | Float64Array | Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array | BigInt64Array | BigUint64Array;
 
 /** A dense tensor as onnxruntime takes and gives it; `type` is onnxruntime's name of the element type (float16 data are Uint16Array bit patterns). */

@@ -20,6 +20,8 @@ export interface ValueShapes {
 }
 
 const smallElements = 4096;
+/** Elements of an input that is made up: half a gigabyte of float32, more than any image or sentence. */
+const mostInputElements = 2 ** 27;
 /** Operators whose outputs are sequences, maps or optionals, which Shape does not take. */
 const nonTensorOutputs = new Set(['SequenceConstruct', 'SequenceEmpty', 'SplitToSequence', 'SequenceInsert', 'SequenceErase', 'SequenceMap', 'Optional', 'ZipMap', 'OptionalGetElement']);
 const integerOutputs = new Set(['Shape', 'Size', 'NonZero', 'ArgMax', 'ArgMin', 'NonMaxSuppression', 'Equal', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual', 'Not', 'And', 'Or', 'Xor', 'IsNaN', 'IsInf']);
@@ -66,12 +68,14 @@ const arrays: Readonly<Record<number, { type: string; make: (count: number) => T
   [DataType.INT8]: { type: 'int8', make: (n) => new Int8Array(n) }, [DataType.BOOL]: { type: 'bool', make: (n) => new Uint8Array(n) },
 };
 
-/** Values in [0, 1) that look like nothing in particular, the same every time: an input that exercises a model without data. */
+/** Values in [0, 1) that look like nothing in particular, the same every time: an input that exercises a model without data. @throws {InputError} where it would be too large */
 export function syntheticInput(input: ValueInfoProto, dims: readonly number[]): Tensor {
   const elementType = input.type?.value.case === 'tensorType' ? input.type.value.value.elemType : DataType.FLOAT;
   const array = arrays[elementType];
   if (!array) throw new UnsupportedModelError(`Graph input "${input.name}" has element type ${DataType[elementType] ?? elementType}, which is not supported.`);
-  const data = array.make(elementCount(dims, input.name));
+  const count = elementCount(dims, input.name);
+  if (count > mostInputElements) throw new InputError(`Graph input "${input.name}" of the shape [${dims.join(', ')}] is too large to try the model on.`);
+  const data = array.make(count);
   let state = 0x2545f491;
   for (let i = 0; i < data.length; i++) {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import sharp from 'sharp';
@@ -114,6 +114,12 @@ describe('a clear error is given for', () => {
   }
   const overstated = Buffer.from(bomb);
   for (let at = 0; at < overstated.length - 4; at++) if (overstated.readUInt32LE(at) === 0x02014b50) overstated.writeUInt32LE(0xfffffff0, at + 24);
+  const fourTimes = Buffer.from(npz({ a: bytes(8), b: bytes(8), c: bytes(8), d: bytes(4000) }, 0)); // four members that claim 2 GB each, of the few bytes there are
+  const overlapping = Buffer.from(fourTimes);
+  for (let at = 0; at < fourTimes.length - 4; at++) {
+    if (fourTimes.readUInt32LE(at) !== 0x02014b50) continue;
+    for (const [archive, compressed] of [[fourTimes, 800], [overlapping, 4000]] as const) { archive.writeUInt16LE(8, at + 10); archive.writeUInt32LE(compressed, at + 20); archive.writeUInt32LE(0x7fffffff, at + 24); }
+  }
   const flipped = Buffer.from(npz({ images }));
   for (let at = 0; at < flipped.length - 4; at++) if (flipped.readUInt32LE(at) === 0x02014b50) flipped[at + 16]! ^= 1; // the checksum
   const rows: [string, Record<string, Uint8Array | string>, string, RegExp][] = [
@@ -128,6 +134,8 @@ describe('a clear error is given for', () => {
     ['an .npz whose checksum is wrong', { 'a.npz': flipped }, 'a.npz', /the checksum of "images\.npy" is wrong/],
     ['a member that inflates to more than it declares', { 'a.npz': understated }, 'a.npz', /"images\.npy" in .*a\.npz inflates to more than the 5000 bytes it declares: the file is damaged/],
     ['a member that declares more than deflate can hold', { 'a.npz': overstated }, 'a.npz', /declares 4294967280 bytes, more than \d+ compressed bytes can hold/],
+    ['members that inflate the same bytes again and again', { 'a.npz': overlapping }, 'a.npz', /its members overlap/],
+    ['members that are too large together', { 'a.npz': fourTimes }, 'a.npz', /a\.npz would take 8\.0 GB of memory\. Store it uncompressed/],
     ['an .npz without arrays', { 'a.npz': npz({}) }, 'a.npz', /has no array "images" \(it has no arrays at all\)/],
     ['an .npz with labels alone', { 'a.npz': npz({ labels: npy('<i4', [1], Int32Array.of(0)) }) }, 'a.npz', /has no array "images" \(it has "labels"\)/],
     ['images of a wrong rank', { 'a.npz': npz({ images: npy('|u1', [24], bytes(24)) }) }, 'a.npz', /"images" in .* has the shape \(24\); images are \[N, C, H, W\], \[N, H, W, C\] or \[N, H, W\]/],
@@ -207,4 +215,13 @@ it('opens an empty class folder as no class', async () => {
   await mkdir(join(path, 'a'));
   const dataset = await openDataset(path);
   expect(dataset.classNames).toEqual(['b']);
+});
+
+it.skipIf(process.platform !== 'linux')('leaves no file open where it is refused', async () => {
+  const openFiles = async (): Promise<string[]> => (await Promise.all((await readdir('/proc/self/fd')).map((fd) => readlink(join('/proc/self/fd', fd)).catch(() => '')))).filter((name) => name.startsWith(folder));
+  for (const name of ['x.csv', 'x.npz', 'x.npy', 'x-images-idx3-ubyte', 'x-images-idx3-ubyte.gz']) {
+    const before = await openFiles(), path = await writeTree(join(folder, 'refused'), { [name]: 'a.png,"1\nb"b.png,2\n'.repeat(9999) });
+    await expect(openDataset(join(path, name))).rejects.toThrow(InputError);
+    await expect.poll(openFiles).toEqual(before);
+  }
 });

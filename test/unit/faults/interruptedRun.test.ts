@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,6 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Report } from '../../../src/engine/protocol.ts';
 import { bundle } from '../../support/bundle.ts';
 import { temporaryFolder } from '../../support/files.ts';
+import { type CliOptions, runCli } from '../../support/runCli.ts';
 import { smallTask } from '../../support/smallTask.ts';
 
 const folder = await temporaryFolder();
@@ -13,16 +13,7 @@ let program: string, remove: () => Promise<void>;
 beforeAll(async () => { ({ program, remove } = await bundle('src/engine/cli.ts')); });
 afterAll(() => remove());
 
-/** Runs the command line; sends a signal once an event line matches. */
-function cli(args: readonly string[], stop?: { signal: NodeJS.Signals; at: RegExp }): Promise<{ status: number | null; signal: NodeJS.Signals | null; stderr: string }> {
-  return new Promise((resolve) => {
-    const run = spawn(process.execPath, [program, ...args, '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
-    let stdout = '', stderr = '';
-    run.stdout.on('data', (chunk: Buffer) => { stdout += chunk.toString(); if (stop?.at.test(stdout)) run.kill(stop.signal); });
-    run.stderr.on('data', (chunk: Buffer) => { stderr += chunk.toString(); });
-    run.on('close', (status, signal) => { resolve({ status, signal, stderr }); });
-  });
-}
+const cli = (args: readonly string[], stop?: CliOptions['stop']): ReturnType<typeof runCli> => runCli(program, args, stop ? { stop } : {});
 const sha256 = async (name: string): Promise<string> => createHash('sha256').update(await readFile(join(folder, name))).digest('hex');
 const reportOf = async (run: string): Promise<Report> => JSON.parse(await readFile(join(folder, run, 'report.json'), 'utf8')) as Report;
 

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bundle } from '../../support/bundle.ts';
@@ -26,7 +26,7 @@ async function watched(child: ChildProcess): Promise<{ seen: Set<string>; looks:
 }
 
 describe.skipIf(!canListSockets)('no network (needs /proc/net, which only Linux has)', () => {
-  it('a whole run, training included, opens no TCP, UDP or raw socket, nor asks for a name', async () => {
+  it('a whole run, training included, opens no TCP, UDP or raw socket, nor asks for a name, nor gathers anything to be sent later', async () => {
     const { model, data } = await smallTask(folder);
     // what JavaScript asks of the network ends the process at once; native code is seen by its open sockets
     const guard = `const refuse = (what) => () => { console.error('NETWORK ' + what); process.exit(99); };
@@ -34,7 +34,10 @@ describe.skipIf(!canListSockets)('no network (needs /proc/net, which only Linux 
       net.Socket.prototype.connect = refuse('connect'); net.Server.prototype.listen = refuse('listen'); dgram.createSocket = refuse('udp'); dns.lookup = refuse('lookup'); globalThis.fetch = refuse('fetch');`;
     await writeFile(join(folder, 'guard.cjs'), guard);
     const args = [program, 'compress', model, '--val', data, '--target', 'macs=0.5', '--episodes', '6', '--refine', '1', '--out', join(folder, 'small.out.onnx'), '--json'];
-    const { seen, looks, status } = await watched(spawn(process.execPath, ['--require', join(folder, 'guard.cjs'), ...args], { stdio: ['ignore', 'ignore', 'inherit'] }));
+    const home = await mkdtemp(join(folder, 'home-'));
+    const env = { ...process.env, HOME: home, XDG_CACHE_HOME: join(home, 'cache'), TMPDIR: home, ORT_DISABLE_TELEMETRY: '' };
+    const { seen, looks, status } = await watched(spawn(process.execPath, ['--require', join(folder, 'guard.cjs'), ...args], { stdio: ['ignore', 'ignore', 'inherit'], env }));
+    expect(await readdir(home, { recursive: true })).toEqual([]); // onnxruntime's usage data: a queue to be sent, a device number, logs
     expect(status).toBe(0);
     expect(looks).toBeGreaterThan(20);
     expect([...seen]).toEqual([]);

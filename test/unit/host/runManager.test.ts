@@ -126,6 +126,17 @@ describe('RunManager', () => {
     expect((await manager.load(run!.record.runId))?.view).toMatchObject({ report: sampleReport, bestEpisode: 2, baselines: [{ policy: 'uniform' }] });
   });
 
+  it('leaves out what is no report, and takes in the others', async () => {
+    const damaged = [{}, null, 5, { ...sampleReport, after: undefined }, { ...sampleReport, seconds: null }, { ...sampleReport, candidates: [{}] }, { ...sampleReport, layers: [{ name: 'conv1' }] }];
+    const folders = [...damaged, sampleReport].map((_, i) => join(folder, 'found', String(i)));
+    for (const [i, report] of [...damaged, sampleReport].entries()) {
+      await mkdir(folders[i]!, { recursive: true });
+      await writeFile(join(folders[i]!, 'report.json'), JSON.stringify(report));
+    }
+    await manager.adopt(folders);
+    expect(manager.list().map(({ record }) => record.runDir)).toEqual([folders.at(-1)]);
+  });
+
   it('adds up the seconds of each stage', async () => {
     let ms = 0;
     manager = new RunManager({ store: new RunStore(memento, join(folder, 'runs')), createEngine: engine.create, now: () => ms });

@@ -3,6 +3,7 @@ import { AttributeProtoSchema, AttributeProto_AttributeType, FunctionProtoSchema
 import { describe, expect, it } from 'vitest';
 import { makeNode } from '../../../src/engine/onnx/attributes.ts';
 import { inlineFunctions } from '../../../src/engine/onnx/inlineFunctions.ts';
+import { floatTensor } from '../../../src/engine/onnx/tensor.ts';
 import { syntheticInput } from '../../../src/engine/runtime/shapes.ts';
 import { relativeDifference } from '../pruning/maskedEquivalence.ts';
 import { type Model, Network, expectExactPruning } from '../pruning/network.ts';
@@ -48,5 +49,19 @@ describe('inlineFunctions', () => {
     const model = network();
     model.functions[0]!.node = [makeNode('Dense', ['h', 'h', 'h'], ['y'], {}, '', 'local')];
     expect(() => inlineFunctions(model)).toThrow('The function local.Dense of the model calls itself.');
+  });
+
+  // found by bench/faults.ts: a few hundred bytes that asked for minutes and gigabytes
+  const tower = (levels: number, fan: number, leaf: FunctionProto['node']): FunctionProto[] => Array.from({ length: levels }, (_, level) => create(FunctionProtoSchema, {
+    domain: 'local', name: level === 0 ? 'Dense' : `f${level}`, input: ['x'], output: ['y'], opsetImport: imports,
+    node: level === levels - 1 ? leaf : Array.from({ length: fan }, (_call, i) => makeNode(`f${level + 1}`, ['x'], [i === 0 ? 'y' : `y${i}`], {}, '', 'local')),
+  }));
+  it.each([
+    ['multiply without end', tower(40, 10, []), 'The functions of the model stand for more than 200000 calls.'],
+    ['multiply nodes', tower(9, 10, [1, 2, 3].map((i) => makeNode('Relu', ['x'], [`y${i}`]))), 'The functions of the model stand for more than 200000 nodes.'],
+    ['nest without end', tower(5000, 1, [makeNode('Relu', ['x'], ['y'])]), 'The functions of the model call one another more than 100 deep.'],
+    ['multiply a tensor', tower(6, 10, [makeNode('Constant', [], ['y'], { value: floatTensor('', [2 ** 18], new Float32Array(2 ** 18)) })]), 'The functions of the model repeat more than 268435456 bytes of tensors.'],
+  ])('refuses functions that %s', (_title, functions, message) => {
+    expect(() => inlineFunctions({ ...network(), functions })).toThrow(message);
   });
 });
