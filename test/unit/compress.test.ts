@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compress, exportCandidate, resume } from '../../src/engine/compress.ts';
 import { CancelledError, InputError, UnreachableTargetError } from '../../src/engine/errors.ts';
-import { type CompressRequest, type Report, type RunEvent, parseCompressOptions } from '../../src/engine/protocol.ts';
+import { type CompressRequest, type Report, type RunEvent, parseCompressOptions, parseReport } from '../../src/engine/protocol.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'compress-'));
 afterAll(() => { rmSync(folder, { recursive: true, force: true }); });
@@ -45,6 +45,7 @@ describe('compress', () => {
   it('leaves the original as it was, and no temporary files', () => {
     expect(hash('examples/resnet20.onnx')).toBe(original);
     expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+    expect(parseReport(JSON.parse(readFileSync(join(folder, 'first', 'report.json'), 'utf8')))).toEqual(report); // every field of it is in the schema
     expect(readdirSync(join(folder, 'first'))).toEqual(expect.arrayContaining(['journal.ndjson', 'options.json', 'plan.json', 'report.json']));
   });
 
