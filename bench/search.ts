@@ -98,7 +98,7 @@ if (wants('growth')) {
 }
 
 if (wants('memory')) {
-  for (const name of ['resnet20', 'mobilenetv1']) {
+  for (const name of ['resnet20', 'mobilenetv1'].filter((each) => option('--only', each) === each)) {
     const search = await searchOf(await open({ ...cifar(name, 0.5), episodes: 500 })), held = new Map<number, number>();
     await search.anchor();
     for await (const { episode } of search.episodesOfAgent()) if (episode === 50 || episode === 500) { (globalThis as { gc?: () => void }).gc?.(); held.set(episode, process.memoryUsage.rss() / 2 ** 20); }

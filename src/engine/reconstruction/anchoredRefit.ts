@@ -21,8 +21,8 @@ interface AnchoredLayer { readonly refit: RefitLayer; readonly regression: Subse
 /** The weights that a layer of a candidate gets. */
 interface RefittedTensors { readonly weight: TensorProto; readonly bias: TensorProto }
 
-/** Bytes of refitted matrices, and of weights made of them, that are kept for the next candidates of the same widths. */
-const keptBytes = 1.5e8;
+/** Bytes of refitted matrices, and of weights made of them, that are kept for the next candidates of the same widths: so few that they are reached early in a run. */
+const solutionBytes = 8e7, weightBytes = 4e7;
 
 /**
  * Refits candidates near one choice, the anchor, at the cost of gathers. The anchor's network is refitted sequentially in the original's shape
@@ -36,9 +36,9 @@ export class AnchoredRefit {
   private readonly layers: readonly AnchoredLayer[];
   private readonly names: ReadonlySet<string>;
   /** Refitted matrices [kept columns, outs] by layer and kept inputs. */
-  private readonly fits = new LRUCache<string, Float32Array>({ maxSize: keptBytes, sizeCalculation: ({ byteLength }) => byteLength });
+  private readonly fits = new LRUCache<string, Float32Array>({ maxSize: solutionBytes, sizeCalculation: ({ byteLength }) => byteLength });
   /** Weights by layer, kept inputs and kept outputs. */
-  private readonly tensors = new LRUCache<string, RefittedTensors>({ maxSize: keptBytes, sizeCalculation: ({ weight, bias }) => weight.rawData.length + bias.rawData.length });
+  private readonly tensors = new LRUCache<string, RefittedTensors>({ maxSize: weightBytes, sizeCalculation: ({ weight, bias }) => weight.rawData.length + bias.rawData.length });
 
   private constructor(targets: RefitTargets, layers: readonly AnchoredLayer[]) {
     this.targets = targets;
