@@ -29,7 +29,8 @@ function aptInstall(names) {
   }
 }
 
-const lastLine = (error) => String(error.stderr ?? '').trim().split('\n').at(-1) || error.message;
+/** What a failed program said last, without npm's pointer to its log. */
+const lastLine = (error) => String(error.stderr ?? '').trim().split('\n').filter((line) => !/A complete log of this run/.test(line)).at(-1) || error.message;
 
 /** Installs one npm package into a folder of the cache, whole or not at all; with `scripts` its install scripts run (native modules). */
 function npmInstall(folder, name, env, scripts = true) {
@@ -37,8 +38,9 @@ function npmInstall(folder, name, env, scripts = true) {
   mkdirSync(unfinished, { recursive: true });
   writeFileSync(join(unfinished, 'package.json'), '{"private":true}');
   console.log(`e2e: installing ${name} from npm ...`);
+  const { npm_config_user_agent: _outer, ...own } = env; // under `npm run` it names the Node of that npm, and code-server's installation believes it
   try {
-    execFileSync('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', name], { cwd: unfinished, timeout: longestMs, env: { ...env, npm_config_ignore_scripts: String(!scripts), npm_config_dangerously_allow_all_scripts: String(scripts) }, stdio: ['ignore', 'ignore', 'pipe'] });
+    execFileSync('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', name], { cwd: unfinished, timeout: longestMs, env: { ...own, npm_config_ignore_scripts: String(!scripts), npm_config_dangerously_allow_all_scripts: String(scripts) }, stdio: ['ignore', 'ignore', 'pipe'] });
     rmSync(folder, { recursive: true, force: true });
     renameSync(unfinished, folder);
   } catch (error) {
