@@ -8,6 +8,8 @@
  */
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Calibration, calibrate } from '../src/engine/flow/calibrate.ts';
@@ -98,10 +100,12 @@ if (wants('growth')) {
 }
 
 if (wants('memory')) {
+  setFlagsFromString('--expose-gc');
+  const collectGarbage = runInNewContext('gc') as () => void;
   for (const name of ['resnet20', 'mobilenetv1'].filter((each) => option('--only', each) === each)) {
     const search = await searchOf(await open({ ...cifar(name, 0.5), episodes: 500 })), held = new Map<number, number>();
     await search.anchor();
-    for await (const { episode } of search.episodesOfAgent()) if (episode === 50 || episode === 500) { (globalThis as { gc?: () => void }).gc?.(); held.set(episode, process.memoryUsage.rss() / 2 ** 20); }
+    for await (const { episode } of search.episodesOfAgent()) if (episode === 50 || episode === 500) { collectGarbage(); held.set(episode, process.memoryUsage.rss() / 2 ** 20); }
     console.log(`${name}: ${held.get(50)!.toFixed(0)} MB after 50 episodes, ${held.get(500)!.toFixed(0)} MB after 500: ${(100 * (held.get(500)! / held.get(50)! - 1)).toFixed(1)}% more`);
   }
 }

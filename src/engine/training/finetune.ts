@@ -32,7 +32,7 @@ export interface FinetuneOptions extends OptimizerOptions, ClassificationLoss {
   readonly warmUp: number;
   /** Random shifts and mirroring of images; undefined for none. */
   readonly augmentation: Augmentation | undefined;
-  /** Ways in which augmentation shows each image, used in turn epoch by epoch, so that the teacher looks at each only once; 0 for a new one every epoch. */
+  /** Ways in which augmentation shows each image, used in turn epoch by epoch, so that the teacher looks at each only once and what it said is remembered; 0 for a new one every epoch. */
   readonly views: number;
   /** Weight of the features' relative squared distance beside the loss on answers. */
   readonly featureWeight: number;
@@ -105,7 +105,7 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
   if (stepsPerEpoch === 0) throw new InputError(`There are only ${images.count} images to train on, fewer than one batch of ${batchSize}.`);
   const input = inputOf(model), shape = [batchSize, ...images.dims];
   const trainer = await Trainer.create(anyBatch(model), { ...options, inputShapes: { [input]: shape }, loss: withMatching(classificationLoss(logitsOf(model), options), features.map(({ value }) => value), options.featureWeight) });
-  const guide = teacher && options.distillation > 0 ? await Teacher.create(teacher, features, { threads: options.threads, remember: options.augmentation === undefined || options.views > 0 }) : undefined;
+  const guide = teacher && options.distillation > 0 ? await Teacher.create(teacher, features, { threads: options.threads, remember: options.views > 0 || (options.augmentation === undefined && features.length === 0) }) : undefined;
   let best = trainer.vector();
   let at: Position = { epoch: 0, step: 0, lossSum: 0, correctSum: 0, bestScore: undefined, bestEpoch: 0, history: [] };
   const checkpoint = async (): Promise<void> => {
