@@ -33,8 +33,24 @@ const fromOrt = (tensor: ort.OnnxValue): Tensor => {
   return { type, dims, data: data as unknown as TypedArray };
 };
 
+/** A model's bytes and options as onnxruntime's `InferenceSession.create` takes them; plain data, which can be posted to a thread. */
+export function sessionArguments(source: (ModelProto & { graph: GraphProto }) | Uint8Array, { threads = 0, optimization = 'all' }: SessionOptions): [Uint8Array, ort.InferenceSession.SessionOptions] {
+  const options: ort.InferenceSession.SessionOptions = {
+    graphOptimizationLevel: optimization, logSeverityLevel: 4, executionMode: 'sequential', ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
+    extra: { session: { intra_op: { allow_spinning: '0' } } }, // waiting threads sleep: other programs keep their cores, and small operators lose nothing measurable
+  };
+  if (source instanceof Uint8Array) return [source, options];
+  const split = splitModel(source, 'weights'), bytes = Buffer.concat(split.bytes);
+  if (split.external.length === 0) return [bytes, options];
+  const weights = new Uint8Array(split.externalBytes);
+  for (const { offset, bytes: piece } of split.external) weights.set(piece, offset);
+  return [bytes, { ...options, externalData: [{ path: 'weights', data: weights }] }];
+}
+
 /** How messages begin that tell of a model that onnxruntime refuses, whatever its inputs. */
 export const loadFailure = "onnxruntime can't load the model";
+/** How messages begin that tell of inputs that a model cannot take. */
+export const runFailure = "onnxruntime can't run the model";
 /** Version of onnxruntime. */
 export const runtimeVersion = ort.env.versions.node ?? ort.env.versions.common;
 
@@ -55,20 +71,9 @@ export class Session {
    * @param source a decoded model with all weights loaded, or its bytes (without external data)
    * @throws {InputError} with onnxruntime's message when it refuses the model
    */
-  static async create(source: (ModelProto & { graph: GraphProto }) | Uint8Array, { threads = 0, optimization = 'all' }: SessionOptions = {}): Promise<Session> {
-    const options: ort.InferenceSession.SessionOptions = {
-      graphOptimizationLevel: optimization, logSeverityLevel: 4, executionMode: 'sequential', ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
-      extra: { session: { intra_op: { allow_spinning: '0' } } }, // waiting threads sleep: other programs keep their cores, and small operators lose nothing measurable
-    };
+  static async create(source: (ModelProto & { graph: GraphProto }) | Uint8Array, options: SessionOptions = {}): Promise<Session> {
     try {
-      if (source instanceof Uint8Array) return new Session(await ort.InferenceSession.create(source, options));
-      const split = splitModel(source, 'weights');
-      if (split.external.length > 0) {
-        const weights = new Uint8Array(split.externalBytes);
-        for (const { offset, bytes } of split.external) weights.set(bytes, offset);
-        options.externalData = [{ path: 'weights', data: weights }];
-      }
-      return new Session(await ort.InferenceSession.create(Buffer.concat(split.bytes), options));
+      return new Session(await ort.InferenceSession.create(...sessionArguments(source, options)));
     } catch (error) {
       throw new InputError(`${loadFailure}: ${messageOf(error)}`, { cause: error });
     }
@@ -86,7 +91,7 @@ export class Session {
       const result = await this.session.run(Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toOrt(tensor)])), fetches);
       return Object.fromEntries(Object.entries(result).map(([name, value]) => [name, fromOrt(value)]));
     } catch (error) {
-      throw new InputError(`onnxruntime can't run the model: ${messageOf(error)}`, { cause: error });
+      throw new InputError(`${runFailure}: ${messageOf(error)}`, { cause: error });
     }
   }
 

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import type { GraphProto, ModelProto, ValueInfoProto } from 'onnx-buf';
 import { depthwiseAsProducts, smallAsProducts } from '../autodiff/convolve.ts';
 import { appendGradients, shapesOf } from '../autodiff/differentiate.ts';
@@ -8,6 +9,7 @@ import { GraphBuilder, tensorValueInfo } from '../onnx/graphBuilder.ts';
 import { GraphView } from '../onnx/graphView.ts';
 import { opsetOf } from '../onnx/modelFile.ts';
 import { DataType } from '../onnx/tensor.ts';
+import { ParallelSession } from '../runtime/parallelSession.ts';
 import { Session, type Tensor, floats } from '../runtime/session.ts';
 import { type ValueShapes, runShapes } from '../runtime/shapes.ts';
 import { type Parameter, packParameters, parametersOf, withParameters } from './parameters.ts';
@@ -29,7 +31,7 @@ export interface OptimizerOptions {
   readonly relativeSteps: boolean;
   /** Weights that are zero stay zero: for models that were pruned weight by weight. */
   readonly keepZeros: boolean;
-  /** Threads inside one operator, 0 for onnxruntime's choice. */
+  /** Threads among which a batch is divided, at most; 0 for one a core. */
   readonly threads: number;
 }
 
@@ -38,7 +40,7 @@ export type LossWriter = (build: GraphBuilder, shapes: ValueShapes) => { loss: s
 
 /** What a step needs beside the model's own inputs. */
 export interface TrainerSetup extends OptimizerOptions {
-  /** Shape of every graph input of the model in every step. */
+  /** Shape of every graph input of the model in every step; the first dimension of each runs over the samples of a batch. */
   readonly inputShapes: Readonly<Record<string, readonly number[]>>;
   readonly loss: LossWriter;
 }
@@ -48,27 +50,39 @@ const stateNames: Readonly<Record<Optimizer, readonly string[]>> = { adamw: ['pa
 export const trainingName = (name: string): string => `training/${name}`;
 const updated = (name: string): string => trainingName(`${name}/updated`);
 
+/** More threads than this leave too little of a batch to each. */
+const mostThreads = 8;
+
+/** Threads that can share a batch evenly. */
+function threadsFor({ inputShapes, threads }: TrainerSetup): number {
+  const batches = Object.values(inputShapes).map(([batch = 1]) => batch);
+  let count = Math.min(threads || availableParallelism(), mostThreads);
+  while (batches.some((batch) => batch % count !== 0)) count--;
+  return count;
+}
+
 /**
- * Trains the parameters of a model: one run of one ONNX graph a step does the forward pass, the loss, its gradients and the optimiser's
- * update. The state (parameters and moments, each one vector) goes in and comes out as tensors that are never copied.
+ * Trains the parameters of a model. A step runs one ONNX graph, the forward pass with the loss and its gradients, on as many threads as there are cores, on
+ * an equal part of the batch each (operators that only move data use one thread: this is half as fast again as giving each operator all threads); and then
+ * another, the optimiser's update by the mean of the gradients. The state (parameters and moments, each one vector) goes in and comes out as tensors.
  */
 export class Trainer {
   readonly parameters: readonly Parameter[];
   private readonly model: Model;
-  private readonly session: Session;
+  private readonly gradients: ParallelSession;
+  private readonly update: Session;
   private readonly optimizer: Optimizer;
-  private readonly metrics: readonly string[];
   private state: Record<string, Float32Array>;
   /** Where the next step writes; then the two change places. */
   private spare: Record<string, Float32Array>;
   private steps = 0;
 
-  private constructor(model: Model, parameters: readonly Parameter[], session: Session, optimizer: Optimizer, metrics: readonly string[]) {
+  private constructor(model: Model, parameters: readonly Parameter[], gradients: ParallelSession, update: Session, optimizer: Optimizer) {
     this.model = model;
     this.parameters = parameters;
-    this.session = session;
+    this.gradients = gradients;
+    this.update = update;
     this.optimizer = optimizer;
-    this.metrics = metrics;
     const start = packParameters(parameters), names = stateNames[optimizer];
     this.state = Object.fromEntries(names.map((name) => [name, name === 'parameters' ? start : new Float32Array(start.length)]));
     this.spare = Object.fromEntries(names.map((name) => [name, new Float32Array(start.length)]));
@@ -76,26 +90,29 @@ export class Trainer {
 
   /** @throws {UnsupportedModelError} when the model has nothing to train, does not run at this batch size, or an operator has no gradient */
   static async create(model: Model, setup: TrainerSetup): Promise<Trainer> {
-    const parameters = parametersOf(model);
+    const parameters = parametersOf(model), threads = threadsFor(setup);
     if (parameters.length === 0) throw new UnsupportedModelError('The model has no float32 weights to train.');
-    const { build, metrics } = await stepGraph(model, parameters, setup);
-    return new Trainer(model, parameters, await Session.create(build.model(), { threads: setup.threads }), setup.optimizer, metrics);
+    const graph = await gradientGraph(model, parameters, Object.fromEntries(Object.entries(setup.inputShapes).map(([name, [batch = 1, ...dims]]) => [name, [batch / threads, ...dims]])), setup.loss);
+    const update = await Session.create(updateGraph(parameters, threads, setup), { threads: setup.threads });
+    return new Trainer(model, parameters, await ParallelSession.create(graph, threads), update, setup.optimizer);
   }
 
   /**
    * One step of the optimiser on one batch.
-   * @param feeds the model's inputs and those that the loss declared
-   * @returns `loss` and the loss writer's metrics, before the step
+   * @param feeds the model's inputs and those that the loss declared; the first dimension of each runs over the batch
+   * @returns `loss` and the loss writer's metrics, before the step: means over the threads' parts of the batch
    * @throws {InputError} when the loss is not a number any more
    */
   async step(feeds: Readonly<Record<string, Tensor>>, learningRate: number): Promise<Record<string, number>> {
+    const { count } = this.gradients, vector = this.state['parameters']!, length = vector.length;
+    const parts = await this.gradients.run(Array.from({ length: count }, (_, i) => ({ [trainingName('parameters')]: floats(vector, [length]), ...part(feeds, i, count) })));
+    const numbers = Object.fromEntries(Object.keys(parts[0]!).filter((name) => name !== gradientName).map((name) => [name.slice(trainingName('').length), parts.reduce((sum, values) => sum + Number(values[name]!.data[0]) / count, 0)]));
+    if (!Number.isFinite(numbers['loss']!)) throw new InputError('Training diverged (the loss is not a number). Use a smaller learning rate.');
+
     const adam = adamStep(this.steps + 1, learningRate);
     const rates = this.optimizer === 'adamw' ? [adam.rate, learningRate, adam.shiftedEpsilon] : [learningRate, learningRate, 0];
-    const results = Object.fromEntries(this.metrics.map((name) => [trainingName(name), floats(new Float32Array(1), [])]));
-    const next = Object.fromEntries(Object.entries(this.spare).map(([name, data]) => [updated(name), floats(data, [data.length])]));
-    await this.session.run({ ...vectors(this.state), [trainingName('rates')]: floats(Float32Array.from(rates), [3]), ...feeds }, { ...next, ...results });
-    const numbers = Object.fromEntries(this.metrics.map((name) => [name, results[trainingName(name)]!.data[0]!]));
-    if (!Number.isFinite(numbers['loss']!)) throw new InputError('Training diverged (the loss is not a number). Use a smaller learning rate.');
+    const next = Object.fromEntries(Object.entries(this.spare).map(([name, data]) => [updated(name), floats(data, [length])]));
+    await this.update.run({ ...vectors(this.state), [trainingName('rates')]: floats(Float32Array.from(rates), [3]), ...Object.fromEntries(parts.map((values, i) => [partName(i), values[gradientName]!])) }, next);
     this.steps++;
     [this.state, this.spare] = [this.spare, this.state];
     return numbers;
@@ -119,17 +136,32 @@ export class Trainer {
     this.steps = steps;
   }
 
-  async release(): Promise<void> { await this.session.release(); }
+  async release(): Promise<void> {
+    await this.gradients.release();
+    await this.update.release();
+  }
 }
 
 const vectors = (state: Readonly<Record<string, Float32Array>>): Record<string, Tensor> => Object.fromEntries(Object.entries(state).map(([name, data]) => [trainingName(name), floats(data, [data.length])]));
 
-/** The forward graph with its parameters cut from one input vector, then loss, gradients and update. */
-async function stepGraph(model: Model, parameters: readonly Parameter[], setup: TrainerSetup): Promise<{ build: GraphBuilder; metrics: string[] }> {
-  const { inputShapes } = setup, { graph } = model;
+const gradientName = trainingName('gradient');
+/** The gradient that one thread found. */
+const partName = (thread: number): string => trainingName(`gradient ${thread}`);
+
+/** One of `count` equal parts of a batch. */
+function part(feeds: Readonly<Record<string, Tensor>>, index: number, count: number): Record<string, Tensor> {
+  return Object.fromEntries(Object.entries(feeds).map(([name, { type, dims: [batch = 1, ...dims], data }]) => {
+    const size = data.length / count;
+    return [name, { type, dims: [batch / count, ...dims], data: data.slice(index * size, (index + 1) * size) }];
+  }));
+}
+
+/** The forward graph with its parameters cut from one input vector, the loss, and its gradient as one vector. */
+async function gradientGraph(model: Model, parameters: readonly Parameter[], inputShapes: Readonly<Record<string, readonly number[]>>, writeLoss: LossWriter): Promise<Model> {
+  const { graph } = model;
   if (opsetOf(model) < 13) throw new UnsupportedModelError(`Fine-tuning needs ONNX opset 13 or newer; the model has ${opsetOf(model)}. Export it again.`);
   const shapes = await runShapes(model, new GraphView(graph), inputShapes);
-  const trained = new Set(parameters.map(({ name }) => name)), total = parameters.reduce((sum, { length }) => sum + length, 0);
+  const trained = new Set(parameters.map(({ name }) => name)), total = totalOf(parameters);
   const build = new GraphBuilder({
     ...model,
     opsetImport: model.opsetImport.map((entry) => (entry.domain === '' && entry.version < 17n ? { ...entry, version: 17n } : entry)),
@@ -142,20 +174,27 @@ async function stepGraph(model: Model, parameters: readonly Parameter[], setup: 
   });
   build.reserve(trained);
   const forward = build.nodes.splice(0); // what unpacks the parameters comes first
-  const vector = build.input(trainingName('parameters'), [total]);
-  const pieces = build.split(vector, 0, parameters.map(({ length }) => length));
+  const pieces = build.split(build.input(trainingName('parameters'), [total]), 0, parameters.map(({ length }) => length));
   parameters.forEach(({ name, dims }, i) => { build.nodes.push(makeNode('Reshape', [pieces[i]!, build.ints(dims)], [name], {}, build.fresh(`unpack ${name}`))); });
   build.nodes.push(...forward);
 
   depthwiseAsProducts(build, (value) => shapes.shapes.get(value));
-  const { loss, metrics = {} } = setup.loss(build, shapes);
+  const { loss, metrics = {} } = writeLoss(build, shapes);
   const gradients = appendGradients(build, { loss, wrt: parameters.map(({ name }) => name), shapes: await shapesOf(build) });
   smallAsProducts(build, (value) => shapes.shapes.get(value));
-  const [rate, plainRate, epsilon] = build.split(build.input(trainingName('rates'), [3]), 0, [1, 1, 1]) as [string, string, string];
-  const gradient = build.concat(gradients.map((value, i) => build.reshape(value, [parameters[i]!.length])), 0);
+  build.output(build.concat(gradients.map((value, i) => build.reshape(value, [parameters[i]!.length])), 0), gradientName, [total]);
+  for (const [name, value] of Object.entries({ loss, ...metrics })) build.output(build.reshape(value, []), trainingName(name), []);
+  return build.model();
+}
 
+/** The optimiser's step: from its state and the gradients of all threads to its next state. */
+function updateGraph(parameters: readonly Parameter[], threads: number, setup: OptimizerOptions): Model {
+  const build = new GraphBuilder(), total = totalOf(parameters);
+  const state = Object.fromEntries(stateNames[setup.optimizer].map((name) => [name, build.input(trainingName(name), [total])])), vector = state['parameters']!;
+  const parts = Array.from({ length: threads }, (_, i) => build.input(partName(i), [total]));
+  const gradient = build.op('Mean', parts);
+  const [rate, plainRate, epsilon] = build.split(build.input(trainingName('rates'), [3]), 0, [1, 1, 1]) as [string, string, string];
   const decay = setup.weightDecay > 0 ? build.floats([total], perElement(parameters, total, ({ isWeight }) => (isWeight ? setup.weightDecay : 0))) : undefined;
-  const state = Object.fromEntries(stateNames[setup.optimizer].map((name) => [name, name === 'parameters' ? vector : build.input(trainingName(name), [total])]));
   const next: Record<string, string> = setup.optimizer === 'adamw'
     ? { ...appendAdam(build, { parameters: vector, mean: state['mean']!, square: state['square']! }, gradient, setup.relativeSteps ? build.mul(build.floats([total], channelSizes(parameters, total)), rate) : rate, epsilon, decay ? build.mul(decay, plainRate) : undefined) }
     : { ...appendNesterov(build, { parameters: vector, velocity: state['velocity']! }, decay ? build.add(gradient, build.mul(decay, vector)) : gradient, rate, setup.momentum) };
@@ -164,10 +203,10 @@ async function stepGraph(model: Model, parameters: readonly Parameter[], setup: 
     next['parameters'] = build.mul(next['parameters']!, build.floats([total], perElement(parameters, total, ({ isWeight }, i) => (isWeight && start[i] === 0 ? 0 : 1))));
   }
   for (const name of stateNames[setup.optimizer]) build.output(next[name]!, updated(name), [total]);
-  const results = { loss, ...metrics };
-  for (const [name, value] of Object.entries(results)) build.output(build.reshape(value, []), trainingName(name), []);
-  return { build, metrics: Object.keys(results) };
+  return build.model();
 }
+
+const totalOf = (parameters: readonly Parameter[]): number => parameters.reduce((sum, { length }) => sum + length, 0);
 
 /** For each element the root mean square of its output channel (a weight) or of its tensor, but at least a hundredth of the tensor's. */
 function channelSizes(parameters: readonly Parameter[], total: number): Float32Array {

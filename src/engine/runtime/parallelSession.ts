@@ -1,0 +1,88 @@
+import { createRequire } from 'node:module';
+import { Worker } from 'node:worker_threads';
+import type { GraphProto, ModelProto } from 'onnx-buf';
+import { InputError } from '../errors.ts';
+import { type Tensor, loadFailure, runFailure, sessionArguments } from './session.ts';
+
+type Feeds = Readonly<Record<string, Tensor>>;
+type Answer = { readonly results: Record<string, Tensor> } | { readonly failure: string };
+
+/**
+ * What a thread does: it loads the model, says so, and runs it on every message until it is told to release it. It goes to the thread as text, since a
+ * bundle has no file for it, and so can use nothing else from here. onnxruntime aborts the process when a thread is terminated in a run: the thread ends by itself.
+ */
+async function serve(load: NodeJS.Require): Promise<void> {
+  const { parentPort, workerData } = load('node:worker_threads') as typeof import('node:worker_threads');
+  const { runtime, model } = workerData as { runtime: string; model: ReturnType<typeof sessionArguments> };
+  const { InferenceSession, Tensor: OrtTensor } = load(runtime) as typeof import('onnxruntime-node');
+  const failed = (error: unknown): void => { parentPort!.postMessage({ failure: error instanceof Error ? error.message : String(error) }); };
+  try {
+    const session = await InferenceSession.create(...model);
+    parentPort!.on('message', (feeds: Feeds | 'release') => {
+      if (feeds === 'release') { void session.release().finally(() => { parentPort!.close(); }); return; }
+      session.run(Object.fromEntries(Object.entries(feeds).map(([name, { type, data, dims }]) => [name, new OrtTensor(type as 'float32', data as Float32Array, dims)]))).then((values) => {
+        const results = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, { type: value.type, dims: value.dims, data: (value.data as Float32Array<ArrayBuffer>).slice() }]));
+        parentPort!.postMessage({ results }, Object.values(results).map(({ data }) => data.buffer));
+      }, failed);
+    });
+    parentPort!.postMessage({ results: {} });
+  } catch (error) {
+    failed(error);
+  }
+}
+
+/** One model on several threads of this process, each with one thread inside its operators: parts of a batch run at the same time. */
+export class ParallelSession {
+  private readonly threads: readonly Worker[];
+  private constructor(threads: readonly Worker[]) { this.threads = threads; }
+
+  /**
+   * Loads a model once a thread.
+   * @throws {InputError} with onnxruntime's message when it refuses the model
+   */
+  static async create(model: ModelProto & { graph: GraphProto }, count: number): Promise<ParallelSession> {
+    const workerData = { runtime: createRequire(import.meta.url).resolve('onnxruntime-node'), model: sessionArguments(model, { threads: 1 }) };
+    const session = new ParallelSession(Array.from({ length: count }, () => new Worker(`(${serve.toString()})(require)`, { eval: true, workerData })));
+    try {
+      await Promise.all(session.threads.map((thread) => answerOf(thread, loadFailure)));
+      return session;
+    } catch (error) {
+      await Promise.all(session.threads.map((thread) => thread.terminate())); // none of them runs anything yet
+      throw error;
+    }
+  }
+
+  get count(): number { return this.threads.length; }
+
+  /**
+   * Runs the model on each part at the same time.
+   * @param parts feeds of each thread, as many as there are threads; they are copied
+   * @throws {InputError} with onnxruntime's message
+   */
+  async run(parts: readonly Feeds[]): Promise<Record<string, Tensor>[]> {
+    const answers = await Promise.allSettled(this.threads.map((thread, i) => {
+      thread.postMessage(parts[i]);
+      return answerOf(thread, runFailure);
+    }));
+    return answers.map((answer) => { if (answer.status === 'rejected') throw answer.reason; return answer.value; });
+  }
+
+  async release(): Promise<void> {
+    await Promise.all(this.threads.map((thread) => new Promise<void>((resolve) => {
+      if (thread.threadId < 0) { resolve(); return; } // ended by an error
+      thread.once('exit', () => { resolve(); });
+      thread.postMessage('release');
+    })));
+  }
+}
+
+/** What a thread says next. */
+function answerOf(thread: Worker, failing: string): Promise<Record<string, Tensor>> {
+  return new Promise((resolve, reject) => {
+    const done = (): void => { thread.off('message', answered); thread.off('error', broke); };
+    const answered = (answer: Answer): void => { done(); if ('failure' in answer) reject(new InputError(`${failing}: ${answer.failure}`)); else resolve(answer.results); };
+    const broke = (error: Error): void => { done(); reject(new InputError(`${failing}: ${error.message}`, { cause: error })); };
+    thread.on('message', answered);
+    thread.on('error', broke);
+  });
+}
