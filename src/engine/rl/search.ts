@@ -62,7 +62,7 @@ export async function* paperSearch(space: SearchSpace, features: readonly GroupF
  */
 export async function* warmSearch(space: SearchSpace, features: readonly GroupFeatures[], firstGuesses: readonly Counts[], options: SearchOptions): AsyncGenerator<Episode> {
   const { budget, seed } = options, walk = new LayerWalk(space, features, budget), random = new Random(seed ^ 0x5eed);
-  const agent = await DdpgAgent.create({ observationSize, seed, options: { noiseSigma: 0.12, explorationEpisodes: 8, noiseDecay: 0.99, updatesPerStep: 0.25, initialAction: 0.5 } });
+  const agent = await DdpgAgent.create({ observationSize, seed, options: { noiseSigma: 0.12, explorationEpisodes: 8, noiseDecay: 0.99, updatesPerStep: 0.125, initialAction: 0.5 } });
   const tried = new Set<string>();
   let guess: readonly number[] = [], elite: readonly number[] = [], bestCounts: Counts = [], bestReward = -Infinity;
   /** What the agent learns from an episode, while the next one that does not ask it goes on. */
