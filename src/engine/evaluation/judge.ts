@@ -9,8 +9,8 @@ import { type Samples, batchOf, elementsOf, gathered } from './samples.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
-/** Samples that are run at once, and float32 values of inputs or outputs that this may take. */
-const mostBatch = 200, batchElements = 3e7;
+/** Samples that are run at once (more fill the processor's caches: slower by up to a sixth, and the session by 20 ms to let go), and float32 values of inputs or outputs that this may take. */
+const mostBatch = 32, batchElements = 3e7;
 /** Bytes that the original's own answers may take where they are values. */
 const truthBytes = 2e9;
 
