@@ -62,12 +62,12 @@ const viewsOf = ({ count }: Samples, features: readonly Feature[]): number => Ma
 
 /**
  * Epochs of refinement that take about four minutes on a laptop, at most twelve; or up to eight where these take no more than twelve minutes. A step costs about
- * six forward passes of the small network and, the first times, one of the original.
+ * five forward passes of the small network and, the first times, one of the original.
  * @param macs of the compressed network as a fraction of the original's
  */
 function defaultEpochs({ analysis }: Network, { calibration }: Task, macs: number): number {
   if (calibration.count < finetuneDefaults.batchSize) return 0; // too few to learn from
-  const each = calibration.count * forwardSeconds(analysis), seconds = (epochs: number): number => each * (6 * macs * epochs + Math.min(epochs, mostViews));
+  const each = calibration.count * forwardSeconds(analysis), seconds = (epochs: number): number => each * (5 * macs * epochs + Math.min(epochs, mostViews));
   const within = (limit: number, most: number): number => { let epochs = most; while (epochs > 0 && seconds(epochs) > limit) epochs--; return epochs; };
   return Math.max(within(240, 12), within(720, 8));
 }

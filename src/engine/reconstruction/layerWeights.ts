@@ -28,11 +28,19 @@ export function tensorsFromMatrices(layer: Layer, layout: RowLayout, matrices: r
   const { outs } = layout, inputs = columnsOf(layout) - 1, total = layout.groups * outs;
   const values = new Float32Array(total * inputs), offsets = new Float32Array(total);
   matrices.forEach((matrix, group) => {
-    for (let o = 0; o < outs; o++) {
-      const row = group * outs + o;
-      for (let i = 0; i < inputs; i++) values[outsFirst(layer) ? row * inputs + i : i * outs + o] = matrix[i * outs + o]!;
-      offsets[row] = matrix[inputs * outs + o]!;
-    }
+    const weights = matrix.subarray(0, inputs * outs);
+    if (outsFirst(layer)) transposeInto(values.subarray(group * outs * inputs), weights, inputs, outs);
+    else values.set(weights, group * inputs * outs);
+    offsets.set(matrix.subarray(inputs * outs), group * outs);
   });
   return { weight: withFloats(weight, dimsOf(weight), values), bias: withFloats({ ...floatTensor(biasName, [total], offsets), dataType: weight.dataType }, [total], offsets) };
+}
+
+/** [rows, columns] to [columns, rows], in tiles that stay in the processor's caches. */
+function transposeInto(to: Float32Array, matrix: Float32Array, rows: number, columns: number): void {
+  const tile = 16;
+  for (let top = 0; top < rows; top += tile) {
+    const bottom = Math.min(rows, top + tile);
+    for (let column = 0; column < columns; column++) for (let row = top; row < bottom; row++) to[column * rows + row] = matrix[row * columns + column]!;
+  }
 }
