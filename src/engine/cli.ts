@@ -5,6 +5,7 @@ import { commandHelp, generalHelp, parseCommandLine } from './cli/parseCommandLi
 import { ProgressLine } from './cli/progress.ts';
 import { CancelledError, InputError, messageOf, UserError } from './errors.ts';
 import type { RunEvent } from './protocol.ts';
+import { threadsAtRest } from './runtime/parallelSession.ts';
 
 /** How long a run may take to stop by itself after Ctrl-C. Its files are whole at any time, so stopping it then loses nothing. */
 const graceMs = 1700;
@@ -13,10 +14,12 @@ const args = process.argv.slice(2);
 const json = args.includes('--json'), debug = args.includes('--debug');
 const progress = new ProgressLine(process.stdout); // standard error is for what went wrong
 const print = (line: string): void => { progress.clear(); process.stdout.write(`${line}\n`); };
-let runDir: string | undefined;
+let runDir: string | undefined, leaving = false;
 
-/** Says what went wrong, in one line, and leaves with the exit status that fits. Written synchronously: nothing is lost. */
+/** Says what went wrong, in one line, and leaves with the exit status that fits, as soon as no thread is in the middle of a run. Written synchronously: nothing is lost. */
 function leave(error: unknown): void {
+  if (leaving) return;
+  leaving = true;
   progress.clear();
   const cancelled = error instanceof CancelledError || (error instanceof Error && error.name === 'AbortError');
   const exitStatus = cancelled ? 130 : error instanceof UserError ? error.exitStatus : 1;
@@ -27,7 +30,7 @@ function leave(error: unknown): void {
   process.stderr.write(`auto-compress: ${message}\n`);
   if (debug && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n${error.cause instanceof Error ? `Caused by ${error.cause.stack ?? ''}\n` : ''}`);
   process.exitCode = exitStatus;
-  process.exit();
+  void threadsAtRest().then(() => process.exit());
 }
 
 function emit(event: RunEvent): void {
@@ -35,11 +38,12 @@ function emit(event: RunEvent): void {
   if (json) print(JSON.stringify(event)); else progress.event(event);
 }
 
-/** The first signal asks the run to stop; a second one, or two seconds without an end, stops the process. */
+/** The first signal asks the run to stop; a second one, or two seconds without an end, stops the process; one more does not wait for threads. */
 function cancelOnSignals(): AbortSignal {
   const controller = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.on(name, () => {
+      if (leaving) process.kill(process.pid, 'SIGKILL');
       if (controller.signal.aborted) leave(new CancelledError());
       controller.abort(new CancelledError());
       setTimeout(leave, graceMs, new CancelledError());

@@ -64,4 +64,4 @@ process.on('message', (message: unknown) => {
   } else if (parsed.data.type === 'cancel') running.get(parsed.data.call)?.abort(new CancelledError());
   else void handle(parsed.data);
 });
-process.on('disconnect', () => process.exit());
+process.on('disconnect', () => process.kill(process.pid, 'SIGKILL')); // not exit, which would abort a thread in the middle of a run

@@ -31,6 +31,11 @@ async function serve(load: NodeJS.Require): Promise<void> {
   }
 }
 
+/** Runs that threads are in the middle of. */
+const underWay = new Set<Promise<unknown>>();
+/** Resolves when no thread runs a model any more: to leave the process before would abort it. */
+export const threadsAtRest = async (): Promise<void> => { await Promise.allSettled(underWay); };
+
 /** One model on several threads of this process, each with one thread inside its operators: parts of a batch run at the same time. */
 export class ParallelSession {
   private readonly threads: readonly Worker[];
@@ -60,10 +65,13 @@ export class ParallelSession {
    * @throws {InputError} with onnxruntime's message
    */
   async run(parts: readonly Feeds[]): Promise<Record<string, Tensor>[]> {
-    const answers = await Promise.allSettled(this.threads.map((thread, i) => {
+    const all = Promise.allSettled(this.threads.map((thread, i) => {
       thread.postMessage(parts[i]);
       return answerOf(thread, runFailure);
     }));
+    underWay.add(all);
+    const answers = await all;
+    underWay.delete(all);
     return answers.map((answer) => { if (answer.status === 'rejected') throw answer.reason; return answer.value; });
   }
 

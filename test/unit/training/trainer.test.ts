@@ -11,16 +11,16 @@ import { smallClassifier } from './smallNets.ts';
 
 const random = new Random(8);
 const some = (count: number): Float32Array => Float32Array.from({ length: count }, () => random.normal());
-const model = smallClassifier(3), parameters = parametersOf(model), inputShapes = { image: [5, 2, 8, 8] };
-const image = floats(some(5 * 128), [5, 2, 8, 8]), target = floats(some(15), [5, 3]);
+const model = smallClassifier(3), parameters = parametersOf(model), inputShapes = { image: [6, 2, 8, 8] };
+const image = floats(some(6 * 128), [6, 2, 8, 8]), target = floats(some(18), [6, 3]);
 
 /** The gradient of the same loss by the graph as it is written, without the trainer's rewriting of convolutions. */
 async function plainGradient(): Promise<{ loss: number; gradient: Float32Array }> {
   const build = new GraphBuilder(model);
-  const difference = build.sub('logits', build.input('target', [5, 3]));
-  build.output(build.meanOfAll(build.mul(difference, difference), 15), 'loss', []);
+  const difference = build.sub('logits', build.input('target', [6, 3]));
+  build.output(build.meanOfAll(build.mul(difference, difference), 18), 'loss', []);
   const names = parameters.map(({ name }) => name);
-  const session = await Session.create(await differentiate(build.model(), { loss: 'loss', wrt: names, inputShapes: { ...inputShapes, target: [5, 3] } }));
+  const session = await Session.create(await differentiate(build.model(), { loss: 'loss', wrt: names, inputShapes: { ...inputShapes, target: [6, 3] } }));
   const result = await session.run({ image, target });
   await session.release();
   const gradient = new Float32Array(packParameters(parameters).length);
@@ -62,6 +62,15 @@ describe('Trainer', () => {
     for (const p of parameters) if (p.isWeight) isWeight.fill(1, p.offset, p.offset + p.length);
     const g = gradient.map((value, i) => value + 0.1 * isWeight[i]! * start[i]!);
     expectNear(vector, start.map((value, i) => value - 0.01 * 1.9 * g[i]!), 1e-5);
+  });
+
+  it('takes the same steps when a batch is divided among threads', async () => {
+    const alone = await train({ threads: 1 }, [0.01, 0.01]);
+    for (const threads of [2, 3, 4]) { // 4 do not divide a batch of 6: 3 share it
+      const together = await train({ threads }, [0.01, 0.01]);
+      expect(together.losses.map((loss, i) => loss / alone.losses[i]!)).toEqual([expect.closeTo(1, 5), expect.closeTo(1, 5)]);
+      expectNear(together.vector, alone.vector, 1e-4);
+    }
   });
 
   it("takes AdamW's first step: the sign of the gradient, and decay", async () => {
