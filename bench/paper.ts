@@ -6,7 +6,7 @@
 import { execFileSync } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { measureLatency } from '../src/engine/evaluation/latency.ts';
 import { compress } from '../src/engine/compress.ts';
 import { type Calibration, calibrate } from '../src/engine/flow/calibrate.ts';
@@ -49,38 +49,56 @@ const accuracyOn = async (model: string, path: string): Promise<number> => {
 /** Ratios of He, Zhang, Sun 2017 (section 4.1.2) for VGG-16: conv1 to conv3 against conv4 as 1 : 1.5, conv5 whole. */
 const handCrafted = ({ space, goal: { budget } }: Calibration): Counts | undefined => (space.groups.length < 12 ? undefined : scaleToBudget(space, space.groups.map((_, i) => (i < 7 ? 1 : i < 10 ? 1.5 : 1000)), budget));
 
-/** Makes the models of a method. @returns for each method that comes of it the file, and the episodes and seconds that it took */
-async function make(network: string, macsTarget: number, method: Method, seed: number): Promise<{ method: Method; file: string; episodes: number; seconds: number }[]> {
-  const out = resolve(`bench/out/paper/${network}-${macsTarget}-${method.replace(/\W+/g, '-')}-${seed}.onnx`), start = performance.now();
-  mkdirSync(dirname(out), { recursive: true });
-  const options: CompressOptions = parseCompressOptions({ model: resolve(`${models}/${network}.onnx`), val: resolve(`${data}/val5k.npz`), calibration: resolve(`${data}/train10k.npz`), target: { metric: 'macs', value: macsTarget }, seed, out, runDir: `${out}.${Date.now()}` });
-  const made = (episodes = 0): { method: Method; file: string; episodes: number; seconds: number }[] => [{ method, file: out, episodes, seconds: (performance.now() - start) / 1000 }];
-  if (method === 'original') return [{ method, file: options.model, episodes: 0, seconds: 0 }];
-  if (method === 'ours' || method === "paper's agent") {
-    const { episodes, seconds } = await compress({ ...options, ...(method === 'ours' ? {} : { refine: 0, agent: 'paper' as const }) }, context);
-    const unrefined = join(options.runDir!, 'reconstructed.onnx');
-    return [...made(episodes), ...(method === 'ours' && existsSync(unrefined) ? [{ method: 'ours, not refined' as const, file: unrefined, episodes, seconds: seconds['total']! - (seconds['refine'] ?? 0) }] : [])];
+interface Made { readonly method: Method; readonly file: string; readonly episodes: number; readonly seconds: number }
+
+/** Makes the models of some methods on one network. Those that only differ in how channels are allocated share one calibration, whose seconds each of them is charged with. */
+async function* make(network: string, macsTarget: number, wanted: readonly Method[], seed: number): AsyncGenerator<Made> {
+  const fileOf = (method: Method): string => resolve(`bench/out/paper/${network}-${macsTarget}-${method.replace(/\W+/g, '-')}-${seed}.onnx`), allocated: Method[] = [];
+  const optionsFor = (method: Method): CompressOptions => parseCompressOptions({
+    model: resolve(`${models}/${network}.onnx`), val: resolve(`${data}/val5k.npz`), calibration: resolve(`${data}/train10k.npz`), target: { metric: 'macs', value: macsTarget }, seed, out: fileOf(method), runDir: `${fileOf(method)}.${Date.now()}`,
+  });
+  mkdirSync('bench/out/paper', { recursive: true });
+  for (const method of wanted) {
+    const options = optionsFor(method), start = performance.now();
+    if (method === 'original') yield { method, file: options.model, episodes: 0, seconds: 0 };
+    else if (method === 'ours' || method === "paper's agent") {
+      const { episodes, seconds } = await compress({ ...options, ...(method === 'ours' ? {} : { refine: 0, agent: 'paper' as const }) }, context);
+      yield { method, file: options.out!, episodes, seconds: since(start) };
+      const unrefined = join(options.runDir!, 'reconstructed.onnx');
+      if (method === 'ours' && existsSync(unrefined)) yield { method: 'ours, not refined', file: unrefined, episodes, seconds: seconds['total']! - (seconds['refine'] ?? 0) };
+    } else if (method !== 'ours, not refined') allocated.push(method);
   }
-  const original = await openNetwork(options.model), task = await openTask(original, options, context.signal);
-  const calibration = await calibrate(original, task, options, context.signal, () => undefined), { space, goal: { budget } } = calibration, judge = new CandidateJudge(original.proto, space, task.judge);
-  if (method === 'uniform, no repair') {
-    const counts = handMade(space, 'uniform', budget)!, orders = channelOrders(original.proto, original.analysis);
-    await saveModel(applyPlan(original.proto, original.analysis, new Map(space.groups.map(({ group }, i) => [group.id, orders.get(group.id)!.slice(0, counts[i]).sort((a, b) => a - b)]))), out);
-    return made();
+  if (allocated.length === 0) return;
+
+  const start = performance.now(), shared = optionsFor(allocated[0]!), original = await openNetwork(shared.model), task = await openTask(original, shared, context.signal);
+  const calibration = await calibrate(original, task, shared, context.signal, () => undefined), thorough = await calibration.thorough(), prepared = since(start);
+  const { space, goal: { budget } } = calibration, judge = new CandidateJudge(original.proto, space, task.judge);
+  for (const method of allocated) {
+    const began = performance.now(), options = optionsFor(method), file = fileOf(method);
+    let counts: Counts | undefined, episodes = 0;
+    switch (method) {
+      case 'random search': {
+        const search = new Search(calibration, task, judge, options, await createRunFolder(options), context);
+        await search.anchor();
+        ({ counts } = await search.random());
+        ({ episodes } = search);
+        break;
+      }
+      case 'allocation alone': counts = fillBudget(space, allocate(space, budget, 1)!, budget, 1); break;
+      case 'hand-crafted': counts = handCrafted(calibration); break;
+      case 'uniform, no repair': counts = handMade(space, 'uniform', budget); break;
+      default: counts = handMade(space, method as 'uniform', budget);
+    }
+    if (!counts) continue;
+    if (method === 'uniform, no repair') {
+      const widths = counts, orders = channelOrders(original.proto, original.analysis);
+      await saveModel(applyPlan(original.proto, original.analysis, new Map(space.groups.map(({ group }, i) => [group.id, orders.get(group.id)!.slice(0, widths[i]).sort((a, b) => a - b)]))), file);
+    } else await saveModel(await judge.make(counts, thorough), file);
+    yield { method, file, episodes, seconds: prepared + since(began) };
   }
-  let counts: Counts | undefined, episodes = 0;
-  if (method === 'random search') {
-    const search = new Search(calibration, task, judge, options, await createRunFolder(options), context);
-    await search.anchor();
-    ({ counts } = await search.random());
-    ({ episodes } = search);
-  } else counts = method === 'allocation alone' ? fillBudget(space, allocate(space, budget, 1)!, budget, 1) : method === 'hand-crafted' ? handCrafted(calibration) : handMade(space, method as 'uniform', budget);
-  if (!counts) return [];
-  await saveModel(await judge.make(counts, await calibration.thorough()), out);
-  return made(episodes);
 }
 
-async function measure(network: string, macsTarget: number, seed: number, { method, file, episodes, seconds }: Awaited<ReturnType<typeof make>>[number]): Promise<Row> {
+async function measure(network: string, macsTarget: number, seed: number, { method, file, episodes, seconds }: Made): Promise<Row> {
   const original = await openNetwork(resolve(`${models}/${network}.onnx`)), { proto } = await loadModel(file), { macs, params } = await analyse(proto);
   const [before, after] = await measureLatency([original.proto, proto], { batch: 1, threads: 0 });
   return {
@@ -89,6 +107,7 @@ async function measure(network: string, macsTarget: number, seed: number, { meth
   };
 }
 
+const since = (start: number): number => (performance.now() - start) / 1000;
 const percent = (value: number): string => (100 * value).toFixed(2);
 const median = (values: readonly number[]): number => { const sorted = [...values].sort((a, b) => a - b), middle = sorted.length >> 1; return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2; };
 const spread = (values: readonly number[], show: (value: number) => string): string => (values.length === 1 ? show(values[0]!) : `${show(median(values))} (${show(Math.min(...values))} to ${show(Math.max(...values))})`);
@@ -114,14 +133,12 @@ function writeResults(): void {
 const context = { emit: () => undefined, signal: new AbortController().signal };
 for (const seed of seeds) for (const [network, macsTarget] of settings) {
   if (only.length > 0 && !only.includes(network) && !only.includes(`${network}@${macsTarget}`)) continue;
-  for (const method of wantedMethods as Method[]) {
-    if (method === 'ours, not refined' || (method === 'original' && seed !== seeds[0]) || rows.some((row) => row.network === network && row.macsTarget === macsTarget && row.method === method && row.seed === seed)) continue;
-    for (const made of await make(network, macsTarget, method, seed)) {
-      const row = await measure(network, macsTarget, seed, made);
-      rows.push(row);
-      appendFileSync(rowsFile, `${JSON.stringify(row)}\n`);
-      console.log(`${network} ${macsTarget} ${made.method} seed ${seed}: val5k ${percent(row.val)}, test ${percent(row.test)}, MACs ${row.macs.toFixed(3)}, latency ${row.latency.toFixed(2)}, ${row.seconds} s, ${row.episodes} episodes`);
-    }
+  const missing = (wantedMethods as Method[]).filter((method) => !(method === 'original' && seed !== seeds[0]) && !rows.some((row) => row.network === network && row.macsTarget === macsTarget && row.method === method && row.seed === seed));
+  for await (const made of make(network, macsTarget, missing, seed)) {
+    const row = await measure(network, macsTarget, seed, made);
+    rows.push(row);
+    appendFileSync(rowsFile, `${JSON.stringify(row)}\n`);
+    console.log(`${network} ${macsTarget} ${made.method} seed ${seed}: val5k ${percent(row.val)}, test ${percent(row.test)}, MACs ${row.macs.toFixed(3)}, latency ${row.latency.toFixed(2)}, ${row.seconds} s, ${row.episodes} episodes`);
     writeResults();
   }
 }
