@@ -4,7 +4,7 @@
  * target: seconds until a repaired network of mobilenetv1 at half its MACs passes 91.62% of val5k (the authors' best after 320 s on an H100)
  * growth: seconds an episode against images, threads and layers, and with memory on ImageNet-sized graphs of ../shared/zoo with random images
  * memory: what a run of 500 episodes holds after 50 and after all of them
- * quality: agent, paper's agent, random, evolution, annealing at equal evaluations [--policy NAME]
+ * quality: agent, the agent with every candidate judged on all images, paper's agent, random, evolution, annealing at equal evaluations [--policy NAME]
  */
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,7 @@ import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Calibration, calibrate } from '../src/engine/flow/calibrate.ts';
 import { type Network, openNetwork } from '../src/engine/flow/network.ts';
-import { Search } from '../src/engine/flow/search.ts';
+import { type Looking, Search } from '../src/engine/flow/search.ts';
 import { type Task, openTask } from '../src/engine/flow/task.ts';
 import { type CompressOptions, type CompressRequest, parseCompressOptions } from '../src/engine/protocol.ts';
 import { CandidateJudge } from '../src/engine/rl/candidateJudge.ts';
@@ -37,10 +37,10 @@ async function open(request: CompressRequest): Promise<Setting> {
   const network = await openNetwork(options.model), task = await openTask(network, options, signal), calibration = await calibrate(network, task, options, signal, () => undefined);
   return { options, network, task, calibration, judge: new CandidateJudge(network.proto, calibration.space, task.judge) };
 }
-const searchOf = async ({ calibration, task, judge, options }: Setting, images?: number): Promise<Search> => {
+const searchOf = async ({ calibration, task, judge, options }: Setting, looking: Partial<Looking> = {}): Promise<Search> => {
   const run = await createRunFolder({ ...options, runDir: join(scratch, `run${runs++}`) });
   folders.push(run);
-  return new Search(calibration, task, judge, options, run, { emit: () => undefined, signal }, images);
+  return new Search(calibration, task, judge, options, run, { emit: () => undefined, signal }, looking);
 };
 const cifar = (name: string, macs: number, seed = 0): CompressRequest => ({ model: resolve(`../shared/models/cifar10/${name}.onnx`), ...data, target: { metric: 'macs', value: macs }, seed, episodes });
 const since = (start: number): number => (performance.now() - start) / 1000;
@@ -48,13 +48,24 @@ const mean = (values: readonly number[]): number => values.reduce((a, b) => a + 
 const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
 
 /** Runs the agent and prints what its episodes cost. */
-async function costOfEpisodes(name: string, setting: Setting, images?: number): Promise<void> {
-  const search = await searchOf(setting, images), anchoring = performance.now();
+async function costOfEpisodes(name: string, setting: Setting, looking: Partial<Looking> = {}): Promise<void> {
+  const search = await searchOf(setting, looking), anchoring = performance.now();
   await search.anchor();
   const anchorSeconds = since(anchoring), before = search.profile, start = performance.now(), judged = await search.agent(), seconds = since(start), after = search.profile;
   const spent = Object.fromEntries(Object.entries(after).map(([key, value]) => [key, value - before[key]!])), rest = seconds - Object.values(spent).reduce((a, b) => a + b, 0);
   console.log(`${name}: ${judged.length} episodes, ${(seconds / judged.length).toFixed(3)} s each, ${(seconds / spent['inference']!).toFixed(2)} x pure inference; images looked at: ${mean(judged.map(({ candidate }) => candidate.images!)).toFixed(0)} on average of ${search.images}; anchor ${anchorSeconds.toFixed(1)} s; peak memory ${(process.resourceUsage().maxRSS / 2 ** 20).toFixed(2)} GB`);
   console.log(`  ${Object.entries({ ...spent, 'agent and the rest': rest }).map(([key, value]) => `${key} ${((1000 * value) / judged.length).toFixed(0)} ms`).join(', ')}`);
+  const shared = judged.map(({ counts }, i) => Math.max(0, ...judged.slice(0, i).map((earlier) => sharedPrefix(setting, earlier.counts, counts))));
+  console.log(`  leading layers that an earlier candidate had alike: ${(100 * mean(shared)).toFixed(1)}% of the MACs on average`);
+}
+
+/** Share of a network's MACs in the layers before the first that two candidates have with other channels. */
+function sharedPrefix({ calibration: { space: { analysis, groups } }, network }: Setting, a: Counts, b: Counts): number {
+  const ids = new Set(groups.filter((_, i) => a[i] !== b[i]).map(({ group }) => group.id));
+  const changed = new Set(analysis.groups.filter(({ id }) => ids.has(id)).flatMap(({ producers, consumers }) => [...producers, ...consumers].map(({ initializer }) => initializer)));
+  const order = new Map(network.proto.graph.node.map((node, i) => [node.output[0], i])), sorted = [...analysis.layers].sort((p, q) => order.get(p.node.output[0])! - order.get(q.node.output[0])!);
+  const first = sorted.findIndex(({ weight }) => changed.has(weight));
+  return sorted.slice(0, first < 0 ? sorted.length : first).reduce((sum, { macs }) => sum + macs, 0) / analysis.macs;
 }
 
 if (wants('episodes')) for (const [name, macs] of [['mobilenetv1', 0.5], ['resnet56', 0.5], ['vgg16', 0.25]].filter(([name]) => option('--only', name as string) === name) as [string, number][]) await costOfEpisodes(`${name} ${macs}`, await open(cifar(name, macs)));
@@ -81,7 +92,7 @@ if (wants('target')) {
 
 if (wants('growth')) {
   const mobilenet = await open({ ...cifar('mobilenetv1', 0.5), episodes: Math.min(episodes, 20) });
-  for (const images of [250, 500, 1000, 2000]) await costOfEpisodes(`mobilenetv1 0.5, ${images} images`, mobilenet, images);
+  for (const images of [250, 500, 1000, 2000]) await costOfEpisodes(`mobilenetv1 0.5, ${images} images`, mobilenet, { images });
   for (const threads of [1, 2]) await costOfEpisodes(`mobilenetv1 0.5, threads ${threads}`, await open({ ...cifar('mobilenetv1', 0.5), threads, episodes: Math.min(episodes, 20) }));
   for (const name of ['resnet20', 'resnet56']) await costOfEpisodes(`${name} 0.5`, await open({ ...cifar(name, 0.5), episodes: Math.min(episodes, 20) }));
   for (const name of ['torchvision__mobilenet_v2', 'torchvision__resnet50']) {
@@ -112,11 +123,12 @@ if (wants('memory')) {
 
 if (wants('quality')) {
   for (const name of ['mobilenetv1', 'plain20'].filter((each) => option('--only', each) === each)) {
-    const setting = await open(cifar(name, 0.5)), { calibration: { space, goal: { budget } }, judge, task } = setting, search = await searchOf(setting), { features } = space;
+    const setting = await open(cifar(name, 0.5)), { calibration: { space, goal: { budget } }, judge, task } = setting, search = await searchOf(setting), closely = await searchOf(setting, { images: task.judge.images.count, racing: false }), { features } = space;
     await search.anchor();
+    await closely.anchor();
     const careful = await setting.calibration.careful(), guesses = await search.guesses();
     const policies: Record<string, (options: SearchOptions) => AsyncGenerator<Episode>> = {
-      agent: (options) => warmSearch(space, features, guesses, options), "paper's agent": (options) => paperSearch(space, features, options),
+      agent: (options) => warmSearch(space, features, guesses, options), 'agent, all images': (options) => warmSearch(space, features, guesses, { ...options, evaluate: (counts) => closely.scoreOf(counts) }), "paper's agent": (options) => paperSearch(space, features, options),
       random: (options) => randomSearch(space, options), evolution: (options) => evolution(space, options), annealing: (options) => annealing(space, options),
     };
     for (const [policy, generate] of Object.entries(policies).filter(([each]) => option('--policy', each) === each)) {

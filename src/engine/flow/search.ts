@@ -29,6 +29,9 @@ const budgetSpread = 0.06;
 /** Images on which a candidate is scored, and those on which the first allocations show which these should be (docs/decisions/scoring-sample.md). */
 const scoredImages = 500, trialImages = 1000;
 
+/** How closely candidates are looked at: on how many images, and whether one that is clearly not the best is given up before it has seen all of them. */
+export interface Looking { readonly images: number; readonly racing: boolean }
+
 export class Search {
   private readonly calibration: Calibration;
   private readonly task: Task;
@@ -36,7 +39,7 @@ export class Search {
   private readonly options: CompressOptions;
   private readonly run: RunFolder;
   private readonly context: { emit(event: RunEvent): void; signal: AbortSignal };
-  private readonly scoredImages: number;
+  private readonly looking: Looking;
   private readonly known: ReadonlyMap<string, JournalEntry>;
   /** Accuracies of the choices judged so far: policies may hit on the same one. */
   private readonly scored = new Map<string, Score>();
@@ -48,14 +51,14 @@ export class Search {
   readonly episodes: number;
   private plan: Promise<SearchPlan> | undefined;
 
-  constructor(calibration: Calibration, task: Task, judge: CandidateJudge, options: CompressOptions, run: RunFolder, context: Search['context'], images = scoredImages) {
+  constructor(calibration: Calibration, task: Task, judge: CandidateJudge, options: CompressOptions, run: RunFolder, context: Search['context'], looking: Partial<Looking> = {}) {
     this.calibration = calibration;
     this.task = task;
     this.judge = judge;
     this.options = options;
     this.run = run;
     this.context = context;
-    this.scoredImages = images;
+    this.looking = { images: scoredImages, racing: true, ...looking };
     this.craft = calibration.quick;
     this.sample = ScoringSample.first(task.judge, trialImages);
     this.known = new Map((run.entries as JournalEntry[]).map((entry) => [`${entry.policy} ${entry.episode}`, entry]));
@@ -74,7 +77,7 @@ export class Search {
     for (const counts of guesses) trials.push(await this.judge.score(counts, this.calibration.quick, this.sample, undefined, this.context.signal));
     const at = trials.reduce((best, { score }, i) => (score.reward > trials[best]!.score.reward ? i : best), 0);
     this.craft = await this.calibration.near(guesses[at]!);
-    this.sample = ScoringSample.stratified(this.task.judge, trials.map(({ outcomes }) => outcomes), this.scoredImages);
+    this.sample = ScoringSample.stratified(this.task.judge, trials.map(({ outcomes }) => outcomes), this.looking.images);
     this.scored.clear();
     this.best = undefined;
   }
@@ -104,7 +107,7 @@ export class Search {
     const key = counts.join();
     let outcomes: Outcomes | undefined, score = known ?? this.scored.get(key);
     if (!score) {
-      const rival = this.best && this.calibration.goal.allowedDrop === undefined ? { score: this.best.score, outcomes: this.best.outcomes ??= (await this.judge.score(this.best.counts, this.craft, this.sample)).outcomes } : undefined;
+      const rival = this.best && this.looking.racing && this.calibration.goal.allowedDrop === undefined ? { score: this.best.score, outcomes: this.best.outcomes ??= (await this.judge.score(this.best.counts, this.craft, this.sample)).outcomes } : undefined;
       ({ score, outcomes } = await this.judge.score(counts, this.craft, this.sample, rival, this.context.signal));
     }
     this.scored.set(key, score);
