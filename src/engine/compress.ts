@@ -3,6 +3,7 @@ import { CancelledError, InputError, UserError } from './errors.ts';
 import { type Calibration, calibrate } from './flow/calibrate.ts';
 import { type Finish, finish } from './flow/finish.ts';
 import { type Network, defaultOut, modelEvent, openNetwork } from './flow/network.ts';
+import { outlook } from './flow/outlook.ts';
 import { type Findings, makeReport } from './flow/report.ts';
 import { type JournalEntry, type Judged, Search } from './flow/search.ts';
 import { type Task, openTask } from './flow/task.ts';
@@ -61,8 +62,9 @@ async function carryOut(run: RunFolder, context: RunContext): Promise<Report> {
   }
 }
 
-async function runStages(run: RunFolder, context: RunContext): Promise<Report> {
-  const { options } = run, { emit, signal } = context, clock = new StageClock(emit);
+async function runStages(run: RunFolder, caller: RunContext): Promise<Report> {
+  const { options } = run, { signal } = caller, clock = new StageClock((event) => { caller.emit(event); });
+  const emit = (event: RunEvent): void => { caller.emit(clock.timed(event)); }, context: RunContext = { emit, signal };
   const out = resolve(options.out ?? defaultOut(options.model));
   emit({ type: 'run', runDir: run.path, out, resumed: run.resumed });
   setMatrixThreads(options.threads);
@@ -95,6 +97,7 @@ async function findSmaller(network: Network, task: Task, run: RunFolder, clock: 
   const calibration = await calibrate(network, task, run.options, context.signal, (fraction) => { clock.progress(fraction); }), { space } = calibration;
   context.emit(modelEvent(network, space.groups.map(({ group }) => group)));
 
+  clock.expect(outlook(network, task, calibration, run.options, clock.seconds()));
   clock.start('search');
   const judge = new CandidateJudge(network.proto, space, task.judge), { agent, rivals, profile } = await searchAll(calibration, task, judge, run, context);
 

@@ -183,8 +183,8 @@ export interface GroupSummary { readonly id: string; readonly name: string; read
 export type RunEvent =
   /** Where the run's files are; sent first. */
   | { readonly type: 'run'; readonly runDir: string; readonly out: string; readonly resumed: boolean }
-  /** A stage began or moved on; fraction in [0, 1] where it is known. */
-  | { readonly type: 'stage'; readonly stage: Stage; readonly fraction?: number; readonly message?: string }
+  /** A stage began or moved on; fraction in [0, 1] where it is known. secondsLeft, here and below, is a guess of the time to the end of the run. */
+  | { readonly type: 'stage'; readonly stage: Stage; readonly fraction?: number; readonly message?: string; readonly secondsLeft?: number }
   | { readonly type: 'model'; readonly path: string; readonly macs: number; readonly params: number; readonly sizeBytes: number; readonly layers: readonly LayerSummary[]; readonly groups: readonly GroupSummary[]; readonly frozen: readonly { readonly name: string; readonly reason: string }[] }
   | { readonly type: 'data'; readonly images: number; readonly classes: number; readonly classNames?: readonly string[]; readonly preprocessing: string; readonly metric: Metric; readonly accuracy: number }
   | { readonly type: 'baseline'; readonly baseline: Baseline; readonly preserve: readonly number[] }

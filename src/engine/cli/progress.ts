@@ -49,7 +49,7 @@ export class ProgressLine {
       case 'warning': this.note(`Note: ${event.message}`); break;
       case 'stage':
         this.stage = event.stage;
-        this.show(`${stageNames[event.stage]}${event.message ? `: ${event.message}` : ''}${event.fraction === undefined ? '' : ` ${bar(event.fraction, 20)} ${percent(event.fraction, 0)}`}`, event.fraction === undefined);
+        this.show(`${stageNames[event.stage]}${event.message ? `: ${event.message}` : ''}${event.fraction === undefined ? '' : ` ${bar(event.fraction, 20)} ${percent(event.fraction, 0)}`}${event.secondsLeft === undefined ? '' : `, ${duration(event.secondsLeft)} left`}`, event.fraction === undefined);
         break;
       case 'episode': this.show(`Searching ${bar(event.candidate.episode / event.episodes, 20)} episode ${event.candidate.episode} of ${event.episodes}, best ${percent(event.bestAccuracy, 2)}, ${duration(event.secondsLeft)} left`, event.best && this.stream.isTTY === true); break;
       case 'training': this.show(`${stageNames[this.stage]}: epoch ${event.epoch.toFixed(1)} of ${event.epochs}, loss ${event.loss.toFixed(4)}${event.accuracy === undefined ? '' : `, ${percent(event.accuracy, 2)}`}, ${duration(event.secondsLeft)} left`); break;

@@ -13,6 +13,8 @@ export type Standing = Pick<Winner, 'counts' | 'accuracy'>;
 
 /** The agent's leaders that are made again, beside every baseline, and how many of all are made thoroughly. */
 const leaders = 6, finalists = 2;
+/** Repairs in a rebuild, in units of the light one: leaders, about three baselines, and finalists, which take three each. */
+export const choicesMade = leaders + 3 + 3 * finalists;
 
 interface Made extends Winner { readonly policies: readonly string[] }
 

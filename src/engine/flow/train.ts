@@ -22,23 +22,21 @@ interface Trained { readonly proto: Model; readonly accuracy: number; readonly e
 
 /**
  * What follows the search, where asked for. Refinement: the compressed network learns to give the original's answers, and its last features, on the calibration
- * images (distillation alone, Hinton et al. 2015; no labels are used). Fine-tuning, once, at the end (AMC, section 4): on the labels of the
+ * images (distillation alone, Hinton et al. 2015; no labels are used), until it is as accurate. Fine-tuning, once, at the end (AMC, section 4): on the labels of the
  * training images and on the original's answers. Each keeps the best epoch by validation accuracy, and the model before when none is better;
  * the model before training stays in the run folder as `reconstructed.onnx`.
  */
 export async function trainSteps(network: Network, task: Task, winner: Winner & { readonly macs: number; readonly kept: KeptUnits }, options: CompressOptions, run: RunFolder, clock: StageClock, context: Context): Promise<{ proto: Model; steps: Report['steps']; notes: string[] }> {
   const steps: { step: 'reconstruct' | 'refine' | 'finetune'; accuracy: number; epochs?: number }[] = [{ step: 'reconstruct', accuracy: winner.accuracy }], notes: string[] = [];
   let now: Trained = { proto: winner.proto, accuracy: winner.accuracy, epochs: 0 };
-  const epochs = { refine: options.refine ?? defaultEpochs(network, task, options.method === 'weights' ? 1 : winner.macs), finetune: options.finetune };
+  const epochs = { refine: options.refine ?? refinementEpochs(network, task, options.method === 'weights' ? 1 : winner.macs), finetune: options.finetune };
   if (epochs.refine > 0 || epochs.finetune > 0) await saveModel(winner.proto, run.file('reconstructed.onnx'));
   for (const step of ['refine', 'finetune'] as const) {
     if (epochs[step] === 0) continue;
+    if (step === 'refine' && now.accuracy >= enoughFor(task, options)) { notes.push('Refinement was left out: the repaired model is as accurate on the validation data as the original, from which it would learn.'); continue; }
     clock.start(step);
     try {
-      const images = step === 'finetune' ? await trainingData(network, task, options, context.signal) : task.calibration;
-      const labelled = step === 'finetune' && images.labels !== undefined;
-      const features = step === 'refine' ? lastFeatures(winner.proto, network.analysis, winner.kept) : [];
-      const next = await train(step, network, task, now, images, features, { epochs: epochs[step], ...(labelled ? {} : { distillation: 1, views: viewsOf(images, features) }) }, options, run, context);
+      const next = await train(step, network, task, now, await lessonOf(step, network, task, winner, options, epochs[step], context.signal), options, run, context);
       const better = next.accuracy > now.accuracy;
       if (better) now = next;
       else notes.push(`No epoch of ${step === 'refine' ? 'refinement' : 'fine-tuning'} was better than the model before it, which was kept.`);
@@ -52,6 +50,17 @@ export async function trainSteps(network: Network, task: Task, winner: Winner & 
   return { proto: now.proto, steps, notes };
 }
 
+/** What a step of training learns from. */
+interface Lesson { readonly images: Samples; readonly features: readonly Feature[]; readonly training: Partial<FinetuneOptions>; /** Accuracy at which it stops. */ readonly enough: number }
+
+async function lessonOf(step: 'refine' | 'finetune', network: Network, task: Task, { proto, kept }: Pick<Winner, 'proto'> & { readonly kept: KeptUnits }, options: CompressOptions, epochs: number, signal: AbortSignal): Promise<Lesson> {
+  const refining = step === 'refine', images = refining ? task.calibration : await trainingData(network, task, options, signal), features = refining ? lastFeatures(proto, network.analysis, kept) : [];
+  return { images, features, training: { epochs, ...(!refining && images.labels ? {} : { distillation: 1, views: viewsOf(images, features) }) }, enough: refining ? enoughFor(task, options) : Infinity };
+}
+
+/** Refinement stops at the original's accuracy, since it teaches no more than it knows; unless epochs were asked for. */
+const enoughFor = ({ judge }: Task, { refine }: CompressOptions): number => (refine === undefined ? judge.original : Infinity);
+
 /** Ways in which images are shown when there is no need to remember less: from then on they come again, and the original's answers to them are known. */
 const mostViews = 3;
 /** Bytes that remembered answers may take. */
@@ -61,14 +70,16 @@ const answerBytes = 6e8;
 const viewsOf = ({ count }: Samples, features: readonly Feature[]): number => Math.min(mostViews, Math.floor(answerBytes / (4 * count * features.reduce((sum, { elements }) => sum + elements, 1000))));
 
 /**
- * Epochs of refinement that take about four minutes on a laptop, at most twelve; or up to eight where these take no more than twelve minutes. A step costs about
- * five forward passes of the small network and, the first times, one of the original.
+ * Seconds on a laptop of training on the calibration images: a step costs about five forward passes of the small network and, the first times, one of the original.
  * @param macs of the compressed network as a fraction of the original's
  */
-function defaultEpochs({ analysis }: Network, { calibration }: Task, macs: number): number {
-  if (calibration.count < finetuneDefaults.batchSize) return 0; // too few to learn from
-  const each = calibration.count * forwardSeconds(analysis), seconds = (epochs: number): number => each * (5 * macs * epochs + Math.min(epochs, mostViews));
-  const within = (limit: number, most: number): number => { let epochs = most; while (epochs > 0 && seconds(epochs) > limit) epochs--; return epochs; };
+export const trainingSeconds = ({ analysis }: Network, { calibration }: Task, macs: number, epochs: number): number =>
+  calibration.count * forwardSeconds(analysis) * (5 * macs * epochs + Math.min(epochs, mostViews));
+
+/** Epochs of refinement that take about four minutes, at most twelve; or up to eight where these take no more than twelve minutes. */
+export function refinementEpochs(network: Network, task: Task, macs: number): number {
+  if (task.calibration.count < finetuneDefaults.batchSize) return 0; // too few to learn from
+  const within = (limit: number, most: number): number => { let epochs = most; while (epochs > 0 && trainingSeconds(network, task, macs, epochs) > limit) epochs--; return epochs; };
   return Math.max(within(240, 12), within(720, 8));
 }
 
@@ -84,11 +95,11 @@ async function trainingData(network: Network, task: Task, options: CompressOptio
 /** Bytes that the images of training may take. */
 const trainingBytes = 1.5e9;
 
-async function train(kind: 'refine' | 'finetune', network: Network, task: Task, start: Trained, images: Samples, features: readonly Feature[], training: Partial<FinetuneOptions>, options: CompressOptions, run: RunFolder, { emit, signal }: Context): Promise<Trained> {
+async function train(kind: 'refine' | 'finetune', network: Network, task: Task, start: Trained, { images, features, training, enough }: Lesson, options: CompressOptions, run: RunFolder, { emit, signal }: Context): Promise<Trained> {
   const saved = await run.readCheckpoint(), known = saved && (saved.header as { kind?: string }).kind === kind ? saved.bytes : undefined;
   const { imageDims } = trainingInput(images), spatial = imageDims.length === 3 && imageDims[1]! >= 16;
   const { model, history, bestEpoch } = await finetune({
-    model: start.proto, teacher: network.proto, features, images: trainingImages(images, training.distillation !== 1), signal,
+    model: start.proto, teacher: network.proto, features, images: trainingImages(images, training.distillation !== 1), enough, signal,
     options: { ...training, seed: options.seed, keepZeros: options.method === 'weights', threads: options.threads, augmentation: spatial ? { shift: Math.round(imageDims[1]! / 8), flip: true, blend: training.distillation === 1 } : undefined },
     evaluate: (proto) => task.judge.accuracy(proto, undefined, signal),
     onProgress: ({ epoch, epochs, loss, secondsLeft, score }) => { emit({ type: 'training', epoch, epochs, loss, secondsLeft, ...(score === undefined ? {} : { accuracy: score }) }); },

@@ -81,6 +81,8 @@ export interface FinetuneTask {
   readonly options?: Partial<FinetuneOptions>;
   /** Scores a model after each epoch, higher is better: accuracy on images that are not trained on. */
   readonly evaluate?: (model: Model, epoch: number) => Promise<number>;
+  /** Score at which training stops, since more is not expected. */
+  readonly enough?: number;
   readonly onProgress?: (progress: FinetuneProgress) => void;
   /** Receives the state after each epoch, and when cancelled. */
   readonly onCheckpoint?: (bytes: Uint8Array) => Promise<void> | void;
@@ -121,7 +123,7 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
     }
     let progress: FinetuneProgress | undefined;
     const started = performance.now(), startedAt = at.epoch * stepsPerEpoch + at.step;
-    while (at.epoch < epochs && !(options.patience > 0 && at.epoch - at.bestEpoch >= options.patience && at.bestScore !== undefined)) {
+    while (at.epoch < epochs && !(at.bestScore !== undefined && at.bestScore >= (task.enough ?? Infinity)) && !(options.patience > 0 && at.epoch - at.bestEpoch >= options.patience && at.bestScore !== undefined)) {
       const view = options.views > 0 ? at.epoch % options.views : at.epoch;
       const order = shuffled(images.count, mixed(options.seed, view, -1)), visits = view === at.epoch ? undefined : shuffled(stepsPerEpoch, mixed(options.seed, at.epoch, -2));
       while (at.step < stepsPerEpoch) {

@@ -59,7 +59,7 @@ export function applyEvent(view: RunView, event: RunEvent): RunView {
   switch (event.type) {
     case 'run': return { ...without(view, 'error', 'stage', 'stageMessage', 'stageFraction', 'secondsLeft'), runDir: event.runDir, out: event.out };
     case 'stage': return {
-      ...without(view, 'stageMessage', 'stageFraction'), stage: event.stage,
+      ...without(view, 'stageMessage', 'stageFraction', 'secondsLeft'), stage: event.stage, ...(event.secondsLeft === undefined ? {} : { secondsLeft: event.secondsLeft }),
       ...(event.message === undefined ? {} : { stageMessage: event.message }), ...(event.fraction === undefined ? {} : { stageFraction: event.fraction }),
     };
     case 'model': {

@@ -77,6 +77,12 @@ describe('finetune', () => {
     expect(always.slice(0, 2)).toEqual(two.slice(0, 2));
   });
 
+  it('stops where it is good enough', async () => {
+    const train = async (enough?: number): Promise<number> => (await finetune({ model: smallClassifier(1), images: stripes(64, 2), options: { ...options, epochs: 4 }, evaluate: (_, epoch) => Promise.resolve(epoch / 10), ...(enough === undefined ? {} : { enough }) })).history.length;
+    expect(await train(0.2)).toBe(2);
+    expect(await train()).toBe(4);
+  });
+
   it('keeps the weights of the best epoch and stops when it gets no better', async () => {
     const scores = [0.5, 0.8, 0.7, 0.6, 0.9], seen: Float32Array[] = [];
     const result = await finetune({
