@@ -33,6 +33,8 @@ export interface Calibration {
 const rows = {
   rank: { rows: 10_240, perColumn: 2, points: 10 }, quick: { rows: 4096, perColumn: 1.5, points: 8 }, careful: { rows: 10_240, perColumn: 2, mostPerColumn: 48 }, thorough: { rows: 49_152, perColumn: 4, points: 12 },
 };
+/** Images for ranking: a classifier has one row an image, and would take all there are. */
+const rankImages = 4096;
 /** Multiply-accumulates that running the original over calibration images may take: about half a minute on a laptop; and float32 values of all layers that one run may give. */
 const calibrationMacs = 2e12, valuesAtOnce = 1e8;
 
@@ -42,7 +44,7 @@ export async function calibrate(network: Network, task: Task, options: CompressO
   const { axes, view } = analysis.structure.facts, valuesAnImage = sumOver(view.nodes, ({ output }) => sumOver(output, (value) => (axes.shapeOf(value) ?? []).reduce((a, b) => a * b, 1)));
   const chunk = fixedBatch(proto) ?? Math.max(1, Math.min(64, Math.floor(6e6 / elementsOf(task.calibration)), Math.floor(valuesAtOnce / valuesAnImage)));
   const feeds = chunked(task.calibration, task.calibration.count, chunk), limits = { mostImages: Math.max(64, calibrationMacs / analysis.macs), ...memoryLimits };
-  const rankOptions = { ...session, budget: { ...rows.rank, ...limits }, seed, signal, progress };
+  const rankOptions = { ...session, budget: { ...rows.rank, ...limits, mostImages: Math.min(limits.mostImages, rankImages) }, seed, signal, progress };
   const space = options.method === 'weights' ? new WeightSpace(analysis, await rankWeights(proto, analysis, feeds, rankOptions), options.minPreserve) : await channelSpace();
   checkReachable(goal, space);
   const targetsOf = (budget: Pick<RowBudget, 'rows' | 'perColumn' | 'points'>, offset: number): Promise<RefitTargets> =>

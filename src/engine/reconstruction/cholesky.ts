@@ -2,17 +2,20 @@ import { product, productTransposed, transposedProduct } from '../runtime/matrix
 
 const blockSize = 128;
 
-/** Rows [start, start + width) of a lower triangular factor L. */
-interface BlockRow<A> {
+/** Columns [start, start + width) of a lower triangular factor L. */
+interface BlockColumn<A> {
   readonly start: number;
   readonly width: number;
-  /** L left of the diagonal block, [width, start]. */
-  readonly left: A;
+  /** L below the diagonal block, [n - start - width, width]. */
+  readonly below: A;
   /** The inverse of the diagonal block, lower triangular, [width, width]: solving with it is a product. */
   readonly inverse: A;
 }
 
 const emptyLike = <A extends Float32Array | Float64Array>(a: A, length: number): A => (a instanceof Float32Array ? new Float32Array(length) : new Float64Array(length)) as A;
+
+/** a -= b, element by element. */
+function subtract<A extends Float32Array | Float64Array>(a: A, b: A): void { for (let i = 0; i < b.length; i++) a[i]! -= b[i]!; }
 
 /** Rows [r0, r1) and columns [c0, c1) of a row-major matrix of `width` columns, as a contiguous copy. */
 function submatrix<A extends Float32Array | Float64Array>(a: A, width: number, r0: number, r1: number, c0: number, c1: number): A {
@@ -54,11 +57,11 @@ function inverseOfBlock(a: Float64Array, n: number, start: number, end: number):
  */
 export class CholeskyFactor<A extends Float32Array | Float64Array> {
   readonly n: number;
-  private readonly rows: readonly BlockRow<A>[];
+  private readonly blocks: readonly BlockColumn<A>[];
 
-  private constructor(n: number, rows: readonly BlockRow<A>[]) {
+  private constructor(n: number, blocks: readonly BlockColumn<A>[]) {
     this.n = n;
-    this.rows = rows;
+    this.blocks = blocks;
   }
 
   /** @param a float64 [n, n]; only its lower triangle is read; overwritten */
@@ -87,40 +90,35 @@ export class CholeskyFactor<A extends Float32Array | Float64Array> {
       }
     }
     return new CholeskyFactor(n, inverses.map((inverse, i) => {
-      const start = i * blockSize, width = Math.min(n, start + blockSize) - start;
-      return { start, width, left: store(submatrix(a, n, start, start + width, 0, start)), inverse: store(inverse) };
+      const start = i * blockSize, end = Math.min(n, start + blockSize);
+      return { start, width: end - start, below: store(submatrix(a, n, end, n, start, end)), inverse: store(inverse) };
     }));
   }
 
-  /** Blocks of the leading part of `size` rows. */
-  private leading(size: number): readonly BlockRow<A>[] {
-    return this.rows.filter(({ start }) => start < size).map((row) => {
-      const width = Math.min(row.width, size - row.start);
-      return width === row.width ? row : { start: row.start, width, left: row.left.subarray(0, width * row.start) as A, inverse: submatrix(row.inverse, row.width, 0, width, 0, width) };
+  /** Blocks of the leading part of `size` rows and columns. */
+  private leading(size: number): readonly BlockColumn<A>[] {
+    return this.blocks.filter(({ start }) => start < size).map(({ start, width: whole, below, inverse }) => {
+      const width = Math.min(whole, size - start);
+      return { start, width, below: below.subarray(0, (size - start - width) * whole) as A, inverse: width === whole ? inverse : submatrix(inverse, whole, 0, width, 0, width) };
     });
   }
 
   /** Solves L z = b in place. @param b [n, m] */
   async forward(b: A, m: number): Promise<A> {
-    for (const { start, width, left, inverse } of this.rows) {
-      const own = b.subarray(start * m, (start + width) * m) as A;
-      if (start > 0) {
-        const update = await product(left, b.subarray(0, start * m) as A, width, start, m);
-        for (let i = 0; i < update.length; i++) own[i]! -= update[i]!;
-      }
+    for (const { start, width, below, inverse } of this.blocks) {
+      const end = start + width, own = b.subarray(start * m, end * m) as A;
       own.set(await product(inverse, own, width, width, m));
+      if (end < this.n) subtract(b.subarray(end * m) as A, await product(below, own, this.n - end, width, m));
     }
     return b;
   }
 
   /** Solves Lᵀ w = z in place for the leading `size` rows and columns of L. @param z [size, m] */
   async backward(z: A, m: number, size = this.n): Promise<A> {
-    for (const { start, width, left, inverse } of [...this.leading(size)].reverse()) {
-      const own = z.subarray(start * m, (start + width) * m) as A;
+    for (const { start, width, below, inverse } of [...this.leading(size)].reverse()) {
+      const end = start + width, own = z.subarray(start * m, end * m) as A;
+      if (end < size) subtract(own, await transposedProduct(below, z.subarray(end * m) as A, size - end, width, m));
       own.set(await transposedProduct(inverse, own, width, width, m));
-      if (start === 0) continue;
-      const update = await transposedProduct(left, own, width, start, m);
-      for (let i = 0; i < update.length; i++) z[i]! -= update[i]!;
     }
     return z;
   }
@@ -133,12 +131,13 @@ export class CholeskyFactor<A extends Float32Array | Float64Array> {
   /** L⁻¹, lower triangular. @returns [n, n] */
   private async inverseOfFactor(like: A): Promise<A> {
     const { n } = this, out = emptyLike(like, n * n);
-    for (const { start, width, left, inverse } of this.rows) {
-      const sum = emptyLike(like, width * start); // left x the rows of L⁻¹ above, of which each block is as wide as its own end
-      for (const { start: k, width: deep } of this.rows) {
+    for (const { start, width, inverse } of this.blocks) {
+      const sum = emptyLike(like, width * start); // L left of the block x the rows of L⁻¹ above, of which each block is as wide as its own end
+      for (const { start: k, width: deep, below } of this.blocks) {
         if (k >= start) break;
-        const part = await product(submatrix(left, start, 0, width, k, k + deep), submatrix(out, n, k, k + deep, 0, k + deep), width, deep, k + deep);
-        for (let r = 0; r < width; r++) for (let c = 0; c < k + deep; c++) sum[r * start + c]! -= part[r * (k + deep) + c]!;
+        const end = k + deep, left = below.subarray((start - end) * deep, (start - end + width) * deep) as A;
+        const part = await product(left, submatrix(out, n, k, end, 0, end), width, deep, end);
+        for (let r = 0; r < width; r++) for (let c = 0; c < end; c++) sum[r * start + c]! -= part[r * end + c]!;
       }
       const solved = start > 0 ? await product(inverse, sum, width, width, start) : sum;
       for (let r = 0; r < width; r++) {
@@ -151,8 +150,8 @@ export class CholeskyFactor<A extends Float32Array | Float64Array> {
 
   /** A⁻¹ = L⁻ᵀ L⁻¹, a third of the work of solving for the identity. @returns [n, n] */
   async inverse(): Promise<A> {
-    const { n, rows } = this, like = rows[0]!.inverse, half = await this.inverseOfFactor(like), out = emptyLike(like, n * n);
-    for (const { start, width } of rows) {
+    const { n, blocks } = this, like = blocks[0]!.inverse, half = await this.inverseOfFactor(like), out = emptyLike(like, n * n);
+    for (const { start, width } of blocks) {
       const end = start + width, block = await transposedProduct(submatrix(half, n, start, n, 0, end), submatrix(half, n, start, n, start, end), n - start, end, width);
       for (let r = 0; r < end; r++) {
         for (let c = 0; c < width; c++) { out[r * n + start + c] = block[r * width + c]!; out[(start + c) * n + r] = block[r * width + c]!; }

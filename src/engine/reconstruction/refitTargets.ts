@@ -1,9 +1,9 @@
 import type { GraphProto, ModelProto, TensorProto } from 'onnx-buf';
 import { GraphView } from '../onnx/graphView.ts';
-import { valueInfo } from '../onnx/buildModel.ts';
 import { dimsOf, floatTensor, floatsOf, isFloatTensor, withFloats } from '../onnx/tensor.ts';
 import type { Analysis, Layer } from '../pruning/types.ts';
-import { Session, type SessionOptions, type Tensor } from '../runtime/session.ts';
+import { runChunks } from '../runtime/chunkedRun.ts';
+import type { SessionOptions, Tensor } from '../runtime/session.ts';
 import { runShapes } from '../runtime/shapes.ts';
 import { type RowLayout, columnsOf, outputRows, rowLayout, samplePositions } from './layerRows.ts';
 import type { RegressionChunk } from './leastSquares.ts';
@@ -103,18 +103,13 @@ function refitOrder(view: GraphView, analysis: Analysis): { layers: Layer[]; fol
   return { layers, follows: (layer) => depths.get(layer)! > 1, lastLayerBefore: (value) => last.get(value) ?? -1 };
 }
 
+/** Early layers have enough after a few chunks; the rest is run for the later ones only. */
 async function captureTargets(model: Model, layers: readonly RefitLayer[], feeds: Readonly<Record<string, Tensor[]>>, options: SessionOptions): Promise<void> {
-  const names = [...new Set(layers.map(({ target }) => target))];
-  if (names.length === 0) return;
-  const session = await Session.create({ ...model, graph: { ...model.graph, output: names.map((name) => valueInfo(name)), valueInfo: [] } }, options);
-  try {
-    const chunks = Math.max(...layers.map(({ sampled }) => sampled.length)), images = Object.values(feeds)[0]![0]!.dims[0]!;
-    for (let chunk = 0; chunk < chunks; chunk++) {
-      const values = await session.run(Object.fromEntries(Object.entries(feeds).map(([name, tensors]) => [name, tensors[chunk]!])));
-      for (const { layout, target, sampled, wanted } of layers) if (chunk < sampled.length) wanted.push(outputRows(layout, values[target]!.data as Float32Array, images, sampled[chunk]!));
-    }
-  } finally {
-    await session.release();
+  const images = Object.values(feeds)[0]![0]!.dims[0]!;
+  let chunk = 0;
+  for await (const values of runChunks(model, feeds, (at) => layers.filter(({ sampled }) => at < sampled.length).map(({ target }) => target), options)) {
+    for (const { layout, target, sampled, wanted } of layers) if (chunk < sampled.length) wanted.push(outputRows(layout, values[target]!.data as Float32Array, images, sampled[chunk]!));
+    chunk++;
   }
 }
 
