@@ -48,6 +48,7 @@ export class Search {
   private craft: Craft;
   private sample: ScoringSample;
   private journalSeconds = 0;
+  private writing: Promise<void> = Promise.resolve();
   readonly episodes: number;
   private plan: Promise<SearchPlan> | undefined;
 
@@ -115,9 +116,17 @@ export class Search {
     return score;
   }
 
+  /** Writes to the journal while the next candidate is judged: a kill loses one episode at most, which a resumed run finds again. */
   private async write(entry: JournalEntry): Promise<void> {
+    await this.written();
+    this.writing = this.run.append(entry);
+    this.writing.catch(() => undefined); // a failure is met where it is awaited
+  }
+
+  /** Resolves when all that was found is on the disk. */
+  private async written(): Promise<void> {
     const start = performance.now();
-    await this.run.append(entry);
+    await this.writing;
     this.journalSeconds += (performance.now() - start) / 1000;
   }
 
@@ -202,6 +211,7 @@ export class Search {
       if (better) best = this.judged('random', counts, score, episode);
       this.context.emit({ type: 'stage', stage: 'search', fraction: episode / this.episodes, message: 'random search' });
     }
+    await this.written();
     this.context.emit({ type: 'baseline', baseline: baselineOf(best!), preserve: best!.candidate.preserve });
     return best!;
   }
@@ -219,6 +229,7 @@ export class Search {
       });
       last = now;
     }
+    await this.written();
     return found;
   }
 

@@ -9,7 +9,7 @@ import { columnsOf, inputRows, outputRows } from './layerRows.ts';
 import { tensorsFromMatrices, weightMatrices } from './layerWeights.ts';
 import { type RegressionChunk, addRidge, gramOf, rightSide } from './leastSquares.ts';
 import { outputSink } from './outputSink.ts';
-import { type RefitLayer, type RefitTargets, joined, pickColumns, withBiases } from './refitTargets.ts';
+import { type RefitLayer, type RefitTargets, joined, withBiases } from './refitTargets.ts';
 import type { RefitOptions } from './sequentialRefit.ts';
 import { type SubsetRegression, anyRegression, nestedRegression } from './subsetRegression.ts';
 
@@ -21,8 +21,8 @@ interface AnchoredLayer { readonly refit: RefitLayer; readonly regression: Subse
 /** The weights that a layer of a candidate gets. */
 interface RefittedTensors { readonly weight: TensorProto; readonly bias: TensorProto }
 
-/** Bytes of refitted matrices, and of weights made of them, that are kept for the next candidates of the same widths: so few that they are reached early in a run. */
-const solutionBytes = 8e7, weightBytes = 4e7;
+/** Bytes of refitted weights that are kept for the next candidates of the same widths: so few that they are reached early in a run. */
+const weightBytes = 1.2e8;
 
 /**
  * Refits candidates near one choice, the anchor, at the cost of gathers. The anchor's network is refitted sequentially in the original's shape
@@ -35,8 +35,6 @@ export class AnchoredRefit {
   private readonly targets: RefitTargets;
   private readonly layers: readonly AnchoredLayer[];
   private readonly names: ReadonlySet<string>;
-  /** Refitted matrices [kept columns, outs] by layer and kept inputs. */
-  private readonly fits = new LRUCache<string, Float32Array>({ maxSize: solutionBytes, sizeCalculation: ({ byteLength }) => byteLength });
   /** Weights by layer, kept inputs and kept outputs. */
   private readonly tensors = new LRUCache<string, RefittedTensors>({ maxSize: weightBytes, sizeCalculation: ({ weight, bias }) => weight.rawData.length + bias.rawData.length });
 
@@ -111,19 +109,11 @@ export class AnchoredRefit {
   private async tensorsOf(anchored: AnchoredLayer, cut: RefittedTensors, keptIn: Int32Array | undefined, keptOut: Int32Array | undefined): Promise<RefittedTensors> {
     const { layer, layout } = anchored.refit, key = `${layer.weight} ${keptIn?.join() ?? ''} ${keptOut?.join() ?? ''}`, known = this.tensors.get(key);
     if (known) return known;
-    const matrix = pickColumns(await this.fitOf(anchored, keptIn), layout.outs, keptOut);
+    const matrix = await anchored.regression.solve(keptIn, keptOut);
     const narrow = { ...layout, channels: keptIn?.length ?? layout.channels, outs: keptOut?.length ?? layout.outs };
     const { weight, bias } = tensorsFromMatrices(layer, narrow, [matrix], cut.weight, cut.bias.name), made = { weight, bias: { ...bias, dims: cut.bias.dims } };
     this.tensors.set(key, made);
     return made;
-  }
-
-  private async fitOf({ refit: { layer }, regression }: AnchoredLayer, keptIn: Int32Array | undefined): Promise<Float32Array> {
-    const key = `${layer.weight} ${keptIn?.join() ?? ''}`, known = this.fits.get(key);
-    if (known) return known;
-    const fitted = await regression.solve(keptIn);
-    this.fits.set(key, fitted);
-    return fitted;
   }
 }
 

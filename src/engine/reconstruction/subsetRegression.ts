@@ -1,12 +1,16 @@
 import { CholeskyFactor } from './cholesky.ts';
 import { type RowLayout, columnsOf } from './layerRows.ts';
+import { pickColumns } from './refitTargets.ts';
 
 /** A least-squares problem of one layer that is solved for many choices of its input channels. */
 export interface SubsetRegression {
   /** Sets the right side. @param right float64 [columns, outs], overwritten */
   aim(right: Float64Array): Promise<void>;
-  /** @param kept input channels, ascending; all when absent @returns float32 [kept columns, outs], in the order of columns, the constant one last */
-  solve(kept: ArrayLike<number> | undefined): Promise<Float32Array>;
+  /**
+   * @param kept input channels, ascending; all when absent @param wanted outputs, ascending; all when absent
+   * @returns float32 [kept columns, wanted outputs], in the order of columns, the constant one last
+   */
+  solve(kept: ArrayLike<number> | undefined, wanted?: ArrayLike<number>): Promise<Float32Array>;
 }
 
 /** Columns of a regression that belong to input channels, in their order, without the constant one. */
@@ -30,15 +34,15 @@ export async function nestedRegression(gram: Float64Array, layout: RowLayout, or
       sorted.forEach((row, i) => { z.set(right.subarray(row * outs, (row + 1) * outs), i * outs); });
       halfway = await factor.forward(z, outs);
     },
-    solve: async (kept) => {
-      const channels = kept ?? allChannels(layout), size = 1 + channels.length * taps;
-      const solved = await factor.backward(halfway.slice(0, size * outs), outs, size), natural = new Float32Array(size * outs);
+    solve: async (kept, wanted) => {
+      const channels = kept ?? allChannels(layout), size = 1 + channels.length * taps, width = wanted?.length ?? outs;
+      const solved = await factor.backward(pickColumns(halfway.slice(0, size * outs), outs, wanted), width, size), natural = new Float32Array(size * width);
       Array.from(channels).forEach((channel, i) => {
         const at = rank[channel]!;
         if (at >= channels.length) throw new RangeError(`channel ${channel} stays although others that stay longer are gone`);
-        natural.set(solved.subarray((1 + at * taps) * outs, (1 + (at + 1) * taps) * outs), i * taps * outs);
+        natural.set(solved.subarray((1 + at * taps) * width, (1 + (at + 1) * taps) * width), i * taps * width);
       });
-      natural.set(solved.subarray(0, outs), (size - 1) * outs);
+      natural.set(solved.subarray(0, width), (size - 1) * width);
       return natural;
     },
   };
@@ -68,13 +72,13 @@ export function anyRegression(gram: Float64Array, layout: RowLayout): SubsetRegr
   let aimed: Float32Array;
   return {
     aim: (right) => { aimed = Float32Array.from(right); return Promise.resolve(); },
-    solve: async (kept) => {
-      const used = [...columnsFor(layout, kept ?? allChannels(layout)), columns - 1], part = new Float64Array(used.length ** 2), right = new Float64Array(used.length * outs);
+    solve: async (kept, wanted) => {
+      const used = [...columnsFor(layout, kept ?? allChannels(layout)), columns - 1], width = wanted?.length ?? outs, part = new Float64Array(used.length ** 2), right = new Float64Array(used.length * width);
       used.forEach((row, i) => {
         for (let j = 0; j <= i; j++) part[i * used.length + j] = whole[row * columns + used[j]!]!;
-        right.set(aimed.subarray(row * outs, (row + 1) * outs), i * outs);
+        right.set(pickColumns(aimed.subarray(row * outs, (row + 1) * outs), outs, wanted), i * width);
       });
-      return Float32Array.from(await (await CholeskyFactor.of(part, used.length)).solve(right, outs));
+      return Float32Array.from(await (await CholeskyFactor.of(part, used.length)).solve(right, width));
     },
   };
 }

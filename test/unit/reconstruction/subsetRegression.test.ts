@@ -24,6 +24,8 @@ describe('regressions on a part of the columns', () => {
       await regression.aim(await rightSide([{ inputs, target }], columns, outs, new Float32Array(columns * outs), ridge, transform));
       const solved = await regression.solve(count === channels ? undefined : kept);
       expect(Math.max(...solved.map((value, i) => Math.abs(value - expected[i]!)))).toBeLessThan(1e-5);
+      const some = [0, outs - 1], picked = await regression.solve(kept, some);
+      expect(Math.max(...picked.map((value, i) => Math.abs(value - expected[Math.floor(i / 2) * outs + some[i % 2]!]!)))).toBeLessThan(1e-5);
     }
   });
 
