@@ -1,6 +1,6 @@
 /**
  * How fast and how good the search is: npm run bench:search [-- episodes|target|growth|quality|memory] [--seeds 0,1,2,3,4] [--episodes 60]
- * episodes: seconds an episode against pure inference of the same networks on the same images, by what they are spent on
+ * episodes: seconds an episode against pure inference of the same networks on the same images, by what they are spent on; as many episodes as a run has, or --episodes
  * target: seconds until a repaired network of mobilenetv1 at half its MACs passes 91.62% of val5k (the authors' best after 320 s on an H100)
  * growth: seconds an episode against images, threads and layers, and with memory on ImageNet-sized graphs of ../shared/zoo with random images
  * memory: what a run of 500 episodes holds after 50 and after all of them
@@ -68,7 +68,10 @@ function sharedPrefix({ calibration: { space: { analysis, groups } }, network }:
   return sorted.slice(0, first < 0 ? sorted.length : first).reduce((sum, { macs }) => sum + macs, 0) / analysis.macs;
 }
 
-if (wants('episodes')) for (const [name, macs] of [['mobilenetv1', 0.5], ['resnet56', 0.5], ['vgg16', 0.25]].filter(([name]) => option('--only', name as string) === name) as [string, number][]) await costOfEpisodes(`${name} ${macs}`, await open(cifar(name, macs)));
+if (wants('episodes')) for (const [name, macs] of [['mobilenetv1', 0.5], ['resnet56', 0.5], ['vgg16', 0.25]].filter(([name]) => option('--only', name as string) === name) as [string, number][]) {
+  const { episodes: asked, ...usual } = cifar(name, macs); // as many as a run has by itself, unless told otherwise
+  await costOfEpisodes(`${name} ${macs}`, await open(args.includes('--episodes') ? { ...usual, episodes: asked! } : usual));
+}
 
 if (wants('target')) {
   const times: number[] = [];
