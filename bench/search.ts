@@ -4,7 +4,7 @@
  * target: seconds until a repaired network of mobilenetv1 at half its MACs passes 91.62% of val5k (the authors' best after 320 s on an H100)
  * growth: seconds an episode against images, threads and layers, and with memory on ImageNet-sized graphs of ../shared/zoo with random images
  * memory: what a run of 500 episodes holds after 50 and after all of them
- * quality: agent, the agent with every candidate judged on all images, paper's agent, random, evolution, annealing at equal evaluations [--policy NAME]
+ * quality: agent, the agent with every candidate judged on all images, paper's agent, random, evolution, annealing at equal evaluations [--policy 'NAME;NAME']
  */
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -134,7 +134,7 @@ if (wants('quality')) {
       agent: (options) => warmSearch(space, features, guesses, options), 'agent, all images': (options) => warmSearch(space, features, guesses, { ...options, evaluate: (counts) => closely.scoreOf(counts) }), "paper's agent": (options) => paperSearch(space, features, options),
       random: (options) => randomSearch(space, options), evolution: (options) => evolution(space, options), annealing: (options) => annealing(space, options),
     };
-    for (const [policy, generate] of Object.entries(policies).filter(([each]) => option('--policy', each) === each)) {
+    for (const [policy, generate] of Object.entries(policies).filter(([each]) => option('--policy', each).split(';').includes(each))) {
       const rewards: number[] = [], finished: number[] = [];
       for (const seed of seeds) {
         let best: Episode | undefined;

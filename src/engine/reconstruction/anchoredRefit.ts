@@ -21,8 +21,8 @@ interface AnchoredLayer { readonly refit: RefitLayer; readonly regression: Subse
 /** The weights that a layer of a candidate gets. */
 interface RefittedTensors { readonly weight: TensorProto; readonly bias: TensorProto }
 
-/** Bytes of refitted weights that are kept for the next candidates of the same widths: so few that they are reached early in a run. */
-const weightBytes = 1.2e8;
+/** Refitted weights that are kept for the next candidates of the same widths: so many bytes, and so many times the network's own; so few that they are reached early in a run. */
+const keptBytes = 1e7, keptTimes = 4;
 
 /**
  * Refits candidates near one choice, the anchor, at the cost of gathers. The anchor's network is refitted sequentially in the original's shape
@@ -36,11 +36,13 @@ export class AnchoredRefit {
   private readonly layers: readonly AnchoredLayer[];
   private readonly names: ReadonlySet<string>;
   /** Weights by layer, kept inputs and kept outputs. */
-  private readonly tensors = new LRUCache<string, RefittedTensors>({ maxSize: weightBytes, sizeCalculation: ({ weight, bias }) => weight.rawData.length + bias.rawData.length });
+  private readonly tensors: LRUCache<string, RefittedTensors>;
 
   private constructor(targets: RefitTargets, layers: readonly AnchoredLayer[]) {
     this.targets = targets;
     this.layers = layers;
+    const own = layers.reduce((sum, { refit: { layout } }) => sum + 4 * columnsOf(layout) * layout.outs, 0);
+    this.tensors = new LRUCache({ maxSize: keptBytes + keptTimes * own, sizeCalculation: ({ weight, bias }) => weight.rawData.length + bias.rawData.length });
     this.names = new Set(layers.map(({ refit: { layer } }) => layer.weight));
   }
 
