@@ -1,5 +1,7 @@
 import { createRequire } from 'node:module';
+import type * as threads from 'node:worker_threads';
 import { Worker } from 'node:worker_threads';
+import type * as onnxruntime from 'onnxruntime-node';
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { InputError } from '../errors.ts';
 import { type Tensor, loadFailure, runFailure, sessionArguments } from './session.ts';
@@ -12,9 +14,9 @@ type Answer = { readonly results: Record<string, Tensor> } | { readonly failure:
  * bundle has no file for it, and so can use nothing else from here. onnxruntime aborts the process when a thread is terminated in a run: the thread ends by itself.
  */
 async function serve(load: NodeJS.Require): Promise<void> {
-  const { parentPort, workerData } = load('node:worker_threads') as typeof import('node:worker_threads');
+  const { parentPort, workerData } = load('node:worker_threads') as typeof threads;
   const { runtime, model } = workerData as { runtime: string; model: ReturnType<typeof sessionArguments> };
-  const { InferenceSession, Tensor: OrtTensor } = load(runtime) as typeof import('onnxruntime-node');
+  const { InferenceSession, Tensor: OrtTensor } = load(runtime) as typeof onnxruntime;
   const failed = (error: unknown): void => { parentPort!.postMessage({ failure: error instanceof Error ? error.message : String(error) }); };
   try {
     const session = await InferenceSession.create(...model);
