@@ -86,8 +86,7 @@ async function* make(network: string, macsTarget: number, wanted: readonly Metho
       }
       case 'allocation alone': counts = fillBudget(space, allocate(space, budget, 1)!, budget, 1); break;
       case 'hand-crafted': counts = handCrafted(calibration); break;
-      case 'uniform, no repair': counts = handMade(space, 'uniform', budget); break;
-      default: counts = handMade(space, method as 'uniform', budget);
+      default: counts = handMade(space, method === 'uniform, no repair' ? 'uniform' : method as 'uniform', budget);
     }
     if (!counts) continue;
     if (method === 'uniform, no repair') {

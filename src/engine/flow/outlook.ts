@@ -15,9 +15,9 @@ const reportSeconds = 8;
  * @param spent seconds of the stages so far
  */
 export function outlook(network: Network, task: Task, { goal }: Calibration, options: CompressOptions, spent: Readonly<Record<string, number>>): Partial<Record<Stage, number>> {
-  const share = goal.allowedDrop === undefined ? goal.budget : 0.5, epochs = options.refine ?? refinementEpochs(network, task, share);
+  const share = options.method === 'weights' ? 1 : goal.allowedDrop === undefined ? goal.budget : 0.5, epochs = options.refine ?? refinementEpochs(network, task, share);
   return {
-    rebuild: choicesMade * share * ((spent['calibrate'] ?? 0) + task.judge.images.count * forwardSeconds(network.analysis)), refine: epochs === 0 ? 0 : trainingSeconds(network, task, share, epochs),
-    finetune: options.finetune === 0 ? 0 : trainingSeconds(network, task, share, options.finetune), report: reportSeconds,
+    rebuild: choicesMade * share * ((spent['calibrate'] ?? 0) + task.judge.images.count * forwardSeconds(network.analysis)), refine: trainingSeconds(network, task, share, epochs),
+    finetune: trainingSeconds(network, task, share, options.finetune), report: reportSeconds,
   };
 }

@@ -63,7 +63,7 @@ function threadsFor({ inputShapes, threads }: TrainerSetup): number {
 
 /**
  * Trains the parameters of a model. A step runs one ONNX graph, the forward pass with the loss and its gradients, on as many threads as there are cores, on
- * an equal part of the batch each (operators that only move data use one thread: this is half as fast again as giving each operator all threads); and then
+ * an equal part of the batch each (operators that only move data use one thread: this is up to half as fast again as giving each operator all threads); and then
  * another, the optimiser's update by the mean of the gradients. The state (parameters and moments, each one vector) goes in and comes out as tensors.
  */
 export class Trainer {
@@ -93,8 +93,8 @@ export class Trainer {
     const parameters = parametersOf(model), threads = threadsFor(setup);
     if (parameters.length === 0) throw new UnsupportedModelError('The model has no float32 weights to train.');
     const graph = await gradientGraph(model, parameters, Object.fromEntries(Object.entries(setup.inputShapes).map(([name, [batch = 1, ...dims]]) => [name, [batch / threads, ...dims]])), setup.loss);
-    const update = await Session.create(updateGraph(parameters, threads, setup), { threads: setup.threads });
-    return new Trainer(model, parameters, await ParallelSession.create(graph, threads), update, setup.optimizer);
+    const gradients = await ParallelSession.create(graph, threads);
+    return new Trainer(model, parameters, gradients, await Session.create(updateGraph(parameters, threads, setup), { threads: setup.threads }), setup.optimizer);
   }
 
   /**
