@@ -11,7 +11,7 @@ type Answer = { readonly results: Record<string, Tensor> } | { readonly failure:
 
 /**
  * What a thread does: it loads the model, says so, and runs it on every message until it is told to release it. It goes to the thread as text, since a
- * bundle has no file for it, and so can use nothing else from here. onnxruntime aborts the process when a thread is terminated in a run: the thread ends by itself.
+ * bundle has no file for it, and so can use nothing else from here. onnxruntime aborts the process when a thread is terminated while it loads or runs: threads end by themselves.
  */
 async function serve(load: NodeJS.Require): Promise<void> {
   const { parentPort, workerData } = load('node:worker_threads') as typeof threads;
@@ -30,13 +30,23 @@ async function serve(load: NodeJS.Require): Promise<void> {
     parentPort!.postMessage({ results: {} });
   } catch (error) {
     failed(error);
+    parentPort!.close();
   }
 }
 
-/** Runs that threads are in the middle of. */
+/** What threads are in the middle of. */
 const underWay = new Set<Promise<unknown>>();
-/** Resolves when no thread runs a model any more: to leave the process before would abort it. */
+/** Resolves when no thread loads, runs or releases a model any more: to leave the process before would abort it. */
 export const threadsAtRest = async (): Promise<void> => { await Promise.allSettled(underWay); };
+
+/** What all threads come to, one by one. @throws the first failure, when all are done */
+async function allDone<T>(work: readonly Promise<T>[]): Promise<T[]> {
+  const all = Promise.allSettled(work);
+  underWay.add(all);
+  const outcomes = await all;
+  underWay.delete(all);
+  return outcomes.map((outcome) => { if (outcome.status === 'rejected') throw outcome.reason; return outcome.value; });
+}
 
 /** One model on several threads of this process, each with one thread inside its operators: parts of a batch run at the same time. */
 export class ParallelSession {
@@ -51,10 +61,10 @@ export class ParallelSession {
     const workerData = { runtime: createRequire(import.meta.url).resolve('onnxruntime-node'), model: sessionArguments(model, { threads: 1 }) };
     const session = new ParallelSession(Array.from({ length: count }, () => new Worker(`(${serve.toString()})(require)`, { eval: true, workerData })));
     try {
-      await Promise.all(session.threads.map((thread) => answerOf(thread, loadFailure)));
+      await allDone(session.threads.map((thread) => answerOf(thread, loadFailure)));
       return session;
     } catch (error) {
-      await Promise.all(session.threads.map((thread) => thread.terminate())); // none of them runs anything yet
+      await session.release();
       throw error;
     }
   }
@@ -66,20 +76,17 @@ export class ParallelSession {
    * @param parts feeds of each thread, as many as there are threads; they are copied
    * @throws {InputError} with onnxruntime's message
    */
-  async run(parts: readonly Feeds[]): Promise<Record<string, Tensor>[]> {
-    const all = Promise.allSettled(this.threads.map((thread, i) => {
+  run(parts: readonly Feeds[]): Promise<Record<string, Tensor>[]> {
+    return allDone(this.threads.map((thread, i) => {
       thread.postMessage(parts[i]);
       return answerOf(thread, runFailure);
     }));
-    underWay.add(all);
-    const answers = await all;
-    underWay.delete(all);
-    return answers.map((answer) => { if (answer.status === 'rejected') throw answer.reason; return answer.value; });
   }
 
+  /** Ends the threads; those that failed to load have ended by themselves. */
   async release(): Promise<void> {
-    await Promise.all(this.threads.map((thread) => new Promise<void>((resolve) => {
-      if (thread.threadId < 0) { resolve(); return; } // ended by an error
+    await allDone(this.threads.map((thread) => new Promise<void>((resolve) => {
+      if (thread.threadId < 0) { resolve(); return; } // has ended
       thread.once('exit', () => { resolve(); });
       thread.postMessage('release');
     })));

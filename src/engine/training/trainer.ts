@@ -93,8 +93,13 @@ export class Trainer {
     const parameters = parametersOf(model), threads = threadsFor(setup);
     if (parameters.length === 0) throw new UnsupportedModelError('The model has no float32 weights to train.');
     const graph = await gradientGraph(model, parameters, Object.fromEntries(Object.entries(setup.inputShapes).map(([name, [batch = 1, ...dims]]) => [name, [batch / threads, ...dims]])), setup.loss);
-    const gradients = await ParallelSession.create(graph, threads);
-    return new Trainer(model, parameters, gradients, await Session.create(updateGraph(parameters, threads, setup), { threads: setup.threads }), setup.optimizer);
+    const update = await Session.create(updateGraph(parameters, threads, setup), { threads: setup.threads });
+    try {
+      return new Trainer(model, parameters, await ParallelSession.create(graph, threads), update, setup.optimizer);
+    } catch (error) {
+      await update.release();
+      throw error;
+    }
   }
 
   /**

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../../src/engine/errors.ts';
 import { GraphBuilder } from '../../../src/engine/onnx/graphBuilder.ts';
-import { ParallelSession } from '../../../src/engine/runtime/parallelSession.ts';
+import { ParallelSession, threadsAtRest } from '../../../src/engine/runtime/parallelSession.ts';
 import { floats } from '../../../src/engine/runtime/session.ts';
 
 /** y = 2 x, of a vector of three. */
@@ -35,9 +35,25 @@ describe('ParallelSession', () => {
   });
 
   it('refuses a model that onnxruntime refuses, and leaves no thread behind', async () => {
-    const model = doubling();
-    model.graph.node[0]!.opType = 'Mull';
-    await expect(ParallelSession.create(model, 2)).rejects.toThrow(/can't load the model: .*Mull/);
+    const build = new GraphBuilder();
+    let value = build.input('x', [3]);
+    for (let i = 0; i < 400; i++) value = build.mul(value, i + 2); // takes long enough that threads are refused one after another
+    build.output(value, 'y', [3]);
+    const model = build.model();
+    model.graph.node.at(-1)!.opType = 'Mull';
+    for (let round = 0; round < 10; round++) await expect(ParallelSession.create(model, 4)).rejects.toThrow(/can't load the model: .*Mull/);
+    expect(threads()).toBe(0);
+  });
+
+  it('tells when its threads are at rest: after loading, running and releasing', async () => {
+    const done: string[] = [], after = async (what: string, work: Promise<unknown>): Promise<void> => { void work.then(() => done.push(what)); await threadsAtRest(); await Promise.resolve(); };
+    const created = ParallelSession.create(doubling(), 2);
+    await after('loaded', created);
+    expect(done).toEqual(['loaded']);
+    const session = await created;
+    await after('run', session.run([feed(1, 2, 3), feed(4, 5, 6)]));
+    await after('released', session.release());
+    expect(done).toEqual(['loaded', 'run', 'released']);
     expect(threads()).toBe(0);
   });
 
