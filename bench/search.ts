@@ -4,7 +4,7 @@
  * target: seconds until a repaired network of mobilenetv1 at half its MACs passes 91.62% of val5k (the authors' best after 320 s on an H100)
  * growth: seconds an episode against images, threads and layers, and with memory on ImageNet-sized graphs of ../shared/zoo with random images
  * memory: what a run of 500 episodes holds after 50 and after all of them
- * quality: agent, the agent with every candidate judged on all images, paper's agent, random, evolution, annealing at equal evaluations [--policy 'NAME;NAME']
+ * quality: agent, the agent with every candidate judged on all images, paper's agent, random, evolution, annealing at equal evaluations, on mobilenetv1 and plain20, or [--only NETWORK] [--policy 'NAME;NAME']
  */
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -35,7 +35,7 @@ const folders: RunFolder[] = [];
 async function open(request: CompressRequest): Promise<Setting> {
   const options = parseCompressOptions({ runDir: join(scratch, `run${runs++}`), out: join(scratch, 'out.onnx'), ...request });
   const network = await openNetwork(options.model), task = await openTask(network, options, signal), calibration = await calibrate(network, task, options, signal, () => undefined);
-  return { options, network, task, calibration, judge: new CandidateJudge(network.proto, calibration.space, task.judge) };
+  return { options, network, task, calibration, judge: new CandidateJudge(network.proto, calibration.space, task.judge, calibration.profile) };
 }
 const searchOf = async ({ calibration, task, judge, options }: Setting, looking: Partial<Looking> = {}): Promise<Search> => {
   const run = await createRunFolder({ ...options, runDir: join(scratch, `run${runs++}`) });
@@ -51,10 +51,10 @@ const median = (values: readonly number[]): number => [...values].sort((a, b) =>
 async function costOfEpisodes(name: string, setting: Setting, looking: Partial<Looking> = {}): Promise<void> {
   const search = await searchOf(setting, looking), anchoring = performance.now();
   await search.anchor();
-  const anchorSeconds = since(anchoring), before = search.profile, start = performance.now(), judged = await search.agent(), seconds = since(start), after = search.profile;
-  const spent = Object.fromEntries(Object.entries(after).map(([key, value]) => [key, value - before[key]!])), rest = seconds - Object.values(spent).reduce((a, b) => a + b, 0);
-  console.log(`${name}: ${judged.length} episodes, ${(seconds / judged.length).toFixed(3)} s each, ${(seconds / spent['inference']!).toFixed(2)} x pure inference; images looked at: ${mean(judged.map(({ candidate }) => candidate.images!)).toFixed(0)} on average of ${search.images}; anchor ${anchorSeconds.toFixed(1)} s; peak memory ${(process.resourceUsage().maxRSS / 2 ** 20).toFixed(2)} GB`);
-  console.log(`  ${Object.entries({ ...spent, 'agent and the rest': rest }).map(([key, value]) => `${key} ${((1000 * value) / judged.length).toFixed(0)} ms`).join(', ')}`);
+  const anchorSeconds = since(anchoring), { profile } = setting.calibration, before = profile.seconds, start = performance.now(), judged = await search.agent(), seconds = since(start);
+  const spent = (['refit', 'session', 'inference', 'journal', 'agent'] as const).map((what) => ({ what, each: ((profile.seconds[what] ?? 0) - (before[what] ?? 0)) / judged.length }));
+  console.log(`${name}: ${judged.length} episodes, ${(seconds / judged.length).toFixed(3)} s each, ${(seconds / judged.length / spent.find(({ what }) => what === 'inference')!.each).toFixed(2)} x pure inference; images looked at: ${mean(judged.map(({ candidate }) => candidate.images!)).toFixed(0)} on average of ${search.images}; anchor ${anchorSeconds.toFixed(1)} s; peak memory ${(process.resourceUsage().maxRSS / 2 ** 20).toFixed(2)} GB`);
+  console.log(`  an episode: ${spent.map(({ what, each }) => `${what} ${(1000 * each).toFixed(0)} ms`).join(', ')}; before: ${(['gram', 'elimination', 'targets', 'anchor'] as const).map((what) => `${what} ${(before[what] ?? 0).toFixed(1)} s`).join(', ')}`);
   const shared = judged.map(({ counts }, i) => Math.max(0, ...judged.slice(0, i).map((earlier) => sharedPrefix(setting, earlier.counts, counts))));
   console.log(`  leading layers that an earlier candidate had alike: ${(100 * mean(shared)).toFixed(1)}% of the MACs on average`);
 }
@@ -125,8 +125,9 @@ if (wants('memory')) {
 }
 
 if (wants('quality')) {
-  for (const name of ['mobilenetv1', 'plain20'].filter((each) => option('--only', each) === each)) {
-    const setting = await open(cifar(name, 0.5)), { calibration: { space, goal: { budget } }, judge, task } = setting, search = await searchOf(setting), closely = await searchOf(setting, { images: task.judge.images.count, racing: false }), { features } = space;
+  const networks = [['mobilenetv1', 0.5], ['plain20', 0.5], ['resnet56', 0.5], ['vgg16', 0.25]] as const;
+  for (const [name, macs] of args.includes('--only') ? networks.filter(([name]) => name === option('--only', '')) : networks.slice(0, 2)) {
+    const setting = await open(cifar(name, macs)), { calibration: { space, goal: { budget } }, judge, task } = setting, search = await searchOf(setting), closely = await searchOf(setting, { images: task.judge.images.count, racing: false }), { features } = space;
     await search.anchor();
     await closely.anchor();
     const careful = await setting.calibration.careful(), guesses = await search.guesses();
@@ -143,7 +144,7 @@ if (wants('quality')) {
         finished.push(await task.judge.accuracy(await judge.make(best!.counts, careful)));
       }
       const spread = (values: readonly number[]): string => `${(100 * mean(values)).toFixed(2)} (${(100 * Math.min(...values)).toFixed(2)} to ${(100 * Math.max(...values)).toFixed(2)})`;
-      console.log(`${name} 0.5, ${episodes} evaluations, ${seeds.length} seeds: ${policy.padEnd(14)} reward ${spread(rewards)}, its best repaired on val5k ${spread(finished)}`);
+      console.log(`${name} ${macs}, ${episodes} evaluations, ${seeds.length} seeds: ${policy.padEnd(14)} reward ${spread(rewards)}, its best repaired on val5k ${spread(finished)}`);
     }
   }
 }

@@ -99,16 +99,16 @@ async function findSmaller(network: Network, task: Task, run: RunFolder, clock: 
 
   clock.expect(outlook(network, task, calibration, run.options, clock.seconds()));
   clock.start('search');
-  const judge = new CandidateJudge(network.proto, space, task.judge), { agent, rivals, profile } = await searchAll(calibration, task, judge, run, context);
+  const judge = new CandidateJudge(network.proto, space, task.judge, calibration.profile), { agent, rivals } = await searchAll(calibration, task, judge, run, context);
 
   clock.start('rebuild');
-  return { space, agent, profile, ...await finish(calibration, network, agent, rivals, judge, task, run, context.signal, (fraction) => { clock.progress(fraction); }) };
+  return { space, agent, profile: calibration.profile.seconds, ...await finish(calibration, network, agent, rivals, judge, task, run, context.signal, (fraction) => { clock.progress(fraction); }) };
 }
 
-async function searchAll(calibration: Calibration, task: Task, judge: CandidateJudge, run: RunFolder, context: RunContext): Promise<{ agent: Judged[]; rivals: Judged[]; profile: Findings['profile'] }> {
+async function searchAll(calibration: Calibration, task: Task, judge: CandidateJudge, run: RunFolder, context: RunContext): Promise<{ agent: Judged[]; rivals: Judged[] }> {
   const search = new Search(calibration, task, judge, run.options, run, context);
   await search.anchor();
   const rivals = await search.baselines(), agent = await search.agent();
   if (run.options.baseline.includes('random')) rivals.push(await search.random());
-  return { agent, rivals, profile: search.profile };
+  return { agent, rivals };
 }

@@ -1,5 +1,6 @@
 import { fixedBatch } from '../evaluation/judge.ts';
 import { chunked, elementsOf } from '../evaluation/samples.ts';
+import { Profile } from '../numerics/profile.ts';
 import type { CompressOptions } from '../protocol.ts';
 import { AnchoredRefit } from '../reconstruction/anchoredRefit.ts';
 import { rankGroups } from '../reconstruction/calibration.ts';
@@ -20,6 +21,8 @@ import type { Task } from './task.ts';
 export interface Calibration {
   readonly space: SearchSpace;
   readonly goal: Goal;
+  /** What the seconds are spent on, the search's as well. */
+  readonly profile: Profile;
   /** Refits a candidate on a few images. */
   readonly quick: Craft;
   /** Refits candidates near a choice, at the cost of gathers. */
@@ -40,25 +43,25 @@ const calibrationMacs = 2e12, valuesAtOnce = 1e8;
 
 /** Ranks channels, measures the original's features, and checks that the target can be reached. @throws {UnreachableTargetError} says how near one gets */
 export async function calibrate(network: Network, task: Task, options: CompressOptions, signal: AbortSignal, progress: (fraction: number) => void): Promise<Calibration> {
-  const { proto, analysis } = network, session = { threads: options.threads }, { seed } = options, goal = goalOf(options, network);
+  const { proto, analysis } = network, session = { threads: options.threads }, { seed } = options, profile = new Profile(), goal = goalOf(options, network);
   const { axes, view } = analysis.structure.facts, valuesAnImage = sumOver(view.nodes, ({ output }) => sumOver(output, (value) => (axes.shapeOf(value) ?? []).reduce((a, b) => a * b, 1)));
   const chunk = fixedBatch(proto) ?? Math.max(1, Math.min(64, Math.floor(6e6 / elementsOf(task.calibration)), Math.floor(valuesAtOnce / valuesAnImage)));
   const feeds = chunked(task.calibration, task.calibration.count, chunk), limits = { mostImages: Math.max(64, calibrationMacs / analysis.macs), ...memoryLimits };
-  const rankOptions = { ...session, budget: { ...rows.rank, ...limits, mostImages: Math.min(limits.mostImages, rankImages) }, seed, signal, progress };
+  const rankOptions = { ...session, budget: { ...rows.rank, ...limits, mostImages: Math.min(limits.mostImages, rankImages) }, seed, signal, progress, profile };
   const space = options.method === 'weights' ? new WeightSpace(analysis, await rankWeights(proto, analysis, feeds, rankOptions), options.minPreserve) : await channelSpace();
   checkReachable(goal, space);
   const targetsOf = (budget: Pick<RowBudget, 'rows' | 'perColumn' | 'points'>, offset: number): Promise<RefitTargets> =>
-    refitTargets(proto, analysis, feeds, { ...budget, ...limits }, seed + offset, { ...session, firstLayers: options.method === 'weights' });
+    profile.timed('targets', () => refitTargets(proto, analysis, feeds, { ...budget, ...limits }, seed + offset, { ...session, firstLayers: options.method === 'weights' }));
   const sequentially = (targets: RefitTargets, fit: RefitOptions): Craft => (prune, kept, densities) => sequentialRefit(prune(), kept, targets, { ...fit, densities });
   const few = await targetsOf(rows.quick, 1), quickFit = { rounds: 1, ridge: 1e-3, grouped: false, signal };
   const quick = sequentially(few, quickFit);
   let many: Promise<RefitTargets> | undefined;
   const targets = (): Promise<RefitTargets> => many ??= targetsOf(rows.thorough, 2);
   return {
-    space, goal, quick,
+    space, goal, quick, profile,
     near: async (anchor) => {
       if (options.method === 'weights') return quick; // which weights stay depends on the candidate
-      const refit = await AnchoredRefit.prepare(proto, space.keptFor(anchor), space.orders, few, quickFit);
+      const refit = await profile.timed('anchor', () => AnchoredRefit.prepare(proto, space.keptFor(anchor), space.orders, few, quickFit));
       return (prune, kept) => refit.refit(prune(refit.replaced), kept);
     },
     careful: async () => sequentially(withFewerRows(await targets(), rows.careful), { rounds: 2, ridge: 1e-4, grouped: true, signal }),

@@ -47,7 +47,6 @@ export class Search {
   private best: { readonly counts: Counts; readonly score: Score; outcomes: Outcomes | undefined } | undefined;
   private craft: Craft;
   private sample: ScoringSample;
-  private journalSeconds = 0;
   private writing: Promise<void> = Promise.resolve();
   readonly episodes: number;
   private plan: Promise<SearchPlan> | undefined;
@@ -125,9 +124,7 @@ export class Search {
 
   /** Resolves when all that was found is on the disk. */
   private async written(): Promise<void> {
-    const start = performance.now();
-    await this.writing;
-    this.journalSeconds += (performance.now() - start) / 1000;
+    await this.calibration.profile.timed('journal', () => this.writing);
   }
 
   private paid(objective: Objective, counts: Counts, score: Score): Score {
@@ -217,7 +214,7 @@ export class Search {
   }
 
   private async follow(episodes: AsyncGenerator<Episode>): Promise<Judged[]> {
-    const found: Judged[] = [], start = performance.now();
+    const found: Judged[] = [], { profile } = this.calibration, before = profile.total, start = performance.now();
     let bestAccuracy = 0, last = start;
     for await (const { counts, score, episode, best } of episodes) {
       const judged = this.judged('agent', counts, score, episode), now = performance.now();
@@ -230,11 +227,9 @@ export class Search {
       last = now;
     }
     await this.written();
+    profile.add('agent', (performance.now() - start) / 1000 - (profile.total - before));
     return found;
   }
-
-  /** Seconds by what the search spent them on. */
-  get profile(): Record<string, number> { return { ...this.judge.profile, journal: this.journalSeconds }; }
 }
 
 export const baselineOf = ({ policy, candidate: { macs, accuracy } }: Judged): Baseline => ({ policy, macs, accuracy });

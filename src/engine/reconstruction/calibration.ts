@@ -1,4 +1,5 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
+import type { Profile } from '../numerics/profile.ts';
 import { GraphView } from '../onnx/graphView.ts';
 import { dimsOf, isFloatTensor } from '../onnx/tensor.ts';
 import { channelOrders } from '../pruning/importance.ts';
@@ -28,6 +29,7 @@ export interface RankOptions extends SessionOptions {
   readonly seed: number;
   /** Memory that Gram matrices may take at a time, bytes. Default 600 MB. */
   readonly memoryBytes?: number;
+  readonly profile: Profile;
   readonly signal?: AbortSignal;
   readonly progress?: (fraction: number) => void;
 }
@@ -56,13 +58,13 @@ export async function rankGroups(model: Model, analysis: Analysis, feeds: Readon
   const ranked: RankedGroup[] = [];
   for (const batch of batchesWithin(groups, (group) => requestsOf(group).reduce((sum, { request }) => sum + columnsOf(request.layout) ** 2 * 8, 0), options.memoryBytes ?? 600e6)) {
     const requests = [...new Set(batch.flatMap((group) => requestsOf(group).map(({ request }) => request)))];
-    const grams = requests.length > 0 ? await gramMatrices(model, requests, feeds, options.budget, options.seed, options) : [];
+    const grams = requests.length > 0 ? await options.profile.timed('gram', () => gramMatrices(model, requests, feeds, options.budget, options.seed, options)) : [];
     for (const group of batch) {
       const consumers = requestsOf(group).map(({ request, unitOf }): Consumer => {
         const { layer, layout } = request, bias = view.constants.get(layer.bias);
         return { gram: grams[requests.indexOf(request)]!.gram, weights: weightMatrices(layer, layout, view.constants.get(layer.weight)!, bias)[0]!, outs: layout.outs, unitOf, taps: layout.taps };
       });
-      ranked.push({ group, ...(consumers.length > 0 ? await eliminateUnits(consumers, group.channels, { ridge: 1e-4, steps: stepsFor(consumers), ...(options.signal ? { signal: options.signal } : {}) }) : byWeights(group, fallback.get(group.id))) });
+      ranked.push({ group, ...(consumers.length > 0 ? await options.profile.timed('elimination', () => eliminateUnits(consumers, group.channels, { ridge: 1e-4, steps: stepsFor(consumers), ...(options.signal ? { signal: options.signal } : {}) })) : byWeights(group, fallback.get(group.id))) });
       options.progress?.(ranked.length / groups.length);
     }
   }

@@ -1,6 +1,7 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { GraphView } from '../onnx/graphView.ts';
 import { dimsOf, elementCount, isFloatTensor } from '../onnx/tensor.ts';
+import type { Profile } from '../numerics/profile.ts';
 import type { Analysis, Layer } from '../pruning/types.ts';
 import { product } from '../runtime/matrix.ts';
 import type { SessionOptions, Tensor } from '../runtime/session.ts';
@@ -32,7 +33,7 @@ const ridge = 1e-3;
  * Error curves of the layers whose weights may go one by one: those that a least-squares refit can repair, one convolution group each.
  * @param feeds calibration inputs, one tensor a chunk of images
  */
-export async function rankWeights(model: Model, analysis: Analysis, feeds: Readonly<Record<string, Tensor[]>>, options: SessionOptions & { budget: RowBudget; seed: number; memoryBytes?: number; signal?: AbortSignal; progress?: (fraction: number) => void }): Promise<ThinnableLayer[]> {
+export async function rankWeights(model: Model, analysis: Analysis, feeds: Readonly<Record<string, Tensor[]>>, options: SessionOptions & { budget: RowBudget; seed: number; memoryBytes?: number; profile: Profile; signal?: AbortSignal; progress?: (fraction: number) => void }): Promise<ThinnableLayer[]> {
   const view = new GraphView(model.graph);
   const { shapes } = await runShapes(model, view, Object.fromEntries(Object.entries(feeds).map(([name, chunks]) => [name, chunks[0]!.dims])));
   const requests = analysis.layers.flatMap((layer): GramRequest[] => {
@@ -44,11 +45,11 @@ export async function rankWeights(model: Model, analysis: Analysis, feeds: Reado
   const found: ThinnableLayer[] = [];
   let batch: GramRequest[] = [], bytes = 0;
   const finishBatch = async (): Promise<void> => {
-    const grams = batch.length > 0 ? await gramMatrices(model, batch, feeds, options.budget, options.seed, options) : [];
+    const grams = batch.length > 0 ? await options.profile.timed('gram', () => gramMatrices(model, batch, feeds, options.budget, options.seed, options)) : [];
     for (const [i, { layer, layout }] of batch.entries()) {
       options.signal?.throwIfAborted();
       const weight = view.constants.get(layer.weight)!, [matrix] = weightMatrices(layer, layout, weight, view.constants.get(layer.bias));
-      found.push({ layer, weights: elementCount(dimsOf(weight)), error: await errorCurve(grams[i]!.gram, matrix!, columnsOf(layout), layout.outs) });
+      found.push({ layer, weights: elementCount(dimsOf(weight)), error: await options.profile.timed('elimination', () => errorCurve(grams[i]!.gram, matrix!, columnsOf(layout), layout.outs)) });
       options.progress?.(found.length / requests.length);
     }
     batch = [];

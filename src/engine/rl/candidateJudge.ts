@@ -1,5 +1,6 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import type { Judge, Outcomes } from '../evaluation/judge.ts';
+import { Profile } from '../numerics/profile.ts';
 import { applyPlan } from '../pruning/surgery.ts';
 import type { KeptUnits } from '../pruning/types.ts';
 import type { ScoringSample } from './scoringSample.ts';
@@ -20,9 +21,6 @@ export interface Score {
   readonly images: number;
 }
 
-/** Seconds spent by what they were spent on, summed over candidates. */
-export interface SearchProfile { refit: number; session: number; inference: number }
-
 /** What a candidate is compared with: the best so far, image by image. */
 export interface Rival { readonly score: Score; readonly outcomes: Outcomes }
 
@@ -33,15 +31,16 @@ const confidence = 2.576;
 
 /** Makes the network of a choice and judges it. */
 export class CandidateJudge {
-  readonly profile: SearchProfile = { refit: 0, session: 0, inference: 0 };
   private readonly model: Model;
   private readonly space: SearchSpace;
   private readonly judge: Judge;
+  private readonly profile: Profile;
 
-  constructor(model: Model, space: SearchSpace, judge: Judge) {
+  constructor(model: Model, space: SearchSpace, judge: Judge, profile = new Profile()) {
     this.model = model;
     this.space = space;
     this.judge = judge;
+    this.profile = profile;
   }
 
   /** The pruned network with its remaining weights refitted. */
@@ -55,12 +54,12 @@ export class CandidateJudge {
    * gets the rival's score less the estimated difference.
    */
   async score(counts: Counts, craft: Craft, sample: ScoringSample, rival?: Rival, signal?: AbortSignal): Promise<Rival> {
-    const model = await this.timed('refit', () => this.make(counts, craft)), trial = await this.timed('session', () => this.judge.trial(model)), count = sample.images.length;
+    const model = await this.profile.timed('refit', () => this.make(counts, craft)), trial = await this.profile.timed('session', () => this.judge.trial(model)), count = sample.images.length;
     try {
       let seen: Outcomes = { right: new Float32Array(0), probability: new Float32Array(0) };
       for (const share of rival ? [...stops, 1] : [1]) {
         const from = seen.right.length, to = Math.ceil(share * count);
-        seen = joined(seen, await this.timed('inference', () => trial.look(sample.images.subarray(from, to), signal)));
+        seen = joined(seen, await this.profile.timed('inference', () => trial.look(sample.images.subarray(from, to), signal)));
         if (!rival || to === count) break;
         const gap = sample.difference(seen, rival.outcomes);
         if (gap.reward + confidence * gap.standardError < 0) {
@@ -71,11 +70,6 @@ export class CandidateJudge {
     } finally {
       await trial.release();
     }
-  }
-
-  private async timed<T>(what: keyof SearchProfile, work: () => Promise<T>): Promise<T> {
-    const start = performance.now();
-    try { return await work(); } finally { this.profile[what] += (performance.now() - start) / 1000; }
   }
 }
 
