@@ -97,7 +97,7 @@ const result = await finetune({
   model, teacher, images: { ...train, count }, evaluate: async (candidate, epoch) => {
     const score = await accuracy(candidate, val, Math.min(1000, val.count));
     console.log(`epoch ${epoch}: first images of validation ${score.toFixed(1)}% after ${((performance.now() - start) / 1000).toFixed(0)} s`);
-    return score;
+    return { accuracy: score / 100, probability: score / 100 };
   },
   options: {
     epochs, batchSize, optimizer, threads, relativeSteps: !args.absolute, learningRate: Number(args.lr), distillation: Number(args.distillation), temperature: Number(args.temperature), weightDecay: Number(args.decay),

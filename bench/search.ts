@@ -127,12 +127,16 @@ if (wants('memory')) {
 if (wants('quality')) {
   const networks = [['mobilenetv1', 0.5], ['plain20', 0.5], ['resnet56', 0.5], ['vgg16', 0.25]] as const;
   for (const [name, macs] of args.includes('--only') ? networks.filter(([name]) => name === option('--only', '')) : networks.slice(0, 2)) {
-    const setting = await open(cifar(name, macs)), { calibration: { space, goal: { budget } }, judge, task } = setting, search = await searchOf(setting), closely = await searchOf(setting, { images: task.judge.images.count, racing: false }), { features } = space;
+    const setting = await open(cifar(name, macs)), { calibration: { space, goal: { budget } }, judge, task } = setting, search = await searchOf(setting), { features } = space;
     await search.anchor();
-    await closely.anchor();
     const careful = await setting.calibration.careful(), guesses = await search.guesses();
     const policies: Record<string, (options: SearchOptions) => AsyncGenerator<Episode>> = {
-      agent: (options) => warmSearch(space, features, guesses, options), 'agent, all images': (options) => warmSearch(space, features, guesses, { ...options, evaluate: (counts) => closely.scoreOf(counts) }), "paper's agent": (options) => paperSearch(space, features, options),
+      agent: (options) => warmSearch(space, features, guesses, options), 'agent, all images': async function* (options) {
+        const closely = await searchOf(setting, { images: task.judge.images.count, racing: false });
+        await closely.anchor();
+        yield* warmSearch(space, features, guesses, { ...options, evaluate: (counts) => closely.scoreOf(counts) });
+      },
+      "paper's agent": (options) => paperSearch(space, features, options),
       random: (options) => randomSearch(space, options), evolution: (options) => evolution(space, options), annealing: (options) => annealing(space, options),
     };
     for (const [policy, generate] of Object.entries(policies).filter(([each]) => option('--policy', each).split(';').includes(each))) {

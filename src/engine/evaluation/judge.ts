@@ -139,6 +139,9 @@ export const assessmentOf = ({ right, probability }: Outcomes): Assessment => ({
 
 export interface Assessment { readonly accuracy: number; /** Mean softmax probability of the right answers. */ readonly probability: number }
 
+/** What models are chosen by: half accuracy, half the mean probability of the right answers, which varies less from sample to sample. */
+export const rewardOf = ({ accuracy, probability }: Assessment): number => (accuracy + probability) / 2;
+
 /** The original's answers, as the truth for others and as its own outcomes. */
 async function ownAnswers(session: Session, names: readonly string[], images: Samples, batch: number): Promise<{ truths: OutputTruth[]; reference: Outcomes }> {
   const parts = names.map((): Truth[] => []), reference = noOutcomes(images.count);

@@ -34,7 +34,7 @@ export interface Calibration {
 
 /** Rows of regressions: for ranking, for scoring a candidate, for comparing the best, for the final model. */
 const rows = {
-  rank: { rows: 10_240, perColumn: 2, points: 10 }, quick: { rows: 4096, perColumn: 1.5, points: 8 }, careful: { rows: 10_240, perColumn: 2, mostPerColumn: 48 }, thorough: { rows: 49_152, perColumn: 4, points: 12 },
+  rank: { rows: 10_240, perColumn: 2, points: 10 }, quick: { rows: 4096, perColumn: 1.5, points: 8 }, careful: { rows: 10_240, perColumn: 2, mostPerColumn: 48 }, thorough: { rows: 98_304, perColumn: 4, points: 12 },
 };
 /** Images for ranking: a classifier has one row an image, and would take all there are. */
 const rankImages = 4096;
@@ -65,7 +65,7 @@ export async function calibrate(network: Network, task: Task, options: CompressO
       return (prune, kept) => refit.refit(prune(refit.replaced), kept);
     },
     careful: async () => sequentially(withFewerRows(await targets(), rows.careful), { rounds: 2, ridge: 1e-4, grouped: true, signal }),
-    thorough: async () => sequentially(await targets(), { rounds: 8, ridge: 1e-4, grouped: true, signal }),
+    thorough: async () => sequentially(await targets(), { rounds: 12, ridge: 1e-4, grouped: true, signal }),
   };
 
   async function channelSpace(): Promise<SearchSpace> {

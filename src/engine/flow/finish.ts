@@ -2,10 +2,11 @@ import type { CandidateJudge } from '../rl/candidateJudge.ts';
 import type { Counts } from '../rl/searchSpace.ts';
 import type { RunFolder } from '../run/runFolder.ts';
 import type { Calibration } from './calibrate.ts';
+import { floorOf } from './goal.ts';
 import { rebuildGuaranteed } from './guarantee.ts';
 import { type MeasuredRatio, meetLatency } from './latencyTarget.ts';
 import type { Network } from './network.ts';
-import { type Standing, type Winner, rebuild } from './rebuild.ts';
+import { type Made, type Standing, type Winner, rebuild } from './rebuild.ts';
 import type { Judged } from './search.ts';
 import type { Task } from './task.ts';
 
@@ -15,11 +16,11 @@ export interface Finish { readonly winner: Winner; readonly standings: ReadonlyM
 /** Turns the search's best choices into the final model, as the target asks. @throws {UnreachableTargetError} when none of them keeps it */
 export async function finish(calibration: Calibration, network: Network, agent: readonly Judged[], baselines: readonly Judged[], judge: CandidateJudge, task: Task, run: RunFolder, signal: AbortSignal, progress: (fraction: number) => void): Promise<Finish> {
   const { goal, space } = calibration;
-  const make = async (counts: Counts): Promise<Pick<Winner, 'proto' | 'accuracy'>> => {
+  const make = async (counts: Counts): Promise<Made> => {
     const proto = await judge.make(counts, await calibration.thorough());
-    return { proto, accuracy: await task.judge.accuracy(proto, undefined, signal) };
+    return { proto, ...await task.judge.assess(proto, undefined, signal) };
   };
-  if (goal.allowedDrop !== undefined) return { ...await rebuildGuaranteed(space, agent, baselines, task.judge.original - goal.allowedDrop - 1e-9, make, progress), notes: [] };
+  if (goal.allowedDrop !== undefined) return { ...await rebuildGuaranteed(space, agent, baselines, floorOf(goal, task.judge.original), make, progress), notes: [] };
   const { winner, standings } = await rebuild(agent, baselines, judge, task.judge, calibration, signal, progress);
   if (goal.cost !== 'latency') return { winner, standings, baselines, notes: [] };
   const known = (run.entries as MeasuredRatio[]).filter(({ policy }) => policy === 'latency');

@@ -26,6 +26,9 @@ export function goalOf({ target, method }: Pick<CompressOptions, 'target' | 'met
   }
 }
 
+/** Accuracy that must be kept, where that is guaranteed; otherwise 0. @param original the original's */
+export const floorOf = ({ allowedDrop }: Goal, original: number): number => (allowedDrop === undefined ? 0 : original - allowedDrop - 1e-9);
+
 /** A file is its weights and a graph that stays: the size left for weights is what the graph leaves, and half a percent for names and biases that the repair adds. */
 function budgetForSize(value: number, proto: Network['proto'], sizeBytes: number): number {
   const weightBytes = proto.graph.initializer.reduce((sum, { rawData }) => sum + rawData.length, 0);

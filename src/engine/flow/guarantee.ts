@@ -2,7 +2,7 @@ import { UnreachableTargetError } from '../errors.ts';
 import { allocate, fillBudget } from '../rl/allocation.ts';
 import { scaleToBudget } from '../rl/policies.ts';
 import type { Counts, SearchSpace } from '../rl/searchSpace.ts';
-import type { Standing, Winner } from './rebuild.ts';
+import type { Made, Standing, Winner } from './rebuild.ts';
 import type { Judged } from './search.ts';
 
 /** The allocation of least error for a budget. */
@@ -58,17 +58,17 @@ const cheaper = 0.985;
  * @returns the winner, how each policy did, and the baselines as they did at the winner's budget
  * @throws {UnreachableTargetError} when none keeps it: says how near one gets
  */
-export async function rebuildGuaranteed(space: SearchSpace, agent: readonly Judged[], baselines: readonly Judged[], floor: number, make: (counts: Counts) => Promise<Pick<Winner, 'proto' | 'accuracy'>>, progress: (fraction: number) => void): Promise<{ winner: Winner; standings: ReadonlyMap<string, Standing>; baselines: Judged[] }> {
+export async function rebuildGuaranteed(space: SearchSpace, agent: readonly Judged[], baselines: readonly Judged[], floor: number, make: (counts: Counts) => Promise<Made>, progress: (fraction: number) => void): Promise<{ winner: Winner; standings: ReadonlyMap<string, Standing>; baselines: Judged[] }> {
   let winner: Winner | undefined, nearest: { accuracy: number; cost: number } | undefined;
   const known = new Map<string, number>();
   /** Makes a choice. @returns its accuracy */
   const consider = async (policy: string, counts: Counts): Promise<number> => {
     const before = known.get(counts.join());
     if (before !== undefined) return before;
-    const { proto, accuracy } = await make(counts), cost = space.spent(counts);
+    const made = await make(counts), { accuracy } = made, cost = space.spent(counts);
     known.set(counts.join(), accuracy);
     if (cost < 1 && (!nearest || accuracy > nearest.accuracy)) nearest = { accuracy, cost };
-    if (accuracy >= floor && cost < 1 && (!winner || cost < space.spent(winner.counts))) winner = { policy, counts, accuracy, proto };
+    if (accuracy >= floor && cost < 1 && (!winner || cost < space.spent(winner.counts))) winner = { policy, counts, ...made };
     return accuracy;
   };
   /** Looks for the least cost at which a choice's proportions keep the guarantee. */

@@ -18,7 +18,7 @@ import { runtimeVersion } from '../runtime/session.ts';
 import type { Goal } from './goal.ts';
 import { rescaled } from './guarantee.ts';
 import type { Network } from './network.ts';
-import type { Winner } from './rebuild.ts';
+import type { Made, Winner } from './rebuild.ts';
 import type { Task } from './task.ts';
 
 /** Preserve ratios of the whole networks that the table is scaled by. */
@@ -76,7 +76,7 @@ const secondsARatio = 6, mostCorrections = 3, unused = 0.93;
  * @param make builds a choice thoroughly and judges it on all images
  * @throws {UnreachableTargetError} when no network keeps the target: says how near it got
  */
-export async function meetLatency(space: SearchSpace, { target, budget }: Goal, original: Network['proto'], first: Winner, task: Task, threads: number, make: (counts: Counts) => Promise<Pick<Winner, 'proto' | 'accuracy'>>, journal: RatioJournal, signal: AbortSignal | undefined): Promise<{ winner: Winner; note: string }> {
+export async function meetLatency(space: SearchSpace, { target, budget }: Goal, original: Network['proto'], first: Winner, task: Task, threads: number, make: (counts: Counts) => Promise<Made>, journal: RatioJournal, signal: AbortSignal | undefined): Promise<{ winner: Winner; note: string }> {
   const tried: { winner: Winner; ratio: MeasuredRatio['ratio'] }[] = [], least = space.spent(space.least);
   const ratioOf = async ({ counts, proto, accuracy }: Winner): Promise<MeasuredRatio['ratio']> => {
     const before = journal.known.find(({ episode, counts: own }) => episode === tried.length && own.join() === counts.join());

@@ -1,22 +1,27 @@
 import type { CandidateJudge, Craft } from '../rl/candidateJudge.ts';
-import type { Judge } from '../evaluation/judge.ts';
+import type { Assessment, Judge } from '../evaluation/judge.ts';
 import type { Counts } from '../rl/searchSpace.ts';
 import type { Calibration } from './calibrate.ts';
 import type { Network } from './network.ts';
 import type { Judged } from './search.ts';
 
+/** A model that was made of a choice, and how it does on all validation images. */
+export interface Made extends Assessment { readonly proto: Network['proto'] }
+
 /** The model that the user gets, and which policy it comes from. */
-export interface Winner { readonly policy: string; readonly counts: Counts; readonly accuracy: number; readonly proto: Network['proto'] }
+export interface Winner extends Made { readonly policy: string; readonly counts: Counts }
 
 /** The best choice of a policy, and its accuracy on all images, all policies repaired alike. */
 export type Standing = Pick<Winner, 'counts' | 'accuracy'>;
 
 /** The agent's leaders that are made again, beside every baseline, and how many of all are made thoroughly. */
 const leaders = 6, finalists = 2;
-/** Repairs in a rebuild, in units of the light one: leaders, about three baselines, and finalists, which take three each. */
-export const choicesMade = leaders + 3 + 3 * finalists;
+/** What a thorough repair takes, in units of the light one. */
+const thoroughCost = 5;
+/** Repairs in a rebuild, in units of the light one: leaders, about three baselines, and finalists. */
+export const choicesMade = leaders + 3 + thoroughCost * finalists;
 
-interface Made extends Winner { readonly policies: readonly string[] }
+interface Contender extends Winner { readonly policies: readonly string[] }
 
 /**
  * Makes the best choices well and judges them on all validation images: first the agent's leaders and every baseline, all repaired alike, so that policies
@@ -31,21 +36,21 @@ export async function rebuild(agent: readonly Judged[], baselines: readonly Judg
     const entry = byChoice.get(counts.join()) ?? { counts, policies: new Set(own.has(counts.join()) ? ['agent'] : []) };
     byChoice.set(counts.join(), { ...entry, policies: entry.policies.add(policy) });
   }
-  const steps = byChoice.size + 3 * finalists;
+  const steps = byChoice.size + thoroughCost * finalists;
   let done = 0;
-  const make = async (counts: Counts, policies: readonly string[], craft: Craft, cost: number): Promise<Made> => {
-    const proto = await judge.make(counts, craft), accuracy = await judgeAll.accuracy(proto, undefined, signal);
+  const make = async (counts: Counts, policies: readonly string[], craft: Craft, cost: number): Promise<Contender> => {
+    const proto = await judge.make(counts, craft), assessment = await judgeAll.assess(proto, undefined, signal);
     progress((done += cost) / steps);
-    return { policy: policies[0]!, policies, counts, accuracy, proto };
+    return { policy: policies[0]!, policies, counts, proto, ...assessment };
   };
-  const careful = await crafts.careful(), made: Made[] = [];
+  const careful = await crafts.careful(), made: Contender[] = [];
   for (const { counts, policies } of byChoice.values()) made.push(await make(counts, [...policies], careful, 1));
   const standings = new Map<string, Standing>();
   for (const { policies, counts, accuracy } of made) for (const policy of policies) if (accuracy > (standings.get(policy)?.accuracy ?? -1)) standings.set(policy, { counts, accuracy });
   const ranked = made.sort((a, b) => b.accuracy - a.accuracy), thorough = await crafts.thorough();
   let winner = ranked[0]!;
   for (const { counts, policies } of ranked.slice(0, finalists)) {
-    const again = await make(counts, policies, thorough, 3);
+    const again = await make(counts, policies, thorough, thoroughCost);
     if (again.accuracy > winner.accuracy) winner = again;
   }
   return { winner, standings };

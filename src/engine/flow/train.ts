@@ -1,5 +1,6 @@
 import { openDataset } from '../data/openDataset.ts';
 import { forwardSeconds } from '../evaluation/forwardCost.ts';
+import { type Assessment, rewardOf } from '../evaluation/judge.ts';
 import { type Samples, trainingInput } from '../evaluation/samples.ts';
 import { loadTaskData, taskInputDims } from '../evaluation/taskData.ts';
 import { UnsupportedModelError } from '../errors.ts';
@@ -10,6 +11,7 @@ import type { KeptUnits } from '../pruning/types.ts';
 import { type Feature, lastFeatures } from '../training/features.ts';
 import { type FinetuneOptions, type TrainingImages, finetune, finetuneDefaults } from '../training/finetune.ts';
 import type { StageClock } from '../run/stageClock.ts';
+import { floorOf, goalOf } from './goal.ts';
 import type { Network } from './network.ts';
 import type { Winner } from './rebuild.ts';
 import type { Task } from './task.ts';
@@ -17,30 +19,30 @@ import type { Task } from './task.ts';
 type Model = Network['proto'];
 interface Context { emit(event: RunEvent): void; readonly signal: AbortSignal }
 
-/** A model after a step of training, and its accuracy on all validation images. */
-interface Trained { readonly proto: Model; readonly accuracy: number; readonly epochs: number }
+/** A model after a step of training, and how it does on all validation images. */
+interface Trained { readonly proto: Model; readonly assessment: Assessment; readonly epochs: number }
 
 /**
  * What follows the search, where asked for. Refinement: the compressed network learns to give the original's answers, and its last features, on the calibration
- * images (distillation alone, Hinton et al. 2015; no labels are used), until it is as accurate. Fine-tuning, once, at the end (AMC, section 4): on the labels of the
- * training images and on the original's answers. Each keeps the best epoch by validation accuracy, and the model before when none is better;
+ * images (distillation alone, Hinton et al. 2015; no labels are used). Fine-tuning, once, at the end (AMC, section 4): on the labels of the
+ * training images and on the original's answers. Each keeps the best epoch by accuracy and probability on the validation data, and the model before when none is better;
  * the model before training stays in the run folder as `reconstructed.onnx`.
  */
 export async function trainSteps(network: Network, task: Task, winner: Winner & { readonly macs: number; readonly kept: KeptUnits }, options: CompressOptions, run: RunFolder, clock: StageClock, context: Context): Promise<{ proto: Model; steps: Report['steps']; notes: string[] }> {
   const steps: { step: 'reconstruct' | 'refine' | 'finetune'; accuracy: number; epochs?: number }[] = [{ step: 'reconstruct', accuracy: winner.accuracy }], notes: string[] = [];
-  let now: Trained = { proto: winner.proto, accuracy: winner.accuracy, epochs: 0 };
-  const epochs = { refine: options.refine ?? refinementEpochs(network, task, options.method === 'weights' ? 1 : winner.macs), finetune: options.finetune };
-  if (epochs.refine > 0 || epochs.finetune > 0) await saveModel(winner.proto, run.file('reconstructed.onnx'));
+  const epochs = { refine: options.refine ?? refinementEpochs(network, task, options.method === 'weights' ? 1 : winner.macs, winner.accuracy), finetune: options.finetune };
+  if (epochs.refine === 0 && epochs.finetune === 0) return { proto: winner.proto, steps, notes };
+  await saveModel(winner.proto, run.file('reconstructed.onnx'));
+  let now: Trained = { proto: winner.proto, assessment: winner, epochs: 0 };
   for (const step of ['refine', 'finetune'] as const) {
     if (epochs[step] === 0) continue;
-    if (step === 'refine' && now.accuracy >= enoughFor(task, options)) { notes.push('Refinement was left out: the repaired model is as accurate on the validation data as the original, from which it would learn.'); continue; }
     clock.start(step);
     try {
       const next = await train(step, network, task, now, await lessonOf(step, network, task, winner, options, epochs[step], context.signal), options, run, context);
-      const better = next.accuracy > now.accuracy;
+      const better = rewardOf(next.assessment) > rewardOf(now.assessment) && next.assessment.accuracy >= floorOf(goalOf(options, network), task.judge.original);
       if (better) now = next;
       else notes.push(`No epoch of ${step === 'refine' ? 'refinement' : 'fine-tuning'} was better than the model before it, which was kept.`);
-      steps.push({ step, accuracy: now.accuracy, epochs: better ? next.epochs : 0 });
+      steps.push({ step, accuracy: now.assessment.accuracy, epochs: better ? next.epochs : 0 });
     } catch (error) {
       if (!(error instanceof UnsupportedModelError)) throw error;
       notes.push(`${step === 'refine' ? 'Refinement' : 'Fine-tuning'} was left out: ${error.message}`);
@@ -51,15 +53,12 @@ export async function trainSteps(network: Network, task: Task, winner: Winner & 
 }
 
 /** What a step of training learns from. */
-interface Lesson { readonly images: Samples; readonly features: readonly Feature[]; readonly training: Partial<FinetuneOptions>; /** Accuracy at which it stops. */ readonly enough: number }
+interface Lesson { readonly images: Samples; readonly features: readonly Feature[]; readonly training: Partial<FinetuneOptions> }
 
 async function lessonOf(step: 'refine' | 'finetune', network: Network, task: Task, { proto, kept }: Pick<Winner, 'proto'> & { readonly kept: KeptUnits }, options: CompressOptions, epochs: number, signal: AbortSignal): Promise<Lesson> {
   const refining = step === 'refine', images = refining ? task.calibration : await trainingData(network, task, options, signal), features = refining ? lastFeatures(proto, network.analysis, kept) : [];
-  return { images, features, training: { epochs, ...(!refining && images.labels ? {} : { distillation: 1, views: viewsOf(images, features) }) }, enough: refining ? enoughFor(task, options) : Infinity };
+  return { images, features, training: { epochs, ...(!refining && images.labels ? {} : { distillation: 1, views: viewsOf(images, features) }) } };
 }
-
-/** Refinement stops at the original's accuracy, since it teaches no more than it knows; unless epochs were asked for. */
-const enoughFor = ({ judge }: Task, { refine }: CompressOptions): number => (refine === undefined ? judge.original : Infinity);
 
 /** Ways in which images are shown when there is no need to remember less: from then on they come again, and the original's answers to them are known. */
 const mostViews = 3;
@@ -76,11 +75,15 @@ const viewsOf = ({ count }: Samples, features: readonly Feature[]): number => Ma
 export const trainingSeconds = ({ analysis }: Network, { calibration }: Task, macs: number, epochs: number): number =>
   calibration.count * forwardSeconds(analysis) * (5 * macs * epochs + Math.min(epochs, mostViews));
 
-/** Epochs of refinement that take about four minutes, at most twelve; or up to eight where these take no more than twelve minutes. */
-export function refinementEpochs(network: Network, task: Task, macs: number): number {
+/**
+ * Epochs of refinement that take about four minutes, at most twelve; where the validation data show that accuracy was lost, up to eight if these take no more than twelve minutes.
+ * @param accuracy of the repaired network; where it is not known yet, a loss is assumed
+ */
+export function refinementEpochs(network: Network, task: Task, macs: number, accuracy = 0): number {
   if (task.calibration.count < finetuneDefaults.batchSize) return 0; // too few to learn from
+  const { original, images: { count } } = task.judge, shows = original - accuracy > Math.sqrt((original * (1 - original)) / count); // more than a standard error
   const within = (limit: number, most: number): number => { let epochs = most; while (epochs > 0 && trainingSeconds(network, task, macs, epochs) > limit) epochs--; return epochs; };
-  return Math.max(within(240, 12), within(720, 8));
+  return Math.max(within(240, 12), shows ? within(720, 8) : 0);
 }
 
 async function trainingData(network: Network, task: Task, options: CompressOptions, signal: AbortSignal): Promise<Samples> {
@@ -95,18 +98,18 @@ async function trainingData(network: Network, task: Task, options: CompressOptio
 /** Bytes that the images of training may take. */
 const trainingBytes = 1.5e9;
 
-async function train(kind: 'refine' | 'finetune', network: Network, task: Task, start: Trained, { images, features, training, enough }: Lesson, options: CompressOptions, run: RunFolder, { emit, signal }: Context): Promise<Trained> {
+async function train(kind: 'refine' | 'finetune', network: Network, task: Task, start: Trained, { images, features, training }: Lesson, options: CompressOptions, run: RunFolder, { emit, signal }: Context): Promise<Trained> {
   const saved = await run.readCheckpoint(), known = saved && (saved.header as { kind?: string }).kind === kind ? saved.bytes : undefined;
   const { imageDims } = trainingInput(images), spatial = imageDims.length === 3 && imageDims[1]! >= 16;
   const { model, history, bestEpoch } = await finetune({
-    model: start.proto, teacher: network.proto, features, images: trainingImages(images, training.distillation !== 1), enough, signal,
+    model: start.proto, teacher: network.proto, features, images: trainingImages(images, training.distillation !== 1), signal,
     options: { ...training, seed: options.seed, keepZeros: options.method === 'weights', threads: options.threads, augmentation: spatial ? { shift: Math.round(imageDims[1]! / 8), flip: true, blend: training.distillation === 1 } : undefined },
-    evaluate: (proto) => task.judge.accuracy(proto, undefined, signal),
-    onProgress: ({ epoch, epochs, loss, secondsLeft, score }) => { emit({ type: 'training', epoch, epochs, loss, secondsLeft, ...(score === undefined ? {} : { accuracy: score }) }); },
+    evaluate: (proto) => task.judge.assess(proto, undefined, signal),
+    onProgress: ({ epoch, epochs, loss, secondsLeft, assessment }) => { emit({ type: 'training', epoch, epochs, loss, secondsLeft, ...(assessment ? { accuracy: assessment.accuracy } : {}) }); },
     onCheckpoint: (bytes) => run.writeCheckpoint({ header: { kind }, bytes }),
     ...(known ? { checkpoint: known } : {}),
   });
-  return { proto: model, accuracy: history.find(({ epoch }) => epoch === bestEpoch)?.score ?? 0, epochs: bestEpoch };
+  return { proto: model, assessment: history[bestEpoch - 1]!.assessment!, epochs: bestEpoch };
 }
 
 function trainingImages(images: Samples, labelled: boolean): TrainingImages {

@@ -15,7 +15,7 @@ export interface RowBudget {
 }
 
 /** The memory that regressions may take unless something else is known. */
-export const memoryLimits = { activationBytes: 8e8, featureBytes: 4e8 } as const;
+export const memoryLimits = { activationBytes: 8e8, featureBytes: 8e8 } as const;
 
 /** A layer to be regressed. `heldElements`: float32 elements an image of the largest value that is made from this layer on; 0 where nothing is held. */
 export interface RowDemand { readonly layout: RowLayout; readonly heldElements: number }

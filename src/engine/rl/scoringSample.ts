@@ -1,4 +1,4 @@
-import { type Assessment, type Judge, type Outcomes, assessmentOf } from '../evaluation/judge.ts';
+import { type Assessment, type Judge, type Outcomes, assessmentOf, rewardOf } from '../evaluation/judge.ts';
 
 /** Strata of images; images of each that are looked at in any case, or all of it. */
 const strataCount = 20, fewest = 10;
@@ -74,7 +74,7 @@ export class ScoringSample {
   /** What a network with these outcomes would get on all images: accuracy, and half of it and half the mean probability of the right answers. */
   estimate(outcomes: Outcomes): { accuracy: number; reward: number } {
     const { accuracy, reward } = this.difference(outcomes);
-    return { accuracy: this.whole.accuracy + accuracy, reward: (this.whole.accuracy + this.whole.probability) / 2 + reward };
+    return { accuracy: this.whole.accuracy + accuracy, reward: rewardOf(this.whole) + reward };
   }
 }
 

@@ -1,5 +1,6 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { CancelledError, InputError } from '../errors.ts';
+import { type Assessment, rewardOf } from '../evaluation/judge.ts';
 import { decodeCheckpoint, encodeCheckpoint } from '../numerics/checkpoint.ts';
 import { Random } from '../numerics/random.ts';
 import { GraphView } from '../onnx/graphView.ts';
@@ -37,7 +38,7 @@ export interface FinetuneOptions extends OptimizerOptions, ClassificationLoss {
   /** Weight of the features' relative squared distance beside the loss on answers. */
   readonly featureWeight: number;
   readonly seed: number;
-  /** Epochs without a better `evaluate` after which training stops; 0 for never. */
+  /** Epochs without a higher reward after which training stops; 0 for never. */
   readonly patience: number;
 }
 
@@ -59,12 +60,12 @@ export interface FinetuneProgress {
   readonly learningRate: number;
   readonly secondsLeft: number;
   /** What `evaluate` gave at the end of an epoch. */
-  readonly score?: number;
+  readonly assessment?: Assessment;
 }
 
-export interface EpochResult { readonly epoch: number; readonly loss: number; readonly trainAccuracy: number; readonly score: number | undefined }
+export interface EpochResult { readonly epoch: number; readonly loss: number; readonly trainAccuracy: number; readonly assessment: Assessment | undefined }
 export interface FinetuneResult {
-  /** The model with the best score, or with the last weights when nothing scores it: same inputs, outputs and opset as before. */
+  /** The model with the highest reward, or with the last weights when nothing judges it: same inputs, outputs and opset as before. */
   readonly model: Model;
   /** Epochs trained when those weights were reached. */
   readonly bestEpoch: number;
@@ -79,10 +80,8 @@ export interface FinetuneTask {
   readonly features?: readonly Feature[];
   readonly images: TrainingImages;
   readonly options?: Partial<FinetuneOptions>;
-  /** Scores a model after each epoch, higher is better: accuracy on images that are not trained on. */
-  readonly evaluate?: (model: Model, epoch: number) => Promise<number>;
-  /** Score at which training stops, since more is not expected. */
-  readonly enough?: number;
+  /** Judges the model after each epoch on images that are not trained on; @see rewardOf */
+  readonly evaluate?: (model: Model, epoch: number) => Promise<Assessment>;
   readonly onProgress?: (progress: FinetuneProgress) => void;
   /** Receives the state after each epoch, and when cancelled. */
   readonly onCheckpoint?: (bytes: Uint8Array) => Promise<void> | void;
@@ -92,7 +91,7 @@ export interface FinetuneTask {
 }
 
 /** Where training stands: what a checkpoint holds beside the trainer's vectors. */
-interface Position { epoch: number; step: number; lossSum: number; correctSum: number; bestScore: number | undefined; bestEpoch: number; history: EpochResult[] }
+interface Position { epoch: number; step: number; lossSum: number; correctSum: number; bestReward: number | undefined; bestEpoch: number; history: EpochResult[] }
 
 /**
  * Trains a classifier on images, by cross-entropy on labels and distillation from a teacher. Deterministic for a seed and a thread count.
@@ -109,7 +108,7 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
   const trainer = await Trainer.create(anyBatch(model), { ...options, inputShapes: { [input]: shape }, loss: withMatching(classificationLoss(logitsOf(model), options), features.map(({ value }) => value), options.featureWeight) });
   const guide = teacher && options.distillation > 0 ? await Teacher.create(teacher, features, { threads: options.threads, remember: options.views > 0 || (options.augmentation === undefined && features.length === 0) }) : undefined;
   let best = trainer.vector();
-  let at: Position = { epoch: 0, step: 0, lossSum: 0, correctSum: 0, bestScore: undefined, bestEpoch: 0, history: [] };
+  let at: Position = { epoch: 0, step: 0, lossSum: 0, correctSum: 0, bestReward: undefined, bestEpoch: 0, history: [] };
   const checkpoint = async (): Promise<void> => {
     const { steps: done, arrays } = trainer.save();
     await task.onCheckpoint?.(encodeCheckpoint('fine-tuning', { at, done }, { ...arrays, best }));
@@ -123,7 +122,7 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
     }
     let progress: FinetuneProgress | undefined;
     const started = performance.now(), startedAt = at.epoch * stepsPerEpoch + at.step;
-    while (at.epoch < epochs && !(at.bestScore !== undefined && at.bestScore >= (task.enough ?? Infinity)) && !(options.patience > 0 && at.epoch - at.bestEpoch >= options.patience && at.bestScore !== undefined)) {
+    while (at.epoch < epochs && !(options.patience > 0 && at.epoch - at.bestEpoch >= options.patience && at.bestReward !== undefined)) {
       const view = options.views > 0 ? at.epoch % options.views : at.epoch;
       const order = shuffled(images.count, mixed(options.seed, view, -1)), visits = view === at.epoch ? undefined : shuffled(stepsPerEpoch, mixed(options.seed, at.epoch, -2));
       while (at.step < stepsPerEpoch) {
@@ -138,13 +137,14 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
         progress = { epoch: at.epoch + at.step / stepsPerEpoch, epochs, step: done + 1, steps, loss: at.lossSum / at.step, trainAccuracy: at.correctSum / at.step, learningRate, secondsLeft: secondsAStep * (steps - done - 1) };
         if (at.step < stepsPerEpoch) task.onProgress?.(progress);
       }
-      const score = await task.evaluate?.(withParameters(model, trainer.parameters, trainer.vector()), at.epoch + 1);
-      if (progress) task.onProgress?.({ ...progress, ...(score === undefined ? {} : { score }) });
-      at.history.push({ epoch: at.epoch + 1, loss: at.lossSum / stepsPerEpoch, trainAccuracy: at.correctSum / stepsPerEpoch, score });
+      const assessment = await task.evaluate?.(withParameters(model, trainer.parameters, trainer.vector()), at.epoch + 1);
+      if (progress) task.onProgress?.({ ...progress, ...(assessment ? { assessment } : {}) });
+      at.history.push({ epoch: at.epoch + 1, loss: at.lossSum / stepsPerEpoch, trainAccuracy: at.correctSum / stepsPerEpoch, assessment });
       at = { ...at, epoch: at.epoch + 1, step: 0, lossSum: 0, correctSum: 0 };
-      if (score === undefined || at.bestScore === undefined || score > at.bestScore) {
+      const reward = assessment && rewardOf(assessment);
+      if (reward === undefined || at.bestReward === undefined || reward > at.bestReward) {
         best = trainer.vector();
-        at.bestScore = score;
+        at.bestReward = reward;
         at.bestEpoch = at.epoch;
       }
       await checkpoint();

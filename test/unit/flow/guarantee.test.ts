@@ -16,7 +16,8 @@ const space = new WeightSpace(analysis, layers, 0.1);
 const accuracyOf = (counts: Counts, gain = 0): number => Math.min(0.9, 0.9 - 0.3 * (1 - space.spent(counts)) ** 3 + (space.spent(counts) < 1 ? gain : 0));
 const judged = (policy: string, counts: Counts, reward = 0): Judged => ({ policy, counts, candidate: { episode: 1, ...space.costOf(counts), accuracy: accuracyOf(counts), reward, preserve: space.ratiosOf(counts) } });
 const uniform = (share: number): Counts => space.full.map((_, i) => space.countFor(i, share));
-const make = (counts: Counts) => Promise.resolve({ proto, accuracy: accuracyOf(counts) });
+const madeWith = (accuracy: number) => Promise.resolve({ proto, accuracy, probability: accuracy });
+const make = (counts: Counts) => madeWith(accuracyOf(counts));
 
 describe('guaranteed accuracy', () => {
   it('starts at the least budget whose allocation keeps it, and trusts what making it well gains', async () => {
@@ -41,13 +42,13 @@ describe('guaranteed accuracy', () => {
 
   it('gives the baselines the same chance', async () => {
     const [a, b] = layers.map((_, i) => i).sort((i, j) => layers[j]!.weights - layers[i]!.weights) as [number, number]; // two layers that are alike
-    const better = (counts: Counts) => Promise.resolve({ proto, accuracy: Math.abs(counts[a]! - counts[b]!) < 20 ? Math.max(0.89, accuracyOf(counts)) : accuracyOf(counts) }); // equal shares do better here
+    const better = (counts: Counts) => madeWith(Math.abs(counts[a]! - counts[b]!) < 20 ? Math.max(0.89, accuracyOf(counts)) : accuracyOf(counts)); // equal shares do better here
     const { winner } = await rebuildGuaranteed(space, [judged('agent', uniform(0.7).with(a, 250))], [judged('uniform', uniform(0.7))], 0.88, better, () => undefined);
     expect(winner.policy).toBe('uniform');
   });
 
   it('writes nothing that breaks it: says how near one gets', async () => {
-    const bad = (counts: Counts) => Promise.resolve({ proto, accuracy: space.spent(counts) < 1 ? 0.5 : 0.9 });
+    const bad = (counts: Counts) => madeWith(space.spent(counts) < 1 ? 0.5 : 0.9);
     await expect(rebuildGuaranteed(space, [judged('agent', uniform(0.7))], [judged('uniform', uniform(0.7))], 0.88, bad, () => undefined)).rejects.toThrow(UnreachableTargetError);
     await expect(rebuildGuaranteed(space, [judged('agent', uniform(0.7))], [], 0.88, bad, () => undefined)).rejects.toThrow(/38\.00 points below/);
   });
