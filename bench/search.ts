@@ -6,12 +6,11 @@
  * memory: what a run of 500 episodes holds after 50 and after all of them
  * quality: agent, the agent with every candidate judged on all images, paper's agent, random, evolution, annealing at equal evaluations, on mobilenetv1 and plain20, or [--only NETWORK] [--policy 'NAME;NAME']
  */
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { type Calibration, calibrate } from '../src/engine/flow/calibrate.ts';
 import { type Network, openNetwork } from '../src/engine/flow/network.ts';
 import { type Looking, Search } from '../src/engine/flow/search.ts';
@@ -19,6 +18,7 @@ import { type Task, openTask } from '../src/engine/flow/task.ts';
 import { type CompressOptions, type CompressRequest, parseCompressOptions } from '../src/engine/protocol.ts';
 import { CandidateJudge } from '../src/engine/rl/candidateJudge.ts';
 import { annealing, evolution } from './otherSearches.ts';
+import { fillZooModel, writeMadeUpInputs } from './zooModel.ts';
 import { type Episode, type SearchOptions, paperSearch, randomSearch, warmSearch } from '../src/engine/rl/search.ts';
 import type { Counts } from '../src/engine/rl/searchSpace.ts';
 import { type RunFolder, createRunFolder } from '../src/engine/run/runFolder.ts';
@@ -99,14 +99,8 @@ if (wants('growth')) {
   for (const threads of [1, 2]) await costOfEpisodes(`mobilenetv1 0.5, threads ${threads}`, await open({ ...cifar('mobilenetv1', 0.5), threads, episodes: Math.min(episodes, 20) }));
   for (const name of ['resnet20', 'resnet56']) await costOfEpisodes(`${name} 0.5`, await open({ ...cifar(name, 0.5), episodes: Math.min(episodes, 20) }));
   for (const name of ['torchvision__mobilenet_v2', 'torchvision__resnet50']) {
-    const folder = join(scratch, name), zoo = resolve('../shared/zoo'), images = 96;
-    mkdirSync(folder);
-    for (const extension of ['onnx', 'json']) copyFileSync(join(zoo, `${name}.${extension}`), join(folder, `${name}.${extension}`));
-    (await import(pathToFileURL(join(zoo, 'fill.mjs')).href) as { fill: (folder: string, name: string) => string }).fill(folder, name);
-    const values = Float32Array.from({ length: images * 3 * 224 * 224 }, (_, i) => Math.sin(i * 12.9898) * 1.5);
-    const header = `{'descr': '<f4', 'fortran_order': False, 'shape': (${images}, 3, 224, 224), }`.padEnd(117) + '\n';
-    writeFileSync(join(folder, 'images.npy'), Buffer.concat([Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, 118, 0]), Buffer.from(header), Buffer.from(values.buffer)]));
-    const start = performance.now(), setting = await open({ model: join(folder, `${name}.onnx`), val: join(folder, 'images.npy'), target: { metric: 'macs', value: 0.5 }, episodes: Math.min(episodes, 8) });
+    const folder = join(scratch, name), images = 96, model = await fillZooModel(name, folder), val = writeMadeUpInputs(name, folder, images);
+    const start = performance.now(), setting = await open({ model, val, target: { metric: 'macs', value: 0.5 }, episodes: Math.min(episodes, 8) });
     console.log(`${name}: data and calibration with ${images} images ${since(start).toFixed(1)} s`);
     await costOfEpisodes(name, setting);
     rmSync(folder, { recursive: true });

@@ -6,10 +6,9 @@
 import { create } from '@bufbuild/protobuf';
 import { type GraphProto, type ModelProto, ValueInfoProtoSchema } from 'onnx-buf';
 import { spawn } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { join } from 'node:path';
 import { loadModel } from '../src/engine/onnx/modelFile.ts';
 import { GraphView } from '../src/engine/onnx/graphView.ts';
 import { messageOf } from '../src/engine/errors.ts';
@@ -23,13 +22,12 @@ import { KeptPositions } from '../src/engine/pruning/keptPositions.ts';
 import type { Analysis, KeptUnits } from '../src/engine/pruning/types.ts';
 import { Session, type Tensor } from '../src/engine/runtime/session.ts';
 import { syntheticInput } from '../src/engine/runtime/shapes.ts';
+import { type ZooEntry, fillZooModel, zooEntry, zooFolder } from './zooModel.ts';
 import { maskedModel, relativeDifference } from '../test/unit/pruning/maskedEquivalence.ts';
 
 const args = process.argv.slice(2), deep = args.includes('--deep');
-const zoo = resolve('../shared/zoo');
 type Model = ModelProto & { graph: GraphProto };
 interface Row { name: string; kind: string; nodes: number; groups: number; frozen: number; layers: number; seconds: number; megabytes: number; macs: number; params: number; difference: number; failure: string; reasons: Record<string, number> }
-interface ZooEntry { input: number[]; nodes: number; ops: Record<string, number> }
 
 /** What the model is, for the summary: by what its file holds. */
 function kindOf(name: string, { ops }: ZooEntry): string {
@@ -40,15 +38,13 @@ function kindOf(name: string, { ops }: ZooEntry): string {
 
 async function check(name: string, preserve: number): Promise<Row> {
   const folder = mkdtempSync(join(tmpdir(), 'zoo-'));
-  const entry = JSON.parse(readFileSync(join(zoo, `${name}.json`), 'utf8')) as ZooEntry;
+  const entry = zooEntry(name);
   const row: Row = { name, kind: kindOf(name, entry), nodes: entry.nodes, groups: 0, frozen: 0, layers: 0, seconds: 0, megabytes: 0, macs: NaN, params: NaN, difference: NaN, failure: '', reasons: {} };
   let step = 'fill';
   try {
-    for (const extension of ['onnx', 'json']) copyFileSync(join(zoo, `${name}.${extension}`), join(folder, `${name}.${extension}`));
-    const { fill } = await import(pathToFileURL(join(zoo, 'fill.mjs')).href) as { fill: (folder: string, name: string) => string };
-    fill(folder, name);
+    const path = await fillZooModel(name, folder);
     step = 'load';
-    const { proto } = await loadModel(join(folder, `${name}.onnx`));
+    const { proto } = await loadModel(path);
     rmSync(folder, { recursive: true, force: true });
     step = 'analyse';
     const start = performance.now(), before = process.memoryUsage().rss;
@@ -66,7 +62,7 @@ async function check(name: string, preserve: number): Promise<Row> {
     row.params = cost.params / analysis.params;
     step = 'run';
     const input = proto.graph.input.find((value) => new GraphView(proto.graph).inputs.includes(value.name))!;
-    const masked = maskedModel(proto, planFrom(analysis, kept, { path: name, sha256: '' })), feeds = { [input.name]: syntheticInput(input, entry.input) };
+    const masked = maskedModel(proto, planFrom(analysis, kept, { path: name, sha256: '' })), feeds = { [input.name]: syntheticInput(input, [...entry.input]) };
     row.difference = await relativeDifference(masked, pruned, feeds);
     if (deep) row.difference = Math.max(row.difference, await insideDifference(masked, pruned, analysis, kept, feeds));
     if (!(row.difference <= 1e-3)) row.failure = `masked equivalence: ${row.difference}`;
@@ -143,7 +139,7 @@ const preserve = args.includes('--preserve') ? Number(args[args.indexOf('--prese
 if (args[0] === '--one') {
   process.stdout.write(`${JSON.stringify(await check(args[1]!, preserve))}\n`);
 } else {
-  const all = readdirSync(zoo).filter((file) => file.endsWith('.onnx')).map((file) => file.slice(0, -5));
+  const all = readdirSync(zooFolder).filter((file) => file.endsWith('.onnx')).map((file) => file.slice(0, -5));
   const only = args.includes('--only') ? args.slice(args.indexOf('--only') + 1).filter((arg) => !arg.startsWith('--')) : [];
   const names = only.length > 0 ? all.filter((name) => only.some((part) => name.includes(part))) : all;
   const rows: Row[] = [];
