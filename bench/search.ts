@@ -4,7 +4,7 @@
  * target: seconds until a repaired network of mobilenetv1 at half its MACs passes 91.62% of val5k (the authors' best after 320 s on an H100)
  * growth: seconds an episode against images, threads and layers, and with memory on ImageNet-sized graphs of ../shared/zoo with random images
  * memory: what a run of 500 episodes holds after 50 and after all of them
- * quality: agent, the agent with every candidate judged on all images, paper's agent, random, evolution, annealing at equal evaluations, on mobilenetv1 and plain20, or [--only NETWORK] [--policy 'NAME;NAME']
+ * quality: agent, its first guesses alone, the agent that begins with the uniform policy, the agent with every candidate judged on all images, paper's agent, random, evolution, annealing at equal evaluations, on mobilenetv1 and plain20, or [--only NETWORK] [--policy 'NAME;NAME']
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -19,6 +19,7 @@ import { type CompressOptions, type CompressRequest, parseCompressOptions } from
 import { CandidateJudge } from '../src/engine/rl/candidateJudge.ts';
 import { annealing, evolution } from './otherSearches.ts';
 import { fillZooModel, writeMadeUpInputs } from './zooModel.ts';
+import { handMade } from '../src/engine/rl/policies.ts';
 import { type Episode, type SearchOptions, paperSearch, randomSearch, warmSearch } from '../src/engine/rl/search.ts';
 import type { Counts } from '../src/engine/rl/searchSpace.ts';
 import { type RunFolder, createRunFolder } from '../src/engine/run/runFolder.ts';
@@ -125,7 +126,8 @@ if (wants('quality')) {
     await search.anchor();
     const careful = await setting.calibration.careful(), guesses = await search.guesses();
     const policies: Record<string, (options: SearchOptions) => AsyncGenerator<Episode>> = {
-      agent: (options) => warmSearch(space, features, guesses, options), 'agent, all images': async function* (options) {
+      agent: (options) => warmSearch(space, features, guesses, options), 'first guesses': (options) => warmSearch(space, features, guesses, { ...options, episodes: guesses.length }), 'agent from uniform': (options) => warmSearch(space, features, [handMade(space, 'uniform', budget)!], options),
+      'agent, all images': async function* (options) {
         const closely = await searchOf(setting, { images: task.judge.images.count, racing: false });
         await closely.anchor();
         yield* warmSearch(space, features, guesses, { ...options, evaluate: (counts) => closely.scoreOf(counts) });
@@ -142,7 +144,7 @@ if (wants('quality')) {
         finished.push(await task.judge.accuracy(await judge.make(best!.counts, careful)));
       }
       const spread = (values: readonly number[]): string => `${(100 * mean(values)).toFixed(2)} (${(100 * Math.min(...values)).toFixed(2)} to ${(100 * Math.max(...values)).toFixed(2)})`;
-      console.log(`${name} ${macs}, ${episodes} evaluations, ${seeds.length} seeds: ${policy.padEnd(14)} reward ${spread(rewards)}, its best repaired on val5k ${spread(finished)}`);
+      console.log(`${name} ${macs}, ${episodes} evaluations, ${seeds.length} seeds: ${policy.padEnd(18)} reward ${spread(rewards)}, its best repaired on val5k ${spread(finished)}`);
     }
   }
 }

@@ -36,6 +36,8 @@ export interface Calibration {
 const rows = {
   rank: { rows: 10_240, perColumn: 2, points: 10 }, quick: { rows: 4096, perColumn: 1.5, points: 8 }, careful: { rows: 10_240, perColumn: 2, mostPerColumn: 48 }, thorough: { rows: 98_304, perColumn: 4, points: 12 },
 };
+/** Rows for the final model where there are few images. */
+const fewImagesRows = 49_152;
 /** Images for ranking: a classifier has one row an image, and would take all there are. */
 const rankImages = 4096;
 /** Multiply-accumulates that running the original over calibration images may take: about half a minute on a laptop; and float32 values of all layers that one run may give. */
@@ -56,7 +58,8 @@ export async function calibrate(network: Network, task: Task, options: CompressO
   const few = await targetsOf(rows.quick, 1), quickFit = { rounds: 1, ridge: 1e-3, grouped: false, signal };
   const quick = sequentially(few, quickFit);
   let many: Promise<RefitTargets> | undefined;
-  const targets = (): Promise<RefitTargets> => many ??= targetsOf(rows.thorough, 2);
+  const ownRows = rows.thorough.points * task.calibration.count; // more positions of few images tell little
+  const targets = (): Promise<RefitTargets> => many ??= targetsOf({ ...rows.thorough, rows: Math.min(rows.thorough.rows, Math.max(fewImagesRows, ownRows)) }, 2);
   return {
     space, goal, quick, profile,
     near: async (anchor) => {

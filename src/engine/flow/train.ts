@@ -36,16 +36,18 @@ export async function trainSteps(network: Network, task: Task, winner: Winner & 
   let now: Trained = { proto: winner.proto, assessment: winner, epochs: 0 };
   for (const step of ['refine', 'finetune'] as const) {
     if (epochs[step] === 0) continue;
+    const name = step === 'refine' ? 'Refinement' : 'Fine-tuning';
     clock.start(step);
     try {
       const next = await train(step, network, task, now, await lessonOf(step, network, task, winner, options, epochs[step], context.signal), options, run, context);
       const better = rewardOf(next.assessment) > rewardOf(now.assessment) && next.assessment.accuracy >= floorOf(goalOf(options, network), task.judge.original);
+      if (!better) notes.push(`No epoch of ${name.toLowerCase()} was better than the model before it, which was kept.`);
+      else if (next.assessment.accuracy < now.assessment.accuracy) notes.push(`${name} made the model surer of the right answers, though not right more often on the validation data: models are chosen by both together, since accuracy alone varies more from sample to sample. The model before it is reconstructed.onnx in the run folder.`);
       if (better) now = next;
-      else notes.push(`No epoch of ${step === 'refine' ? 'refinement' : 'fine-tuning'} was better than the model before it, which was kept.`);
       steps.push({ step, accuracy: now.assessment.accuracy, epochs: better ? next.epochs : 0 });
     } catch (error) {
       if (!(error instanceof UnsupportedModelError)) throw error;
-      notes.push(`${step === 'refine' ? 'Refinement' : 'Fine-tuning'} was left out: ${error.message}`);
+      notes.push(`${name} was left out: ${error.message}`);
       context.emit({ type: 'warning', message: notes.at(-1)! });
     }
   }
