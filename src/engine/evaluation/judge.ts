@@ -82,9 +82,14 @@ export class Judge {
 
   /** Accuracy, and the mean probability of the right answers. @param count only the first samples; all by default */
   async assess(model: Model, count = this.images.count, signal?: AbortSignal): Promise<Assessment> {
+    return assessmentOf(await this.outcomes(model, count, signal));
+  }
+
+  /** The model's outcomes, sample by sample. @param count only the first samples; all by default */
+  async outcomes(model: Model, count = this.images.count, signal?: AbortSignal): Promise<Outcomes> {
     const trial = await this.trial(model);
     try {
-      return assessmentOf(await trial.look(firstSamples(count), signal));
+      return await trial.look(firstSamples(count), signal);
     } finally {
       await trial.release();
     }
@@ -138,6 +143,15 @@ const mean = (values: Float32Array): number => values.reduce((a, b) => a + b, 0)
 export const assessmentOf = ({ right, probability }: Outcomes): Assessment => ({ accuracy: mean(right), probability: mean(probability) });
 
 export interface Assessment { readonly accuracy: number; /** Mean softmax probability of the right answers. */ readonly probability: number }
+
+/** Mean differences between two models on the same samples, and the standard error of the reward's. */
+export interface Difference { readonly accuracy: number; readonly reward: number; readonly standardError: number }
+
+/** How much better `mine` is than `others` on the same samples. */
+export function difference(mine: Outcomes, others: Outcomes): Difference {
+  const rewards = mine.right.map((right, i) => (right - others.right[i]! + mine.probability[i]! - others.probability[i]!) / 2), reward = mean(rewards);
+  return { accuracy: mean(mine.right) - mean(others.right), reward, standardError: Math.sqrt(mean(rewards.map((value) => (value - reward) ** 2)) / rewards.length) };
+}
 
 /** What models are chosen by: half accuracy, half the mean probability of the right answers, which varies less from sample to sample. */
 export const rewardOf = ({ accuracy, probability }: Assessment): number => (accuracy + probability) / 2;

@@ -18,7 +18,7 @@ export async function finish(calibration: Calibration, network: Network, agent: 
   const { goal, space } = calibration;
   const make = async (counts: Counts): Promise<Made> => {
     const proto = await judge.make(counts, await calibration.thorough());
-    return { proto, ...await task.judge.assess(proto, undefined, signal) };
+    return { proto, accuracy: await task.judge.accuracy(proto, undefined, signal) };
   };
   if (goal.allowedDrop !== undefined) return { ...await rebuildGuaranteed(space, agent, baselines, floorOf(goal, task.judge.original), make, progress), notes: [] };
   const { winner, standings } = await rebuild(agent, baselines, judge, task.judge, calibration, signal, progress);

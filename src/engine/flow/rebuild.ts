@@ -1,12 +1,12 @@
 import type { CandidateJudge, Craft } from '../rl/candidateJudge.ts';
-import type { Assessment, Judge } from '../evaluation/judge.ts';
+import type { Judge } from '../evaluation/judge.ts';
 import type { Counts } from '../rl/searchSpace.ts';
 import type { Calibration } from './calibrate.ts';
 import type { Network } from './network.ts';
 import type { Judged } from './search.ts';
 
-/** A model that was made of a choice, and how it does on all validation images. */
-export interface Made extends Assessment { readonly proto: Network['proto'] }
+/** A model that was made of a choice, and its accuracy on all validation images. */
+export interface Made { readonly proto: Network['proto']; readonly accuracy: number }
 
 /** The model that the user gets, and which policy it comes from. */
 export interface Winner extends Made { readonly policy: string; readonly counts: Counts }
@@ -39,9 +39,9 @@ export async function rebuild(agent: readonly Judged[], baselines: readonly Judg
   const steps = byChoice.size + thoroughCost * finalists;
   let done = 0;
   const make = async (counts: Counts, policies: readonly string[], craft: Craft, cost: number): Promise<Contender> => {
-    const proto = await judge.make(counts, craft), assessment = await judgeAll.assess(proto, undefined, signal);
+    const proto = await judge.make(counts, craft), accuracy = await judgeAll.accuracy(proto, undefined, signal);
     progress((done += cost) / steps);
-    return { policy: policies[0]!, policies, counts, proto, ...assessment };
+    return { policy: policies[0]!, policies, counts, proto, accuracy };
   };
   const careful = await crafts.careful(), made: Contender[] = [];
   for (const { counts, policies } of byChoice.values()) made.push(await make(counts, [...policies], careful, 1));

@@ -1,6 +1,6 @@
 import { openDataset } from '../data/openDataset.ts';
 import { forwardSeconds } from '../evaluation/forwardCost.ts';
-import { type Assessment, rewardOf } from '../evaluation/judge.ts';
+import { type Outcomes, assessmentOf, difference } from '../evaluation/judge.ts';
 import { type Samples, trainingInput } from '../evaluation/samples.ts';
 import { loadTaskData, taskInputDims } from '../evaluation/taskData.ts';
 import { UnsupportedModelError } from '../errors.ts';
@@ -20,12 +20,13 @@ type Model = Network['proto'];
 interface Context { emit(event: RunEvent): void; readonly signal: AbortSignal }
 
 /** A model after a step of training, and how it does on all validation images. */
-interface Trained { readonly proto: Model; readonly assessment: Assessment; readonly epochs: number }
+interface Trained { readonly proto: Model; readonly outcomes: Outcomes; readonly epochs: number }
 
 /**
  * What follows the search, where asked for. Refinement: the compressed network learns to give the original's answers, and its last features, on the calibration
  * images (distillation alone, Hinton et al. 2015; no labels are used). Fine-tuning, once, at the end (AMC, section 4): on the labels of the
- * training images and on the original's answers. Each keeps the best epoch by accuracy and probability on the validation data, and the model before when none is better;
+ * training images and on the original's answers. Each keeps the best epoch by accuracy and probability on the validation data, unless it is worse than the trained model before, or
+ * clearly worse than the repaired one, which is the best of several on these images and looks better on them than it is (docs/decisions/final-repair.md);
  * the model before training stays in the run folder as `reconstructed.onnx`.
  */
 export async function trainSteps(network: Network, task: Task, winner: Winner & { readonly macs: number; readonly kept: KeptUnits }, options: CompressOptions, run: RunFolder, clock: StageClock, context: Context): Promise<{ proto: Model; steps: Report['steps']; notes: string[] }> {
@@ -33,18 +34,19 @@ export async function trainSteps(network: Network, task: Task, winner: Winner & 
   const epochs = { refine: options.refine ?? refinementEpochs(network, task, options.method === 'weights' ? 1 : winner.macs, winner.accuracy), finetune: options.finetune };
   if (epochs.refine === 0 && epochs.finetune === 0) return { proto: winner.proto, steps, notes };
   await saveModel(winner.proto, run.file('reconstructed.onnx'));
-  let now: Trained = { proto: winner.proto, assessment: winner, epochs: 0 };
+  let now: Trained = { proto: winner.proto, outcomes: await task.judge.outcomes(winner.proto, undefined, context.signal), epochs: 0 };
   for (const step of ['refine', 'finetune'] as const) {
     if (epochs[step] === 0) continue;
     const name = step === 'refine' ? 'Refinement' : 'Fine-tuning';
     clock.start(step);
     try {
       const next = await train(step, network, task, now, await lessonOf(step, network, task, winner, options, epochs[step], context.signal), options, run, context);
-      const better = rewardOf(next.assessment) > rewardOf(now.assessment) && next.assessment.accuracy >= floorOf(goalOf(options, network), task.judge.original);
-      if (!better) notes.push(`No epoch of ${name.toLowerCase()} was better than the model before it, which was kept.`);
-      else if (next.assessment.accuracy < now.assessment.accuracy) notes.push(`${name} made the model surer of the right answers, though not right more often on the validation data: models are chosen by both together, since accuracy alone varies more from sample to sample. The model before it is reconstructed.onnx in the run folder.`);
-      if (better) now = next;
-      steps.push({ step, accuracy: now.assessment.accuracy, epochs: better ? next.epochs : 0 });
+      const { accuracy, reward, standardError } = difference(next.outcomes, now.outcomes), slack = now.proto === winner.proto ? clearly * standardError : 0;
+      const kept = reward >= -slack && assessmentOf(next.outcomes).accuracy >= floorOf(goalOf(options, network), task.judge.original);
+      if (!kept) notes.push(`No epoch of ${name.toLowerCase()} was as good as the model before it, which was kept.`);
+      else if (accuracy < 0) notes.push(`${name} is ${(-100 * accuracy).toFixed(2)} points lower on the validation data, which is no clear loss: the model before it was chosen on these images, and looks better on them than it is. That model is reconstructed.onnx in the run folder.`);
+      if (kept) now = next;
+      steps.push({ step, accuracy: assessmentOf(now.outcomes).accuracy, epochs: kept ? next.epochs : 0 });
     } catch (error) {
       if (!(error instanceof UnsupportedModelError)) throw error;
       notes.push(`${name} was left out: ${error.message}`);
@@ -53,6 +55,9 @@ export async function trainSteps(network: Network, task: Task, winner: Winner & 
   }
   return { proto: now.proto, steps, notes };
 }
+
+/** Standard errors by which a trained model is clearly worse than the one before. */
+const clearly = 2;
 
 /** What a step of training learns from. */
 interface Lesson { readonly images: Samples; readonly features: readonly Feature[]; readonly training: Partial<FinetuneOptions> }
@@ -103,7 +108,7 @@ const trainingBytes = 1.5e9;
 async function train(kind: 'refine' | 'finetune', network: Network, task: Task, start: Trained, { images, features, training }: Lesson, options: CompressOptions, run: RunFolder, { emit, signal }: Context): Promise<Trained> {
   const saved = await run.readCheckpoint(), known = saved && (saved.header as { kind?: string }).kind === kind ? saved.bytes : undefined;
   const { imageDims } = trainingInput(images), spatial = imageDims.length === 3 && imageDims[1]! >= 16;
-  const { model, history, bestEpoch } = await finetune({
+  const { model, bestEpoch } = await finetune({
     model: start.proto, teacher: network.proto, features, images: trainingImages(images, training.distillation !== 1), signal,
     options: { ...training, seed: options.seed, keepZeros: options.method === 'weights', threads: options.threads, augmentation: spatial ? { shift: Math.round(imageDims[1]! / 8), flip: true, blend: training.distillation === 1 } : undefined },
     evaluate: (proto) => task.judge.assess(proto, undefined, signal),
@@ -111,7 +116,7 @@ async function train(kind: 'refine' | 'finetune', network: Network, task: Task, 
     onCheckpoint: (bytes) => run.writeCheckpoint({ header: { kind }, bytes }),
     ...(known ? { checkpoint: known } : {}),
   });
-  return { proto: model, assessment: history[bestEpoch - 1]!.assessment!, epochs: bestEpoch };
+  return { proto: model, outcomes: await task.judge.outcomes(model, undefined, signal), epochs: bestEpoch };
 }
 
 function trainingImages(images: Samples, labelled: boolean): TrainingImages {

@@ -1,10 +1,8 @@
-import { type Assessment, type Judge, type Outcomes, assessmentOf, rewardOf } from '../evaluation/judge.ts';
+import { type Assessment, type Difference, type Judge, type Outcomes, assessmentOf, rewardOf } from '../evaluation/judge.ts';
 
 /** Strata of images; images of each that are looked at in any case, or all of it. */
 const strataCount = 20, fewest = 10;
 
-/** Mean differences between two networks, and the standard error of the reward's. */
-export interface Difference { readonly accuracy: number; readonly reward: number; readonly standardError: number }
 
 interface Stratum { /** How many images it has. */ readonly size: number; /** Those that are looked at. */ readonly images: readonly number[] }
 

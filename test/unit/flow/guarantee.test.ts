@@ -16,7 +16,7 @@ const space = new WeightSpace(analysis, layers, 0.1);
 const accuracyOf = (counts: Counts, gain = 0): number => Math.min(0.9, 0.9 - 0.3 * (1 - space.spent(counts)) ** 3 + (space.spent(counts) < 1 ? gain : 0));
 const judged = (policy: string, counts: Counts, reward = 0): Judged => ({ policy, counts, candidate: { episode: 1, ...space.costOf(counts), accuracy: accuracyOf(counts), reward, preserve: space.ratiosOf(counts) } });
 const uniform = (share: number): Counts => space.full.map((_, i) => space.countFor(i, share));
-const madeWith = (accuracy: number) => Promise.resolve({ proto, accuracy, probability: accuracy });
+const madeWith = (accuracy: number) => Promise.resolve({ proto, accuracy });
 const make = (counts: Counts) => madeWith(accuracyOf(counts));
 
 describe('guaranteed accuracy', () => {
