@@ -59,12 +59,15 @@ export async function trainSteps(network: Network, task: Task, winner: Winner & 
 /** Standard errors by which a trained model is clearly worse than the one before. */
 const clearly = 2;
 
+/** Learning rate of refinement: half of fine-tuning's, since the repaired network is near the original already (docs/decisions/final-repair.md). */
+const refinementRate = 2.5e-3;
+
 /** What a step of training learns from. */
 interface Lesson { readonly images: Samples; readonly features: readonly Feature[]; readonly training: Partial<FinetuneOptions> }
 
 async function lessonOf(step: 'refine' | 'finetune', network: Network, task: Task, { proto, kept }: Pick<Winner, 'proto'> & { readonly kept: KeptUnits }, options: CompressOptions, epochs: number, signal: AbortSignal): Promise<Lesson> {
   const refining = step === 'refine', images = refining ? task.calibration : await trainingData(network, task, options, signal), features = refining ? lastFeatures(proto, network.analysis, kept) : [];
-  return { images, features, training: { epochs, ...(!refining && images.labels ? {} : { distillation: 1, views: viewsOf(images, features) }) } };
+  return { images, features, training: { epochs, ...(refining ? { learningRate: refinementRate } : {}), ...(!refining && images.labels ? {} : { distillation: 1, views: viewsOf(images, features) }) } };
 }
 
 /** Ways in which images are shown when there is no need to remember less: from then on they come again, and the original's answers to them are known. */
