@@ -80,17 +80,17 @@ async function measure(row: Row): Promise<Result> {
 }
 
 const percent = (value: number): string => (100 * value).toFixed(2), fraction = (value: number): string => value.toFixed(3);
-function lineOf({ name, macs, params, size, latency, before, repaired, trained, policy, episodes, seconds, failure, commit: at }: Result): string {
+function lineOf({ name, macs, params, size, latency, before, repaired, trained, finetune, policy, episodes, seconds, failure, commit: at }: Result): string {
   if (failure !== undefined) return `| ${name} | ${failure} |`;
-  return `| ${name} | ${fraction(macs)} | ${fraction(params)} | ${fraction(size)} | ${fraction(latency.value)} (${fraction(latency.low)} to ${fraction(latency.high)}) | ${percent(before)} | ${percent(repaired)} | ${percent(trained)} | ${policy} | ${episodes} | ${seconds.toFixed(0)} | ${at} |`;
+  return `| ${name} | ${fraction(macs)} | ${fraction(params)} | ${fraction(size)} | ${fraction(latency.value)} (${fraction(latency.low)} to ${fraction(latency.high)}) | ${percent(before)} | ${percent(repaired)} | ${percent(trained)} | ${finetune} | ${policy} | ${episodes} | ${seconds.toFixed(0)} | ${at} |`;
 }
-const head = '| model, target, method | MACs | parameters | size | latency ratio (95%) | before | repaired | trained | policy | episodes | s | commit |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |';
+const head = '| model, target, method | MACs | parameters | size | latency ratio (95%) | before | repaired | trained | epochs | policy | episodes | s | commit |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |';
 
 /** docs/targets.md from all rows, and the rows themselves. */
 function writeTable(): void {
   const all = rows.flatMap((row) => known.get(nameOf(row)) ?? []);
   writeFileSync(rowsFile, all.map((result) => `${JSON.stringify(result)}\n`).join(''));
-  writeFileSync('docs/targets.md', `${['# Targets and methods', '', `Written by \`npm run bench:targets\` from docs/targets.jsonl, which holds every row with its date, commit and machine; rows that are missing have not been measured. Fractions of the original; parameters are those that are not zero, size is the file's, with \`weights\` that of bitmap and values; accuracy is of the 5,000 validation images that the search saw ("trained": after refinement without labels and ${args.finetune} epochs of fine-tuning on 10,000 labelled images; graphs of the zoo are refined only), or agreement with the original for graphs of the zoo, whose weights and inputs are made up. One seed; seconds on a two-core machine that was not always quiet.`, '', head, ...all.map(lineOf)].join('\n')}\n`);
+  writeFileSync('docs/targets.md', `${['# Targets and methods', '', `Written by \`npm run bench:targets\` from docs/targets.jsonl, which holds every row with its date, commit and machine; rows that are missing have not been measured. Fractions of the original; parameters are those that are not zero, size is the file's, with \`weights\` that of bitmap and values; accuracy is of the 5,000 validation images that the search saw ("trained": after refinement without labels and so many epochs of fine-tuning on 10,000 labelled images as the next column says; graphs of the zoo are refined only), or agreement with the original for graphs of the zoo, whose weights and inputs are made up. One seed; seconds on a two-core machine that was not always quiet.`, '', head, ...all.map(lineOf)].join('\n')}\n`);
 }
 
 console.log(head);

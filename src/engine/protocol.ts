@@ -7,9 +7,15 @@ import { InputError } from './errors.ts';
 export const targetMetrics = ['macs', 'params', 'size', 'latency', 'accuracy-drop'] as const;
 export const metrics = ['top1', 'top5', 'agreement'] as const;
 
-/** A budget: a fraction of the original that must not be exceeded (macs, params, size, latency), or the points of accuracy that may be lost. */
-export const targetSchema = z.strictObject({ metric: z.enum(targetMetrics), value: z.number() });
+const budgetSchema = z.strictObject({ metric: z.enum(targetMetrics), value: z.number() });
+/** A budget: a fraction of the original that must not be exceeded (macs, params, size, latency), or the points of accuracy that may be lost; `and`: further budgets that are kept as well. */
+export const targetSchema = budgetSchema.extend({ and: z.array(budgetSchema).readonly().exactOptional() });
+export type Budget = z.infer<typeof budgetSchema>;
 export type Target = z.infer<typeof targetSchema>;
+/** All that a target asks to be kept. */
+export const budgetsOf = (target: Target): readonly Budget[] => [target, ...(target.and ?? [])];
+/** `macs=0.5,latency=0.6`: what `parseTarget` reads. */
+export const formatTarget = (target: Target): string => budgetsOf(target).map(({ metric, value }) => `${metric}=${value}`).join();
 export type Metric = (typeof metrics)[number];
 
 /**
@@ -48,22 +54,33 @@ export function parseCompressOptions(value: unknown): CompressOptions {
     const issue = parsed.error.issues[0]!;
     throw new InputError(`Option "${issue.path.join('.')}": ${issue.message}.`);
   }
-  const { target: { metric, value: amount }, method } = parsed.data;
-  if (metric === 'accuracy-drop' ? !(amount >= 0 && amount <= 100) : !(amount > 0 && amount < 1)) {
-    throw new InputError(`Target ${metric}=${amount}: expected ${metric === 'accuracy-drop' ? 'points between 0 and 100' : 'a fraction between 0 and 1, such as 0.5'}.`);
-  }
-  if (method === 'weights' && (metric === 'macs' || metric === 'latency')) throw new InputError(`Target ${metric} needs --method channels: single weights that are zero are still multiplied. With --method weights use params=R, size=R or accuracy-drop=P.`);
+  checkTarget(parsed.data);
   return parsed.data;
 }
 
-/** Parses `macs=0.5`. @throws {InputError} */
-export function parseTarget(text: string): Target {
-  const [metric, value, ...rest] = text.split('=');
-  const amount = value === undefined || value.trim() === '' ? NaN : Number(value);
-  if (!targetMetrics.includes(metric as Target['metric']) || Number.isNaN(amount) || rest.length > 0) {
-    throw new InputError(`Target "${text}": expected ${targetMetrics.slice(0, 4).map((name) => `${name}=R`).join(', ')} or accuracy-drop=P, such as macs=0.5.`);
+function checkTarget({ target, method }: CompressOptions): void {
+  const budgets = budgetsOf(target), names = budgets.map(({ metric }) => metric);
+  for (const { metric, value } of budgets) {
+    if (metric === 'accuracy-drop' ? !(value >= 0 && value <= 100) : !(value > 0 && value < 1)) {
+      throw new InputError(`Target ${metric}=${value}: expected ${metric === 'accuracy-drop' ? 'points between 0 and 100' : 'a fraction between 0 and 1, such as 0.5'}.`);
+    }
+    if (method === 'weights' && (metric === 'macs' || metric === 'latency')) throw new InputError(`Target ${metric} needs --method channels: single weights that are zero are still multiplied. With --method weights use params=R, size=R or accuracy-drop=P.`);
   }
-  return { metric: metric as Target['metric'], value: amount };
+  const twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice !== undefined) throw new InputError(`Target ${formatTarget(target)}: ${twice} stands there twice. Keep one of them.`);
+  if (names.length > 1 && names.includes('accuracy-drop')) throw new InputError(`Target ${formatTarget(target)}: accuracy-drop looks for the smallest network that keeps the accuracy, so it stands alone. Budgets can be combined: macs=0.5,latency=0.6.`);
+}
+
+/** Parses `macs=0.5`, or several budgets with commas between them. @throws {InputError} */
+export function parseTarget(text: string): Target {
+  const [first, ...others] = text.split(',').map((part): Budget => {
+    const [metric, value, ...rest] = part.trim().split('='), amount = value === undefined || value.trim() === '' ? NaN : Number(value);
+    if (!targetMetrics.includes(metric as Target['metric']) || Number.isNaN(amount) || rest.length > 0) {
+      throw new InputError(`Target "${text}": expected ${targetMetrics.slice(0, 4).map((name) => `${name}=R`).join(', ')} or accuracy-drop=P, such as macs=0.5, or several of the first four with commas between them.`);
+    }
+    return { metric: metric as Target['metric'], value: amount };
+  });
+  return { ...first!, ...(others.length > 0 ? { and: others } : {}) };
 }
 
 // ---------------------------------------------------------------- results

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import * as vscode from 'vscode';
 import { messageOf } from '../engine/errors.ts';
-import { type CompressRequest, type DataPreview, type Target, parseCompressOptions, parseTarget } from '../engine/protocol.ts';
+import { type CompressRequest, type DataPreview, type Target, formatTarget, parseCompressOptions, parseTarget } from '../engine/protocol.ts';
 import type { Example } from './example.ts';
 import { type DataSource, browseForData, findDataSources } from './dataSources.ts';
 import type { Inspections } from './inspections.ts';
@@ -101,11 +101,11 @@ export class CompressWizard {
   }
 
   private async chooseTarget(): Promise<StepResult<void>> {
-    const current = `${this.request.target.metric}=${this.request.target.value}`;
+    const current = formatTarget(this.request.target);
     const choices = [...new Set([current, ...targetPresets])].map((text): Choice<string> => ({ label: `$(target) ${targetText(text)}`, description: text, value: text }));
     const picked = await pickStep(this.frame(3), this.preview ? foundText(this.preview) : vscode.l10n.t('What must be reached'), [...choices, { label: vscode.l10n.t('$(edit) Another target...'), value: '' }]);
     if (typeof picked === 'string') return picked;
-    const text = picked.value === '' ? await inputStep(this.frame(3), vscode.l10n.t('{0} with 0 < R < 1', targetForms), `${defaultTarget(this.model).metric}=${defaultTarget(this.model).value}`, (typed) => this.targetProblem(typed)) : picked;
+    const text = picked.value === '' ? await inputStep(this.frame(3), vscode.l10n.t('{0} with 0 < R < 1', targetForms), formatTarget(defaultTarget(this.model)), (typed) => this.targetProblem(typed)) : picked;
     if (text === 'back') return this.chooseTarget();
     if (text === 'cancel') return 'cancel';
     this.request = { ...this.request, target: parseTarget(text.value) };
@@ -119,7 +119,7 @@ export class CompressWizard {
   private async confirm(): Promise<StepResult<void>> {
     const { episodes, finetune = 0, target, method = 'channels' } = this.request;
     const picked = await pickStep<'start' | 'method' | 'episodes' | 'finetune'>(this.frame(4), vscode.l10n.t('Ready to start'), [
-      { label: vscode.l10n.t('$(play) Start'), detail: [targetText(`${target.metric}=${target.value}`), this.preview && foundText(this.preview)].filter(Boolean).join(', '), value: 'start' },
+      { label: vscode.l10n.t('$(play) Start'), detail: [targetText(formatTarget(target)), this.preview && foundText(this.preview)].filter(Boolean).join(', '), value: 'start' },
       ...(offeredMethods.length > 1 ? [{ label: vscode.l10n.t('$(settings) Remove: {0}', methodText(method)), description: vscode.l10n.t('channels make the model faster, weights make the file smaller'), value: 'method' as const }] : []),
       { label: vscode.l10n.t('$(settings) Episodes: {0}', episodes ?? vscode.l10n.t('chosen by time')), description: vscode.l10n.t('candidate networks that the agent tries'), value: 'episodes' },
       { label: vscode.l10n.t('$(settings) Fine-tuning: {0}', finetune === 0 ? vscode.l10n.t('none') : vscode.l10n.t('{0} epochs', finetune)), description: vscode.l10n.t('training after the search'), value: 'finetune' },

@@ -1,6 +1,6 @@
 /** A report as Markdown. Pure: no VS Code. */
 import { basename } from 'node:path';
-import type { Measurements, Report } from '../engine/protocol.ts';
+import { type Measurements, type Report, formatTarget } from '../engine/protocol.ts';
 import { formatNumber as fixed, formatPercent as percent, t } from '../webview/client/l10n.ts';
 import { outcomeOf } from '../webview/client/state.ts';
 
@@ -22,7 +22,7 @@ export function reportMarkdown(report: Report): string {
   return [
     `# ${basename(report.model.path)}`, '',
     `**${t('{0}x fewer MACs, {1} on this machine, {2} points of accuracy lost on {3} images.', fixed(macsRatio, 1), faster, fixed(pointsLost, 1), fixed(after.accuracy.images))}**`, '',
-    t('Target {0}={1}; {2} episodes, seed {3}; written to `{4}` by {5}.', target.metric, target.value, fixed(report.episodes), report.seed, report.out, policy), '',
+    t('Target {0}; {1} episodes, seed {2}; written to `{3}` by {4}.', formatTarget(target), fixed(report.episodes), report.seed, report.out, policy), '',
     ...table(['', t('Before'), t('After'), t('Change')], [
       row(t('MACs'), ({ macs }) => fixed(macs), fewer(macsRatio)), row(t('Parameters'), ({ params }) => fixed(params), fewer(paramsRatio)),
       row(t('File'), ({ sizeBytes }) => t('{0} kB', fixed(Math.round(sizeBytes / 1000))), t('{0}x smaller', fixed(sizeRatio, 2))),

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { basename } from 'node:path';
 import { UserError, messageOf } from '../engine/errors.ts';
-import type { CompressRequest, Report, RunEvent } from '../engine/protocol.ts';
+import { type CompressRequest, type Report, type RunEvent, formatTarget } from '../engine/protocol.ts';
 import { type RunStatus, type RunView, applyEvent, emptyRunView, outcomeOf } from '../webview/client/state.ts';
 import type { Engine } from './engine.ts';
 import { type RunRecord, type RunStore, readReport } from './runStore.ts';
@@ -67,7 +67,7 @@ export class RunManager extends EventEmitter<ManagerEvents> {
   /** Queues a run and starts it as soon as no other is running. */
   start(request: CompressRequest): Run {
     const record: RunRecord = {
-      runId: randomUUID(), modelPath: request.model, target: `${request.target.metric}=${request.target.value}`, request, createdMs: this.now(), status: 'queued', seconds: {},
+      runId: randomUUID(), modelPath: request.model, target: formatTarget(request.target), request, createdMs: this.now(), status: 'queued', seconds: {},
     };
     const run = { record, view: emptyRunView };
     this.runs.set(record.runId, run);
@@ -128,7 +128,7 @@ export class RunManager extends EventEmitter<ManagerEvents> {
       const report = await readReport(runDir);
       if (!report) continue;
       const record: RunRecord = {
-        runId: randomUUID(), modelPath: report.model.path, target: `${report.target.metric}=${report.target.value}`, createdMs: 0, status: 'done', runDir, out: report.out, seconds: { ...report.seconds }, outcome: outcomeOf(report),
+        runId: randomUUID(), modelPath: report.model.path, target: formatTarget(report.target), createdMs: 0, status: 'done', runDir, out: report.out, seconds: { ...report.seconds }, outcome: outcomeOf(report),
       };
       this.runs.set(record.runId, { record, view: emptyRunView });
       this.save(undefined);

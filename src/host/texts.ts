@@ -4,9 +4,11 @@ import { type Outcome, type RunStatus, type RunView, outcomeOf } from '../webvie
 
 const number = (value: number, digits: number) => value.toLocaleString(vscode.env.language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
-/** `macs=0.5` for people. */
-export function targetText(target: string): string {
-  const [metric = '', value = ''] = target.split('=');
+/** `macs=0.5,latency=0.6` for people. */
+export const targetText = (target: string): string => new Intl.ListFormat(vscode.env.language).format(target.split(',').map(budgetText));
+
+function budgetText(budget: string): string {
+  const [metric = '', value = ''] = budget.split('=');
   const amount = Number(value);
   switch (metric) {
     case 'macs': return vscode.l10n.t('{0}x fewer MACs', number(1 / amount, 1));
@@ -14,7 +16,7 @@ export function targetText(target: string): string {
     case 'size': return vscode.l10n.t('{0}x smaller file', number(1 / amount, 1));
     case 'latency': return vscode.l10n.t('{0}x faster', number(1 / amount, 1));
     case 'accuracy-drop': return vscode.l10n.t('as small as possible, losing at most {0} points of accuracy', value);
-    default: return target;
+    default: return budget;
   }
 }
 

@@ -51,7 +51,7 @@ export const commands: Readonly<Record<string, Command>> = {
     options: {
       val: described('val', { value: 'DATA', required: true }, ' A folder of class folders, a flat folder, .npz, .npy, IDX, or a CSV of path,label.'),
       calibration: described('calibration', { value: 'DATA' }),
-      target: { value: 'macs=0.5', help: 'Budget: macs=R, params=R, size=R or latency=R (fractions of the original that must not be exceeded), or accuracy-drop=P (points that may be lost). Default macs=0.5, or params=0.2 with --method weights.' },
+      target: { value: 'macs=0.5', help: 'Budget: macs=R, params=R, size=R or latency=R (fractions of the original that must not be exceeded), several with commas between them, or accuracy-drop=P (points that may be lost). Default macs=0.5, or params=0.2 with --method weights.' },
       method: described('method', { value: 'channels|weights' }, ' Default channels.'),
       episodes: described('episodes', { value: 'N', number: true }),
       seed: described('seed', { value: 'N', number: true }, ' Default 0.'),

@@ -12,7 +12,7 @@ import type { Craft } from '../rl/candidateJudge.ts';
 import { ChannelSpace } from '../rl/channelSpace.ts';
 import type { Counts, SearchSpace } from '../rl/searchSpace.ts';
 import { WeightSpace } from '../rl/weightSpace.ts';
-import { type Goal, checkReachable, goalOf } from './goal.ts';
+import { type Goal, checkReachable, goalOf, latencyLimit } from './goal.ts';
 import { latencyOf } from './latencyTarget.ts';
 import type { Network } from './network.ts';
 import type { Task } from './task.ts';
@@ -73,8 +73,8 @@ export async function calibrate(network: Network, task: Task, options: CompressO
 
   async function channelSpace(): Promise<SearchSpace> {
     const ranked = await rankGroups(proto, analysis, feeds, rankOptions);
-    const latency = goal.cost === 'latency' ? await latencyOf(network, ranked, task, options, signal, progress) : undefined;
-    return new ChannelSpace(analysis, ranked, goal.cost, { minPreserve: options.minPreserve, roundTo: options.roundTo, ...(latency ? { latency } : {}) });
+    const latency = latencyLimit(goal) ? await latencyOf(network, ranked, task, options, signal, progress) : undefined;
+    return new ChannelSpace(analysis, ranked, goal.limits, { minPreserve: options.minPreserve, roundTo: options.roundTo, ...(latency ? { latency } : {}) });
   }
 }
 

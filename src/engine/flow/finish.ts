@@ -2,7 +2,7 @@ import type { CandidateJudge } from '../rl/candidateJudge.ts';
 import type { Counts } from '../rl/searchSpace.ts';
 import type { RunFolder } from '../run/runFolder.ts';
 import type { Calibration } from './calibrate.ts';
-import { floorOf } from './goal.ts';
+import { floorOf, latencyLimit } from './goal.ts';
 import { rebuildGuaranteed } from './guarantee.ts';
 import { type MeasuredRatio, meetLatency } from './latencyTarget.ts';
 import type { Network } from './network.ts';
@@ -22,7 +22,7 @@ export async function finish(calibration: Calibration, network: Network, agent: 
   };
   if (goal.allowedDrop !== undefined) return { ...await rebuildGuaranteed(space, agent, baselines, floorOf(goal, task.judge.original), make, progress), notes: [] };
   const { winner, standings } = await rebuild(agent, baselines, judge, task.judge, calibration, signal, progress);
-  if (goal.cost !== 'latency') return { winner, standings, baselines, notes: [] };
+  if (!latencyLimit(goal)) return { winner, standings, baselines, notes: [] };
   const known = (run.entries as MeasuredRatio[]).filter(({ policy }) => policy === 'latency');
   const met = await meetLatency(space, goal, network.proto, winner, task, run.options.threads, make, { known, append: (entry) => run.append(entry) }, signal);
   return { winner: met.winner, standings, baselines, notes: [met.note] };

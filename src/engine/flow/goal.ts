@@ -1,15 +1,18 @@
 import { UnreachableTargetError } from '../errors.ts';
-import type { CompressOptions, Target } from '../protocol.ts';
-import type { CostName, SearchSpace } from '../rl/searchSpace.ts';
+import { type Budget, type CompressOptions, budgetsOf } from '../protocol.ts';
+import type { CostName, Limit, SearchSpace } from '../rl/searchSpace.ts';
 import { bitmapShare } from '../pruning/sparseStorage.ts';
 import type { Network } from './network.ts';
 
+/** A budget of the target as a limit to a cost. */
+export interface AskedLimit extends Limit { readonly asked: Budget }
+
 /** What a target asks of the search. */
 export interface Goal {
-  readonly target: Target;
-  /** The cost to keep low. */
+  /** What must not be exceeded, and the cost to keep low; one with a budget of 1 where accuracy is what is guaranteed. */
+  readonly limits: readonly [AskedLimit, ...AskedLimit[]];
+  /** The first limit's, in which everything that is spent is counted. */
   readonly cost: CostName;
-  /** Fraction of the original's cost that must not be exceeded; 1 where accuracy is what is guaranteed. */
   readonly budget: number;
   /** Accuracy that may be lost, as a fraction, where that is guaranteed and the cost is to be as low as it can. */
   readonly allowedDrop?: number;
@@ -17,14 +20,21 @@ export interface Goal {
 
 /** What a target means for a method. */
 export function goalOf({ target, method }: Pick<CompressOptions, 'target' | 'method'>, { proto, sizeBytes }: Pick<Network, 'proto' | 'sizeBytes'>): Goal {
-  const { metric, value } = target;
-  switch (metric) {
-    case 'macs': case 'params': case 'latency': return { target, cost: metric, budget: value };
-    case 'size': return { target, cost: 'params', budget: budgetForSize(value, proto, sizeBytes) - (method === 'weights' ? bitmapShare : 0) };
-    case 'accuracy-drop': return { target, cost: method === 'weights' ? 'params' : 'macs', budget: 1, allowedDrop: value / 100 };
-    default: { const never: never = metric; return never; }
-  }
+  const limitOf = (asked: Budget): AskedLimit => {
+    const { metric, value } = asked;
+    switch (metric) {
+      case 'macs': case 'params': case 'latency': return { asked, cost: metric, budget: value };
+      case 'size': return { asked, cost: 'params', budget: budgetForSize(value, proto, sizeBytes) - (method === 'weights' ? bitmapShare : 0) };
+      case 'accuracy-drop': return { asked, cost: method === 'weights' ? 'params' : 'macs', budget: 1 };
+      default: { const never: never = metric; return never; }
+    }
+  };
+  const [first, ...others] = budgetsOf(target).map(limitOf), { cost, budget } = first!;
+  return { limits: [first!, ...others], cost, budget, ...(target.metric === 'accuracy-drop' ? { allowedDrop: target.value / 100 } : {}) };
 }
+
+/** The limit to the time of one run, where there is one. */
+export const latencyLimit = ({ limits }: Goal): AskedLimit | undefined => limits.find(({ cost }) => cost === 'latency');
 
 /** Accuracy that must be kept, where that is guaranteed; otherwise 0. @param original the original's */
 export const floorOf = ({ allowedDrop }: Goal, original: number): number => (allowedDrop === undefined ? 0 : original - allowedDrop - 1e-9);
@@ -36,9 +46,12 @@ function budgetForSize(value: number, proto: Network['proto'], sizeBytes: number
 }
 
 /** @throws {UnreachableTargetError} says how near one gets */
-export function checkReachable({ target, cost, budget }: Goal, space: SearchSpace): void {
-  const nearest = space.spent(space.least);
-  if (nearest <= budget) return;
-  const asked = target.metric === 'size' ? `target size=${target.value} (${budget.toFixed(3)} of the ${cost})` : `target ${target.metric}=${target.value}`;
-  throw new UnreachableTargetError(`The ${asked} can't be reached: with every layer at its least width, ${nearest.toFixed(3)} of the original's ${cost}${cost === 'latency' ? ' (predicted)' : ''} remain. Choose ${target.metric}=${(Math.ceil((nearest + target.value - (target.metric === 'size' ? budget : target.value)) * 100) / 100).toFixed(2)} or more, or lower --min-preserve.`);
+export function checkReachable({ limits }: Goal, space: SearchSpace): void {
+  const costs = space.costOf(space.least);
+  for (const { asked: { metric, value }, cost, budget } of limits) {
+    const nearest = costs[cost] ?? NaN;
+    if (nearest <= budget) continue;
+    const asked = metric === 'size' ? `target size=${value} (${budget.toFixed(3)} of the ${cost})` : `target ${metric}=${value}`;
+    throw new UnreachableTargetError(`The ${asked} can't be reached: with every layer at its least width, ${nearest.toFixed(3)} of the original's ${cost}${cost === 'latency' ? ' (predicted)' : ''} remain. Choose ${metric}=${(Math.ceil((nearest + value - (metric === 'size' ? budget : value)) * 100) / 100).toFixed(2)} or more, or lower --min-preserve.`);
+  }
 }

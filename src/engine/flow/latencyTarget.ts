@@ -15,7 +15,7 @@ import { ChannelSpace } from '../rl/channelSpace.ts';
 import type { Counts, SearchSpace } from '../rl/searchSpace.ts';
 import { readJson, writeJson } from '../run/runFolder.ts';
 import { runtimeVersion } from '../runtime/session.ts';
-import type { Goal } from './goal.ts';
+import { type Goal, latencyLimit } from './goal.ts';
 import { rescaled } from './guarantee.ts';
 import type { Network } from './network.ts';
 import type { Made, Winner } from './rebuild.ts';
@@ -55,7 +55,7 @@ export async function latencyOf(network: Network, ranked: readonly RankedGroup[]
 }
 
 async function measure({ proto, analysis }: Network, ranked: readonly RankedGroup[], task: Task, { threads, roundTo, minPreserve }: CompressOptions, signal: AbortSignal, progress: (fraction: number) => void): Promise<LatencyTable> {
-  const space = new ChannelSpace(analysis, ranked, 'macs', { minPreserve, roundTo });
+  const space = new ChannelSpace(analysis, ranked, [{ cost: 'macs', budget: 1 }], { minPreserve, roundTo });
   const choices = new Map(networkRatios.map((ratio) => space.groups.map((_, i) => space.countFor(i, ratio))).map((counts) => [counts.join(), space.keptFor(counts)]));
   return measureTable(proto, analysis, [...choices.values()].map((kept) => ({ kept, model: applyPlan(proto, analysis, kept) })), {
     threads, signal, progress, inputShapes: inputShapesOf(task.judge.images),
@@ -72,12 +72,13 @@ const secondsARatio = 6, mostCorrections = 3, unused = 0.93;
 
 /**
  * Measures the winner's time against the original's, and where it misses the target, or leaves much of it, moves the budget by as much and makes the network
- * again in the winner's proportions.
+ * again in the winner's proportions; other limits of the goal are kept as well.
  * @param make builds a choice thoroughly and judges it on all images
  * @throws {UnreachableTargetError} when no network keeps the target: says how near it got
  */
-export async function meetLatency(space: SearchSpace, { target, budget }: Goal, original: Network['proto'], first: Winner, task: Task, threads: number, make: (counts: Counts) => Promise<Made>, journal: RatioJournal, signal: AbortSignal | undefined): Promise<{ winner: Winner; note: string }> {
+export async function meetLatency(space: SearchSpace, goal: Goal, original: Network['proto'], first: Winner, task: Task, threads: number, make: (counts: Counts) => Promise<Made>, journal: RatioJournal, signal: AbortSignal | undefined): Promise<{ winner: Winner; note: string }> {
   const tried: { winner: Winner; ratio: MeasuredRatio['ratio'] }[] = [], least = space.spent(space.least);
+  const { budget, limits } = goal, most = limits.length > 1 ? budget : 1, target = latencyLimit(goal)!.asked;
   const ratioOf = async ({ counts, proto, accuracy }: Winner): Promise<MeasuredRatio['ratio']> => {
     const before = journal.known.find(({ episode, counts: own }) => episode === tried.length && own.join() === counts.join());
     if (before) return before.ratio;
@@ -92,7 +93,7 @@ export async function meetLatency(space: SearchSpace, { target, budget }: Goal, 
     tried.push({ winner, ratio });
     const within = ratio.value <= target.value;
     if (correction === mostCorrections || (within && ratio.value > target.value * unused)) break;
-    aim = Math.min(1, Math.max(least, aim * Math.min(1.3, Math.max(0.6, (target.value * (unused + 1) / 2) / ratio.value))));
+    aim = Math.min(most, Math.max(least, aim * Math.min(1.3, Math.max(0.6, (target.value * (unused + 1) / 2) / ratio.value))));
     const counts = rescaled(space, winner.counts, aim);
     if (tried.some((other) => other.winner.counts.join() === counts.join())) break;
     winner = { policy: first.policy, counts, ...await make(counts) };

@@ -1,7 +1,7 @@
 import { UnreachableTargetError } from '../errors.ts';
 import { forwardSeconds } from '../evaluation/forwardCost.ts';
 import type { Outcomes } from '../evaluation/judge.ts';
-import type { Baseline, Candidate, CompressOptions, RunEvent } from '../protocol.ts';
+import { type Baseline, type Candidate, type CompressOptions, type RunEvent, formatTarget } from '../protocol.ts';
 import { allocate, fillBudget } from '../rl/allocation.ts';
 import type { CandidateJudge, Craft, Rival, Score } from '../rl/candidateJudge.ts';
 import { type Objective, mostAccurate, smallestWithin } from '../rl/objective.ts';
@@ -87,7 +87,7 @@ export class Search {
     const { space } = this.calibration, found = new Map<string, Counts>();
     for (const exponent of allocationExponents) {
       const allocated = allocate(space, budget, exponent);
-      if (!allocated) throw new UnreachableTargetError(`Target ${this.options.target.metric}=${budget} can't be reached.`);
+      if (!allocated) throw new UnreachableTargetError(`Target ${formatTarget(this.options.target)} can't be reached: no allocation keeps it.`);
       const counts = fillBudget(space, allocated, budget, exponent);
       found.set(counts.join(), counts);
     }

@@ -8,7 +8,8 @@ const best = (moves: readonly Move[]): Move => moves.reduce((a, b) => (b.rate < 
 /**
  * An allocation without search: starting from the whole network, give up the units whose removal raises error^exponent least for the
  * cost it saves, until the budget is met. Error curves come from the elimination of channels on calibration data. Rates only rise while
- * a network shrinks (errors grow faster, savings get smaller), so a rate is recomputed only when it is the lowest (lazy greedy).
+ * a network shrinks (errors grow faster, savings get smaller), so a rate is recomputed only when it is the lowest (lazy greedy), and all of them
+ * where none saves anything: under several limits another one may have become the nearest.
  * @param budget fraction of the original's cost that must not be exceeded
  * @returns undefined when the budget can't be met
  */
@@ -27,9 +28,10 @@ export function allocate(space: SearchSpace, budget: number, exponent: number): 
     const spent = space.spent(counts.with(i, count)), saved = now - spent;
     return saved > 0 ? { rate: rise / saved, count, spent } : noMove;
   }));
-  const moves = space.groups.map((_, i) => moveOf(i));
+  let moves = space.groups.map((_, i) => moveOf(i));
   while (now > budget) {
-    const at = indexOfLeast(moves);
+    let at = indexOfLeast(moves);
+    if (at < 0) at = indexOfLeast(moves = space.groups.map((_, i) => moveOf(i)));
     if (at < 0) return undefined;
     const fresh = moveOf(at);
     if (fresh.rate > moves[at]!.rate * (1 + 1e-9)) { moves[at] = fresh; continue; }

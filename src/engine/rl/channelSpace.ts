@@ -4,7 +4,7 @@ import { stepOf } from '../pruning/uniform.ts';
 import type { RankedGroup } from '../reconstruction/calibration.ts';
 import type { GroupFeatures } from './environment.ts';
 import { groupFeatures } from './features.ts';
-import type { CostName, Costs, Counts, SearchSpace } from './searchSpace.ts';
+import type { CostName, Costs, Counts, Limit, SearchSpace } from './searchSpace.ts';
 
 export interface ChannelSpaceOptions {
   readonly minPreserve: number;
@@ -19,19 +19,21 @@ export class ChannelSpace implements SearchSpace {
   readonly groups: readonly RankedGroup[];
   readonly features: readonly GroupFeatures[];
   readonly cost: CostName;
+  private readonly limits: readonly [Limit, ...Limit[]];
   private readonly options: ChannelSpaceOptions;
   private readonly kept = new Map<string, readonly number[]>();
 
-  constructor(analysis: Analysis, groups: readonly RankedGroup[], cost: CostName, options: ChannelSpaceOptions) {
+  constructor(analysis: Analysis, groups: readonly RankedGroup[], limits: readonly [Limit, ...Limit[]], options: ChannelSpaceOptions) {
     this.analysis = analysis;
     this.groups = groups;
     this.features = groupFeatures(analysis, groups);
-    this.cost = cost;
+    this.limits = limits;
+    this.cost = limits[0].cost;
     this.options = options;
   }
 
   /** Time falls in blocks of channels, so one step may save nothing. */
-  get strides(): readonly number[] { return this.cost === 'latency' ? [1, 2, 4] : [1]; }
+  get strides(): readonly number[] { return this.limits.some(({ cost }) => cost === 'latency') ? [1, 2, 4] : [1]; }
   get orders(): ReadonlyMap<string, readonly number[]> { return new Map(this.groups.map(({ group, order }) => [group.id, order])); }
   get full(): number[] { return this.groups.map(({ group }) => group.channels); }
   get least(): number[] { return this.groups.map((_, i) => this.leastOf(i)); }
@@ -70,8 +72,10 @@ export class ChannelSpace implements SearchSpace {
   }
 
   spent(counts: Counts): number {
-    const { latency } = this.options;
-    return this.cost === 'latency' && latency ? latency(this.keptFor(counts)) : this.costOf(counts)[this.cost] ?? NaN;
+    const { latency } = this.options, [first] = this.limits;
+    if (this.limits.length === 1 && first.cost === 'latency' && latency) return latency(this.keptFor(counts)); // the others need not be counted
+    const costs = this.costOf(counts);
+    return Math.max(...this.limits.map(({ cost, budget }) => (costs[cost] ?? NaN) * (first.budget / budget)));
   }
 
   ratiosOf(counts: Counts): number[] { return counts.map((count, i) => count / this.groups[i]!.group.channels); }

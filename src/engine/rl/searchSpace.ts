@@ -12,6 +12,8 @@ export interface Costs {
   readonly latency?: number;
 }
 export type CostName = keyof Costs;
+/** A cost, and the fraction of the original's that must not be exceeded. */
+export interface Limit { readonly cost: CostName; readonly budget: number }
 
 /** One thing to decide: how many of its units a group keeps. */
 export interface Decision {
@@ -29,7 +31,7 @@ export interface SearchSpace {
   readonly groups: readonly Decision[];
   /** What the agent sees of each group. */
   readonly features: readonly GroupFeatures[];
-  /** What the budget is about. */
+  /** What the budget is about: with several limits the first one's cost. */
   readonly cost: CostName;
   readonly full: number[];
   readonly least: number[];
@@ -46,7 +48,7 @@ export interface SearchSpace {
   /** Share of the weights that stay, by the layer's weight; none where whole channels go. */
   densitiesFor(counts: Counts): ReadonlyMap<string, number>;
   costOf(counts: Counts): Costs;
-  /** The cost that the budget is about. */
+  /** The cost that the budget is about. With several limits the one that is nearest to its own, or furthest above it, in proportion to the first: all are kept where this is within the first's. */
   spent(counts: Counts): number;
   ratiosOf(counts: Counts): number[];
 }

@@ -12,6 +12,9 @@ export const formatNumber = (value: number, digits = 0): string => value.toLocal
 /** A fraction as a percentage. */
 export const formatPercent = (fraction: number, digits = 1): string => fraction.toLocaleString(locale, { style: 'percent', minimumFractionDigits: digits, maximumFractionDigits: digits });
 
+/** `a, b, and c`. */
+export const formatList = (parts: readonly string[]): string => new Intl.ListFormat(locale).format(parts);
+
 const scales = [['G', 1e9], ['M', 1e6], ['k', 1e3]] as const;
 /** 40,813,184 as 40.8 M. */
 export function formatCount(value: number): string {

@@ -1,6 +1,6 @@
 /** Results and progress in words. */
 import type { Report } from '../../engine/protocol.ts';
-import { formatNumber, formatPercent, formatSeconds, t } from './l10n.ts';
+import { formatList, formatNumber, formatPercent, formatSeconds, t } from './l10n.ts';
 import { type RunView, outcomeOf } from './state.ts';
 
 /** `2.0x fewer MACs, 1.7x faster on this machine, 0.6 points of accuracy lost on 5,000 images`. */
@@ -23,9 +23,11 @@ export function stepsSentence({ steps }: Pick<Report, 'steps'>): string {
   return steps.map(({ step, accuracy }) => said[step].replace('{0}', formatPercent(accuracy))).join(', ') + '.';
 }
 
-/** `macs=0.5` in words. */
-export function costSentence(target: string): string {
-  const [metric = '', value = ''] = target.split('=');
+/** `macs=0.5,latency=0.6` in words. */
+export const costSentence = (target: string): string => formatList(target.split(',').map(budgetSentence));
+
+function budgetSentence(budget: string): string {
+  const [metric = '', value = ''] = budget.split('=');
   const percent = formatPercent(Number(value), 0);
   switch (metric) {
     case 'macs': return t('at most {0} of the MACs', percent);
@@ -33,7 +35,7 @@ export function costSentence(target: string): string {
     case 'size': return t('at most {0} of the file size', percent);
     case 'latency': return t('at most {0} of the time', percent);
     case 'accuracy-drop': return t('at most {0} points of accuracy lost', value);
-    default: return target;
+    default: return budget;
   }
 }
 

@@ -72,6 +72,29 @@ describe('a run with', () => {
     await expect(run('latency=0.001')).rejects.toThrow(UnreachableTargetError);
   }, 240_000);
 
+  it('several budgets keeps all of them, and comes near one', async () => {
+    const { before, after, candidates, target } = await run('params=0.6,macs=0.55'), shares = [after.params / before.params / 0.6, after.macs / before.macs / 0.55];
+    expect(target).toEqual({ metric: 'params', value: 0.6, and: [{ metric: 'macs', value: 0.55 }] });
+    expect(Math.max(...shares)).toBeLessThanOrEqual(1);
+    expect(Math.max(...shares)).toBeGreaterThan(0.9);
+    for (const { macs, params } of candidates) { expect(params).toBeLessThanOrEqual(0.6); expect(macs).toBeLessThanOrEqual(0.55); }
+    await expect(run('params=0.6,macs=0.001')).rejects.toThrow(/target macs=0.001 can't be reached/);
+  }, 240_000);
+
+  it('a budget beside a limit to time keeps both', async () => {
+    process.env['XDG_CACHE_HOME'] = join(folder, 'cache');
+    const { before, after, candidates, notes } = await run('latency=0.95,macs=0.6', { roundTo: 8 });
+    expect(after.macs / before.macs).toBeLessThanOrEqual(0.6);
+    expect(notes.join(' ')).toMatch(/predicted from the latency table, [\d.]+ measured/);
+    for (const { latency, macs } of candidates) { expect(latency).toBeLessThanOrEqual(0.95); expect(macs).toBeLessThanOrEqual(0.6); }
+  }, 240_000);
+
+  it.each([
+    ['macs=0.5,macs=0.4', /macs stands there twice/], ['accuracy-drop=1,macs=0.5', /stands alone/], ['macs=0.5,latency=1.5', /Target latency=1.5: expected a fraction/], ['macs=0.5,', /expected macs=R/],
+  ])('%s is refused', (text, message) => {
+    expect(() => parseCompressOptions({ model, val: data, target: parseTarget(text) })).toThrow(message);
+  });
+
   it('single weights keeps a share of them, in a dense file of the same shape, and keeps zeros in training', async () => {
     const report = await run('params=0.3', { method: 'weights', refine: 1 });
     expect(report.after.params).toBe(report.before.params);

@@ -15,7 +15,7 @@ beforeAll(async () => {
   const { proto } = await loadModel('examples/resnet20.onnx'), analysis = await analyse(proto), random = new Random(5);
   const orders = channelOrders(proto, analysis);
   const ranked = analysis.groups.map((group) => ({ group, order: [...orders.get(group.id)!].reverse(), error: Float64Array.from({ length: group.channels + 1 }, (_, k) => k) }));
-  space = new ChannelSpace(analysis, ranked, 'macs', { minPreserve: 0.1, roundTo: 1 });
+  space = new ChannelSpace(analysis, ranked, [{ cost: 'macs', budget: 1 }], { minPreserve: 0.1, roundTo: 1 });
   const values = Float32Array.from({ length: images * 3072 }, () => random.normal());
   const all = await Judge.create(proto, { inputs: [{ name: proto.graph.input[0]!.name, type: 'float32', dims: [3, 32, 32], data: values }], count: images }, 'agreement');
   judge = new CandidateJudge(proto, space, all);

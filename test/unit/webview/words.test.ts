@@ -17,7 +17,7 @@ describe('words', () => {
     expect(outcomeSentence({ ...sampleReport, after: { ...after, latencyMs: before.latencyMs } })).toContain(' no clear difference in speed on this machine,');
   });
 
-  it.each([['macs=0.5', 'at most 50% of the MACs'], ['latency=0.6', 'at most 60% of the time'], ['accuracy-drop=1', 'at most 1 points of accuracy lost'], ['odd', 'odd']])('reads the target %s', (target, text) => { expect(costSentence(target)).toBe(text); });
+  it.each([['macs=0.5', 'at most 50% of the MACs'], ['latency=0.6', 'at most 60% of the time'], ['accuracy-drop=1', 'at most 1 points of accuracy lost'], ['macs=0.5,latency=0.6', 'at most 50% of the MACs and at most 60% of the time'], ['odd', 'odd']])('reads the target %s', (target, text) => { expect(costSentence(target)).toBe(text); });
 
   it('tells how far the search is', () => {
     const view = { ...emptyRunView, stage: 'search' as const, candidates: [candidate(11, 0.5, 0.9), candidate(12, 0.5, 0.8)], bestEpisode: 11, episodesPlanned: 40, secondsLeft: 125 };
