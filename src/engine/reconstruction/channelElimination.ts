@@ -1,4 +1,4 @@
-import { product, transposedProduct } from '../runtime/matrix.ts';
+import { addGram, mirror, product, transposedProduct } from '../runtime/matrix.ts';
 import { CholeskyFactor, inverseSpd } from './cholesky.ts';
 import { addRidge } from './leastSquares.ts';
 
@@ -127,17 +127,16 @@ async function remove(state: State, units: ReadonlySet<number>): Promise<number>
     stay.forEach((column, j) => { cross[i * s + j] = inverse[row * n + column]!; });
     removed.set(weights.subarray(row * outs, (row + 1) * outs), i * outs);
   });
-  const factor = await CholeskyFactor.of(block, q);
-  const solvedWeights = await factor.solve(removed.slice(), outs);
+  const factor = await CholeskyFactor.of(block, q), scaledWeights = await factor.forward(removed, outs), scaledCross = await factor.forward(cross, s);
   let rise = 0;
-  for (let i = 0; i < removed.length; i++) rise += removed[i]! * solvedWeights[i]!;
-  const solvedCross = await factor.solve(cross.slice(), s);
-  const nextWeights = await transposedProduct(cross, solvedWeights, q, s, outs), nextInverse = await transposedProduct(cross, solvedCross, q, s, s);
+  for (const value of scaledWeights) rise += value * value;
+  const nextWeights = await transposedProduct(scaledCross, scaledWeights, q, s, outs), nextInverse = new Float64Array(s * s);
+  await addGram(nextInverse, scaledCross, q, s);
   stay.forEach((row, i) => {
     for (let o = 0; o < outs; o++) nextWeights[i * outs + o] = weights[row * outs + o]! - nextWeights[i * outs + o]!;
-    const from = row * n, to = i * s;
-    for (let j = 0; j < s; j++) nextInverse[to + j] = inverse[from + stay[j]!]! - nextInverse[to + j]!;
+    for (let j = 0; j <= i; j++) nextInverse[i * s + j] = inverse[row * n + stay[j]!]! - nextInverse[i * s + j]!;
   });
+  mirror(nextInverse, s);
   state.weights = nextWeights;
   state.inverse = nextInverse;
   state.columns = Int32Array.from(stay, (i) => columns[i]!);

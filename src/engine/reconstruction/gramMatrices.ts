@@ -1,7 +1,7 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import type { Layer } from '../pruning/types.ts';
 import { runChunks } from '../runtime/chunkedRun.ts';
-import { transposedProduct } from '../runtime/matrix.ts';
+import { addGram, mirror } from '../runtime/matrix.ts';
 import type { SessionOptions, Tensor } from '../runtime/session.ts';
 import { type RowBudget, shareRows } from './rowBudget.ts';
 import { type RowLayout, columnsOf, inputRows, samplePositions } from './layerRows.ts';
@@ -25,11 +25,12 @@ export async function gramMatrices(model: ModelProto & { graph: GraphProto }, re
       if (chunk >= shares[i]!.chunks) continue;
       const sampled = samplePositions(layout.positions, images, shares[i]!.points, seed + i * 7919 + chunk * 104729), columns = columnsOf(layout);
       const [rows] = inputRows(layout, values[layer.input]!.data as Float32Array, images, sampled);
-      const part = await transposedProduct(rows!, rows!, sampled.length, columns, columns), sum = sums[i]!;
-      for (let at = 0; at < part.length; at++) sum.gram[at]! += part[at]!;
+      const sum = sums[i]!;
+      await addGram(sum.gram, rows!, sampled.length, columns);
       sum.rows += sampled.length;
     }
     chunk++;
   }
+  requests.forEach(({ layout }, i) => { mirror(sums[i]!.gram, columnsOf(layout)); });
   return sums;
 }

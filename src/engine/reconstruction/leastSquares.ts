@@ -1,4 +1,4 @@
-import { product, transposedProduct } from '../runtime/matrix.ts';
+import { addGram, mirror, product, transposedProduct } from '../runtime/matrix.ts';
 import { CholeskyFactor } from './cholesky.ts';
 
 /**
@@ -32,10 +32,8 @@ export interface RegressionOptions {
 /** XᵀX of rows: float32 products, summed into float64 a chunk at a time. @returns float64 [columns, columns] */
 export async function gramOf(chunks: readonly { readonly inputs: Float32Array }[], columns: number): Promise<Float64Array> {
   const gram = new Float64Array(columns * columns);
-  for (const { inputs } of chunks) {
-    const part = await transposedProduct(inputs, inputs, inputs.length / columns, columns, columns);
-    for (let i = 0; i < gram.length; i++) gram[i]! += part[i]!;
-  }
+  for (const { inputs } of chunks) await addGram(gram, inputs, inputs.length / columns, columns);
+  mirror(gram, columns);
   return gram;
 }
 

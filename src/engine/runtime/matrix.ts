@@ -62,6 +62,38 @@ export const product = async <A extends Float32Array | Float64Array>(a: A, b: A,
 /** a [k, i] transposed times b [k, j]: the Gram products. */
 export const transposedProduct = async <A extends Float32Array | Float64Array>(a: A, b: A, k: number, i: number, j: number): Promise<A> =>
   i * k * j < smallProduct ? plainProduct(a, b, i, k, j, [1, i], [j, 1]) : gemm(kindOf(a), a as never, [k, i], b as never, [k, j], true, false) as Promise<unknown> as Promise<A>;
+/** Columns of a Gram product that are made at once. */
+const gramBlock = 384;
+
+/** Adds aᵀa, a being [k, i], to the blocks of a symmetric sum [i, i] on and below its diagonal: half of the work of the whole; `mirror` completes it. */
+export async function addGram(sum: Float64Array, a: Float32Array | Float64Array, k: number, i: number): Promise<void> {
+  for (let start = 0; start < i; start += gramBlock) {
+    const end = Math.min(i, start + gramBlock), width = end - start, rest = columnsFrom(a, k, i, start, i);
+    const block = await transposedProduct(rest, columnsFrom(a, k, i, start, end), k, i - start, width);
+    for (let row = start; row < i; row++) {
+      const to = row * i + start, from = (row - start) * width;
+      for (let column = 0; column < width; column++) sum[to + column]! += block[from + column]!;
+    }
+  }
+}
+
+/** Copies what is below the diagonal of a matrix [n, n] to above it, in tiles: rows of the one side are columns of the other. */
+export function mirror(a: Float64Array, n: number): void {
+  const tile = 32;
+  for (let top = 0; top < n; top += tile) for (let left = 0; left <= top; left += tile) {
+    const bottom = Math.min(n, top + tile), right = left + tile;
+    for (let row = top; row < bottom; row++) for (let column = left; column < Math.min(right, row); column++) a[column * n + row] = a[row * n + column]!;
+  }
+}
+
+/** Columns [from, to) of a [k, i]. */
+function columnsFrom<A extends Float32Array | Float64Array>(a: A, k: number, i: number, from: number, to: number): A {
+  if (from === 0 && to === i) return a;
+  const width = to - from, out = (a instanceof Float32Array ? new Float32Array(k * width) : new Float64Array(k * width)) as A;
+  for (let row = 0; row < k; row++) out.set(a.subarray(row * i + from, row * i + to), row * width);
+  return out;
+}
+
 /** a [i, k] times b [j, k] transposed. */
 export const productTransposed = async <A extends Float32Array | Float64Array>(a: A, b: A, i: number, k: number, j: number): Promise<A> =>
   i * k * j < smallProduct ? plainProduct(a, b, i, k, j, [k, 1], [1, k]) : gemm(kindOf(a), a as never, [i, k], b as never, [j, k], false, true) as Promise<unknown> as Promise<A>;
