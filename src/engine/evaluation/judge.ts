@@ -72,6 +72,9 @@ export class Judge {
     }
   }
 
+  /** The outputs that are judged, and whether they score classes, one answer a sample. */
+  get outputs(): readonly { readonly name: string; readonly classes: boolean }[] { return this.truths.map(({ name, truth, each }) => ({ name, classes: 'classes' in truth && each === 1 })); }
+
   /** The original model's own value of the metric on all samples; 1 for agreement. */
   get original(): number { return mean(this.reference.right); }
 

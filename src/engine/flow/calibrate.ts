@@ -1,3 +1,4 @@
+import { valuesASample } from '../evaluation/forwardCost.ts';
 import { fixedBatch } from '../evaluation/judge.ts';
 import { chunked, elementsOf } from '../evaluation/samples.ts';
 import { Profile } from '../numerics/profile.ts';
@@ -46,8 +47,7 @@ const calibrationMacs = 2e12, valuesAtOnce = 1e8;
 /** Ranks channels, measures the original's features, and checks that the target can be reached. @throws {UnreachableTargetError} says how near one gets */
 export async function calibrate(network: Network, task: Task, options: CompressOptions, signal: AbortSignal, progress: (fraction: number) => void): Promise<Calibration> {
   const { proto, analysis } = network, session = { threads: options.threads }, { seed } = options, profile = new Profile(), goal = goalOf(options, network);
-  const { axes, view } = analysis.structure.facts, valuesAnImage = sumOver(view.nodes, ({ output }) => sumOver(output, (value) => (axes.shapeOf(value) ?? []).reduce((a, b) => a * b, 1)));
-  const chunk = fixedBatch(proto) ?? Math.max(1, Math.min(64, Math.floor(6e6 / elementsOf(task.calibration)), Math.floor(valuesAtOnce / valuesAnImage)));
+  const chunk = fixedBatch(proto) ?? Math.max(1, Math.min(64, Math.floor(6e6 / elementsOf(task.calibration)), Math.floor(valuesAtOnce / valuesASample(analysis))));
   const feeds = chunked(task.calibration, task.calibration.count, chunk), limits = { mostImages: Math.max(64, calibrationMacs / analysis.macs), ...memoryLimits };
   const rankOptions = { ...session, budget: { ...rows.rank, ...limits, mostImages: Math.min(limits.mostImages, rankImages) }, seed, signal, progress, profile };
   const space = options.method === 'weights' ? new WeightSpace(analysis, await rankWeights(proto, analysis, feeds, rankOptions), options.minPreserve) : await channelSpace();
@@ -77,5 +77,3 @@ export async function calibrate(network: Network, task: Task, options: CompressO
     return new ChannelSpace(analysis, ranked, goal.limits, { minPreserve: options.minPreserve, roundTo: options.roundTo, ...(latency ? { latency } : {}) });
   }
 }
-
-const sumOver = <T>(items: readonly T[], value: (item: T) => number): number => items.reduce((sum, item) => sum + value(item), 0);

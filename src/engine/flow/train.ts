@@ -1,5 +1,5 @@
 import { openDataset } from '../data/openDataset.ts';
-import { forwardSeconds } from '../evaluation/forwardCost.ts';
+import { forwardSeconds, valuesASample } from '../evaluation/forwardCost.ts';
 import { type Outcomes, assessmentOf, difference } from '../evaluation/judge.ts';
 import { type Samples, trainingInput } from '../evaluation/samples.ts';
 import { loadTaskData, taskInputDims } from '../evaluation/taskData.ts';
@@ -8,7 +8,7 @@ import { saveModel } from '../onnx/modelFile.ts';
 import type { CompressOptions, Report, RunEvent } from '../protocol.ts';
 import type { RunFolder } from '../run/runFolder.ts';
 import type { KeptUnits } from '../pruning/types.ts';
-import { type Feature, lastFeatures } from '../training/features.ts';
+import { type Feature, lastFeatures, outputFeatures } from '../training/features.ts';
 import { type FinetuneOptions, type TrainingImages, finetune, finetuneDefaults } from '../training/finetune.ts';
 import type { StageClock } from '../run/stageClock.ts';
 import { floorOf, goalOf } from './goal.ts';
@@ -24,7 +24,7 @@ interface Trained { readonly proto: Model; readonly outcomes: Outcomes; readonly
 
 /**
  * What follows the search, where asked for. Refinement: the compressed network learns to give the original's answers, and its last features, on the calibration
- * images (distillation alone, Hinton et al. 2015; no labels are used). Fine-tuning, once, at the end (AMC, section 4): on the labels of the
+ * images (distillation alone, Hinton et al. 2015; no labels are used; networks that score no classes learn all outputs). Fine-tuning, once, at the end (AMC, section 4): on the labels of the
  * training images and on the original's answers. Each keeps the best epoch by accuracy and probability on the validation data, unless it is worse than the trained model before, or
  * clearly worse than the repaired one, which is the best of several on these images and looks better on them than it is (docs/decisions/final-repair.md);
  * the model before training stays in the run folder as `reconstructed.onnx`.
@@ -63,12 +63,21 @@ const clearly = 2;
 const refinementRate = 2.5e-3;
 
 /** What a step of training learns from. */
-interface Lesson { readonly images: Samples; readonly features: readonly Feature[]; readonly training: Partial<FinetuneOptions> }
+interface Lesson { readonly images: Samples; readonly classes: boolean; readonly features: readonly Feature[]; readonly training: Partial<FinetuneOptions> & Pick<FinetuneOptions, 'batchSize'> }
 
 async function lessonOf(step: 'refine' | 'finetune', network: Network, task: Task, { proto, kept }: Pick<Winner, 'proto'> & { readonly kept: KeptUnits }, options: CompressOptions, epochs: number, signal: AbortSignal): Promise<Lesson> {
-  const refining = step === 'refine', images = refining ? task.calibration : await trainingData(network, task, options, signal), features = refining ? lastFeatures(proto, network.analysis, kept) : [];
-  return { images, features, training: { epochs, ...(refining ? { learningRate: refinementRate } : {}), ...(!refining && images.labels ? {} : { distillation: 1, views: viewsOf(images, features) }) } };
+  const refining = step === 'refine', { analysis } = network, images = refining ? task.calibration : await trainingData(network, task, options, signal);
+  const { metric, outputs } = task.judge, classes = metric !== 'agreement' || (outputs.length === 1 && outputs[0]!.classes);
+  const features = [...(classes ? [] : outputFeatures(analysis, outputs.map(({ name }) => name))), ...(refining ? lastFeatures(proto, analysis, kept) : [])];
+  const batchSize = batchFor(analysis), learningRate = (refining ? refinementRate : finetuneDefaults.learningRate) * Math.sqrt(batchSize / finetuneDefaults.batchSize);
+  return { images, classes, features, training: { epochs, batchSize, learningRate, ...(!refining && classes && images.labels ? {} : { distillation: 1, views: viewsOf(images, features) }) } };
 }
+
+/** Float32 values of all layers that a training step may keep for its gradients: about three gigabytes with these. */
+const trainingValues = 2.5e8;
+
+/** Images a step: as many as usual, or the power of two that memory has room for. */
+const batchFor = (analysis: Network['analysis']): number => Math.max(4, Math.min(finetuneDefaults.batchSize, 2 ** Math.floor(Math.log2(trainingValues / valuesASample(analysis)))));
 
 /** Ways in which images are shown when there is no need to remember less: from then on they come again, and the original's answers to them are known. */
 const mostViews = 3;
@@ -108,11 +117,11 @@ async function trainingData(network: Network, task: Task, options: CompressOptio
 /** Bytes that the images of training may take. */
 const trainingBytes = 1.5e9;
 
-async function train(kind: 'refine' | 'finetune', network: Network, task: Task, start: Trained, { images, features, training }: Lesson, options: CompressOptions, run: RunFolder, { emit, signal }: Context): Promise<Trained> {
+async function train(kind: 'refine' | 'finetune', network: Network, task: Task, start: Trained, { images, classes, features, training }: Lesson, options: CompressOptions, run: RunFolder, { emit, signal }: Context): Promise<Trained> {
   const saved = await run.readCheckpoint(), known = saved && (saved.header as { kind?: string }).kind === kind ? saved.bytes : undefined;
   const { imageDims } = trainingInput(images), spatial = imageDims.length === 3 && imageDims[1]! >= 16;
   const { model, bestEpoch } = await finetune({
-    model: start.proto, teacher: network.proto, features, images: trainingImages(images, training.distillation !== 1), signal,
+    model: start.proto, teacher: network.proto, features, classes, images: trainingImages(images, training.distillation !== 1), signal,
     options: { ...training, seed: options.seed, keepZeros: options.method === 'weights', threads: options.threads, augmentation: spatial ? { shift: Math.round(imageDims[1]! / 8), flip: true, blend: training.distillation === 1 } : undefined },
     evaluate: (proto) => task.judge.assess(proto, undefined, signal),
     onProgress: ({ epoch, epochs, loss, secondsLeft, assessment }) => { emit({ type: 'training', epoch, epochs, loss, secondsLeft, ...(assessment ? { accuracy: assessment.accuracy } : {}) }); },

@@ -49,9 +49,15 @@ function activated(view: GraphView, output: string): string {
   }
 }
 
-/** The model with the features' positions as outputs beside `output`. @returns it, and the names of these outputs in the features' order */
-export function withFeatures(model: Model, output: string, features: readonly Feature[]): { model: Model; names: string[] } {
+/** The model's outputs of these names as they are: what is to be learnt of a network that is no classifier. */
+export const outputFeatures = (analysis: Analysis, names: readonly string[]): Feature[] => names.map((value) => {
+  const shape = analysis.structure.facts.axes.shapeOf(value);
+  return { value, kept: [], elements: shape ? shape.slice(1).reduce((a, b) => a * b, 1) : Infinity };
+});
+
+/** The model with the features' positions as outputs beside `outputs`. @returns it, and the names of these outputs in the features' order */
+export function withFeatures(model: Model, outputs: readonly string[], features: readonly Feature[]): { model: Model; names: string[] } {
   const build = new GraphBuilder({ ...model, graph: { ...model.graph, output: [] } });
   const names = features.map(({ value, kept }) => kept.reduce((at, positions, axis) => (positions ? build.op('Gather', [at, build.ints([...positions])], { axis }) : at), value)), made = build.model();
-  return { model: { ...made, graph: { ...made.graph, output: [output, ...names].map((name) => valueInfo(name)) } }, names };
+  return { model: { ...made, graph: { ...made.graph, output: [...outputs, ...names].map((name) => valueInfo(name)) } }, names };
 }

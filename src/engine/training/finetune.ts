@@ -8,7 +8,7 @@ import { type Tensor, floats } from '../runtime/session.ts';
 import { anyBatch } from './anyBatch.ts';
 import { type Augmentation, augment } from './augmentation.ts';
 import type { Feature } from './features.ts';
-import { type ClassificationLoss, classificationLoss, labelsName, logitsOf, withMatching } from './losses.ts';
+import { type ClassificationLoss, classificationLoss, labelsName, logitsOf, matchingLoss, sumOfLosses } from './losses.ts';
 import { withParameters } from './parameters.ts';
 import { cosineSchedule } from './schedule.ts';
 import { Teacher } from './teacher.ts';
@@ -54,7 +54,7 @@ export interface FinetuneProgress {
   /** Steps done of all steps. */
   readonly step: number;
   readonly steps: number;
-  /** Means over the epoch so far. */
+  /** Means over the epoch so far; the accuracy of a classifier. */
   readonly loss: number;
   readonly trainAccuracy: number;
   readonly learningRate: number;
@@ -78,6 +78,8 @@ export interface FinetuneTask {
   readonly teacher?: Model;
   /** What else of it is imitated. */
   readonly features?: readonly Feature[];
+  /** Whether the first output scores classes [batch, classes] [true]; otherwise what is learnt is `features`, the outputs among them. */
+  readonly classes?: boolean;
   readonly images: TrainingImages;
   readonly options?: Partial<FinetuneOptions>;
   /** Judges the model after each epoch on images that are not trained on; @see rewardOf */
@@ -94,19 +96,22 @@ export interface FinetuneTask {
 interface Position { epoch: number; step: number; lossSum: number; correctSum: number; bestReward: number | undefined; bestEpoch: number; history: EpochResult[] }
 
 /**
- * Trains a classifier on images, by cross-entropy on labels and distillation from a teacher. Deterministic for a seed and a thread count.
+ * Trains a classifier on images, by cross-entropy on labels and distillation from a teacher; any other network by its teacher's outputs and features. Deterministic for a seed
+ * and a thread count.
  * @throws {InputError} when labels or the teacher are missing, or there are fewer images than a batch
  * @throws {UnsupportedModelError} names the node whose operator has no gradient rule
  * @throws {CancelledError} when `signal` is aborted, after handing out a checkpoint
  */
 export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
-  const options = { ...finetuneDefaults, ...task.options }, { model, teacher, images, signal } = task, { batchSize, epochs } = options;
+  const options = { ...finetuneDefaults, ...task.options }, { model, teacher, images, signal, classes = true } = task, { batchSize, epochs } = options;
   if (options.distillation > 0 && !teacher) throw new InputError('Distillation needs the original model as teacher.');
+  if (!classes && options.distillation < 1) throw new InputError('The model scores no classes, so that labels tell it nothing; use distillation alone (distillation 1).');
   const features = options.distillation > 0 ? task.features ?? [] : [], stepsPerEpoch = Math.floor(images.count / batchSize), steps = stepsPerEpoch * epochs;
   if (stepsPerEpoch === 0) throw new InputError(`There are only ${images.count} images to train on, fewer than one batch of ${batchSize}.`);
   const input = inputOf(model), shape = [batchSize, ...images.dims];
-  const trainer = await Trainer.create(anyBatch(model), { ...options, inputShapes: { [input]: shape }, loss: withMatching(classificationLoss(logitsOf(model), options), features.map(({ value }) => value), options.featureWeight) });
-  const guide = teacher && options.distillation > 0 ? await Teacher.create(teacher, features, { threads: options.threads, remember: options.views > 0 || (options.augmentation === undefined && features.length === 0) }) : undefined;
+  const losses = [...(classes ? [classificationLoss(logitsOf(model), options)] : []), ...(features.length > 0 ? [matchingLoss(features.map(({ value }) => value), options.featureWeight)] : [])];
+  const trainer = await Trainer.create(anyBatch(model), { ...options, inputShapes: { [input]: shape }, loss: sumOfLosses(losses) });
+  const guide = teacher && options.distillation > 0 ? await Teacher.create(teacher, classes ? logitsOf(teacher) : undefined, features, { threads: options.threads, remember: options.views > 0 || (options.augmentation === undefined && features.length === 0) }) : undefined;
   let best = trainer.vector();
   let at: Position = { epoch: 0, step: 0, lossSum: 0, correctSum: 0, bestReward: undefined, bestEpoch: 0, history: [] };
   const checkpoint = async (): Promise<void> => {
@@ -132,7 +137,7 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
         const { loss, correct } = await trainer.step(await feedsOf(indices, view, new Random(mixed(options.seed, view, number))), learningRate);
         at.step++;
         at.lossSum += loss!;
-        at.correctSum += correct!;
+        at.correctSum += correct ?? 0;
         const secondsAStep = (performance.now() - started) / 1000 / (done + 1 - startedAt);
         progress = { epoch: at.epoch + at.step / stepsPerEpoch, epochs, step: done + 1, steps, loss: at.lossSum / at.step, trainAccuracy: at.correctSum / at.step, learningRate, secondsLeft: secondsAStep * (steps - done - 1) };
         if (at.step < stepsPerEpoch) task.onProgress?.(progress);

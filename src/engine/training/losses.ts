@@ -56,28 +56,22 @@ export function classificationLoss(logits: string, { distillation, temperature }
   };
 }
 
-/** A loss and, for each of some values, `weight` divided by their number times the squared distance from its target relative to the target's own square. */
-export function withMatching(writer: LossWriter, values: readonly string[], weight: number): LossWriter {
-  if (values.length === 0) return writer;
-  return (build, shapes) => {
-    const { loss, ...rest } = writer(build, shapes), squares = (value: string): string => build.op('ReduceSum', [build.mul(value, value)], { keepdims: 0 });
+/** For each of some values `weight` divided by their number times the squared distance from its target, the input `targetName(value)`, relative to the target's own square. */
+export function matchingLoss(values: readonly string[], weight: number): LossWriter {
+  return (build, { shapes }) => {
+    const squares = (value: string): string => build.op('ReduceSum', [build.mul(value, value)], { keepdims: 0 });
     const parts = values.map((value) => {
-      const target = build.input(targetName(value), shapes.shapes.get(value)!);
+      const target = build.input(targetName(value), shapes.get(value)!);
       return build.div(squares(build.sub(value, target)), build.add(squares(target), 1e-12));
     });
-    return { loss: build.add(loss, build.mul(parts.reduce((a, b) => build.add(a, b)), weight / parts.length)), ...rest };
+    return { loss: build.mul(parts.reduce((a, b) => build.add(a, b)), weight / parts.length) };
   };
 }
 
-/** Mean squared difference between each named value and its target, the input `targetName(value)`. */
-export function matchingLoss(values: readonly string[]): LossWriter {
-  return (build, { shapes }) => {
-    const parts = values.map((value) => {
-      const dims = shapes.get(value)!, count = dims.reduce((a, b) => a * b, 1);
-      const difference = build.sub(value, build.input(targetName(value), dims));
-      return build.meanOfAll(build.mul(difference, difference), count);
-    });
-    return { loss: parts.reduce((a, b) => build.add(a, b)) };
-  };
-}
+/** The sum of losses, with the metrics of all of them. */
+export const sumOfLosses = (writers: readonly LossWriter[]): LossWriter => (build, shapes) => {
+  const written = writers.map((write) => write(build, shapes));
+  return { loss: written.map(({ loss }) => loss).reduce((a, b) => build.add(a, b)), metrics: Object.assign({}, ...written.map(({ metrics }) => metrics)) as Record<string, string> };
+};
+
 export const targetName = (value: string): string => trainingName(`target of ${value}`);

@@ -2,7 +2,7 @@ import type { GraphProto, ModelProto } from 'onnx-buf';
 import { Session, type Tensor, floats } from '../runtime/session.ts';
 import { anyBatch } from './anyBatch.ts';
 import { type Feature, withFeatures } from './features.ts';
-import { logitsOf, targetName, teacherLogitsName } from './losses.ts';
+import { targetName, teacherLogitsName } from './losses.ts';
 
 /** The network that is imitated: what it answers to pictures, as feeds of the losses in losses.ts. */
 export class Teacher {
@@ -20,10 +20,10 @@ export class Teacher {
     this.known = known;
   }
 
-  /** @param remember whether pictures come again, so that each is looked at once */
-  static async create(teacher: ModelProto & { graph: GraphProto }, features: readonly Feature[], { threads, remember }: { readonly threads: number; readonly remember: boolean }): Promise<Teacher> {
-    const logits = logitsOf(teacher), { model, names } = withFeatures(anyBatch(teacher), logits, features);
-    const outputs = [{ feed: teacherLogitsName, output: logits }, ...features.map(({ value }, i) => ({ feed: targetName(value), output: names[i]! }))];
+  /** @param logits its scores of classes, where it is a classifier @param remember whether pictures come again, so that each is looked at once */
+  static async create(teacher: ModelProto & { graph: GraphProto }, logits: string | undefined, features: readonly Feature[], { threads, remember }: { readonly threads: number; readonly remember: boolean }): Promise<Teacher> {
+    const scores = logits === undefined ? [] : [logits], { model, names } = withFeatures(anyBatch(teacher), scores, features);
+    const outputs = [...scores.map((output) => ({ feed: teacherLogitsName, output })), ...features.map(({ value }, i) => ({ feed: targetName(value), output: names[i]! }))];
     return new Teacher(await Session.create(model, { threads }), outputs, remember ? new Map() : undefined);
   }
 

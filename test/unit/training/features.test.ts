@@ -27,8 +27,8 @@ it('finds what the last two layers give behind their activations, and picks the 
   const { proto } = await loadModel('examples/resnet20.onnx'), analysis = await analyse(proto), kept = uniformKept(analysis, 0.5, { order: channelOrders(proto, analysis) }), pruned = applyPlan(proto, analysis, kept);
   const features = lastFeatures(pruned, analysis, kept), view = new GraphView(proto.graph), input = floats(Float32Array.from({ length: 2 * 3072 }, (_, i) => Math.sin(i)), [2, 3, 32, 32]);
   expect(features.map(({ value }) => view.producers.get(value)!.opType)).toEqual(['Relu', 'Relu']); // of the last block's sum, and of the convolution before
-  const logits = logitsOf(proto), original = withFeatures(proto, logits, features), small = withFeatures(pruned, logits, features.map((feature) => ({ ...feature, kept: [] })));
-  const [wanted, whole, made] = await Promise.all([run(original.model, input), run(withFeatures(proto, logits, features.map((feature) => ({ ...feature, kept: [] }))).model, input), run(small.model, input)]);
+  const logits = logitsOf(proto), original = withFeatures(proto, [logits], features), small = withFeatures(pruned, [logits], features.map((feature) => ({ ...feature, kept: [] })));
+  const [wanted, whole, made] = await Promise.all([run(original.model, input), run(withFeatures(proto, [logits], features.map((feature) => ({ ...feature, kept: [] }))).model, input), run(small.model, input)]);
   features.forEach(({ value, kept: positions, elements }, i) => {
     const [target, full] = [wanted[original.names[i]!]!, whole[value]!], [, channels = 0, height = 0, width = 0] = full.dims, area = height * width;
     expect(target.dims).toEqual(made[value]!.dims);
@@ -42,7 +42,7 @@ it('finds what the last two layers give behind their activations, and picks the 
 it('brings features nearer to the original\'s than learning from its answers alone', async () => {
   const teacher = smallClassifier(5), analysis = await analyse(teacher), features = lastFeatures(teacher, analysis, new Map());
   const task: FinetuneTask = { model: smallClassifier(1), teacher, images: stripes(320, 3, false), options: { epochs: 3, batchSize: 16, learningRate: 0.05, distillation: 1, augmentation: undefined, threads: 1 } };
-  const input = floats((await stripes(64, 9).batch(Array.from({ length: 64 }, (_, i) => i))).images, [64, 2, 8, 8]), shown = async (model: Model): Promise<Tensor> => (await run(withFeatures(model, 'logits', features).model, input))[features[0]!.value]!;
+  const input = floats((await stripes(64, 9).batch(Array.from({ length: 64 }, (_, i) => i))).images, [64, 2, 8, 8]), shown = async (model: Model): Promise<Tensor> => (await run(withFeatures(model, ['logits'], features).model, input))[features[0]!.value]!;
   const wanted = await shown(teacher), alone = await finetune(task), guided = await finetune({ ...task, features });
   expect(distance(await shown(guided.model), wanted)).toBeLessThan(0.5 * distance(await shown(alone.model), wanted));
 });

@@ -3,8 +3,10 @@ import type { GraphProto, ModelProto } from 'onnx-buf';
 import { GraphBuilder } from '../../../src/engine/onnx/graphBuilder.ts';
 import { decodeModel, encodeModel } from '../../../src/engine/onnx/modelFile.ts';
 import { floatsOf } from '../../../src/engine/onnx/tensor.ts';
+import { analyse } from '../../../src/engine/pruning/analysis.ts';
 import { Session, floats } from '../../../src/engine/runtime/session.ts';
 import { type FinetuneTask, distill, finetune } from '../../../src/engine/training/finetune.ts';
+import { outputFeatures } from '../../../src/engine/training/features.ts';
 import { packParameters, parametersOf } from '../../../src/engine/training/parameters.ts';
 import { smallClassifier, stripes } from './smallNets.ts';
 
@@ -44,6 +46,20 @@ describe('finetune', () => {
     const { model: teacher } = await finetune({ model: smallClassifier(1), images: stripes(320, 2), options });
     const { model: student } = await distill({ model: smallClassifier(7), teacher, images: stripes(320, 3, false), options: { ...options, temperature: 3, epochs: 4 } });
     expect(await accuracy(student)).toBeGreaterThan(0.85);
+  });
+
+  it('learns the outputs of a teacher that scores no classes', async () => {
+    const teacher = smallClassifier(5), student = smallClassifier(1), images = stripes(320, 3, false), features = outputFeatures(await analyse(teacher), ['logits']);
+    const { model, history } = await finetune({ model: student, teacher, classes: false, features, images, options: { ...options, distillation: 1, epochs: 4 } });
+    const { images: pixels } = await stripes(64, 9).batch(Array.from({ length: 64 }, (_, i) => i)), answers = async (from: Model): Promise<Float32Array> => {
+      const session = await Session.create(from, { threads: 1 }), { logits } = await session.run({ image: floats(pixels, [64, 2, 8, 8]) });
+      await session.release();
+      return logits!.data as Float32Array;
+    };
+    const wanted = await answers(teacher), distance = async (from: Model): Promise<number> => (await answers(from)).reduce((sum, value, i) => sum + (value - wanted[i]!) ** 2, 0);
+    expect(await distance(model)).toBeLessThan(0.2 * await distance(student));
+    expect(history.at(-1)!.loss).toBeLessThan(history[0]!.loss / 2);
+    await expect(finetune({ model: student, teacher, classes: false, features, images, options: { ...options, distillation: 0.5 } })).rejects.toThrow(/scores no classes/);
   });
 
   it.each([0, 1, 2])('gives the same bytes when it is interrupted and resumed (%i views)', async (views) => {

@@ -4,9 +4,8 @@ import { Random } from '../../../src/engine/numerics/random.ts';
 import { GraphBuilder } from '../../../src/engine/onnx/graphBuilder.ts';
 import { Session, floats } from '../../../src/engine/runtime/session.ts';
 import { finetuneDefaults } from '../../../src/engine/training/finetune.ts';
-import { matchingLoss, targetName } from '../../../src/engine/training/losses.ts';
 import { packParameters, parametersOf } from '../../../src/engine/training/parameters.ts';
-import { Trainer } from '../../../src/engine/training/trainer.ts';
+import { type LossWriter, Trainer } from '../../../src/engine/training/trainer.ts';
 import { smallClassifier } from './smallNets.ts';
 
 const random = new Random(8);
@@ -28,10 +27,16 @@ async function plainGradient(): Promise<{ loss: number; gradient: Float32Array }
   return { loss: Number(result['loss']!.data[0]), gradient };
 }
 
+/** Mean squared difference of the logits from the input `target`. */
+const meanSquare: LossWriter = (build, { shapes }) => {
+  const [batch = 0, classes = 0] = shapes.get('logits')!, difference = build.sub('logits', build.input('target', [batch, classes]));
+  return { loss: build.meanOfAll(build.mul(difference, difference), batch * classes) };
+};
+
 async function train(setup: Partial<typeof finetuneDefaults>, rates: readonly number[]): Promise<{ losses: number[]; vector: Float32Array }> {
-  const trainer = await Trainer.create(model, { ...finetuneDefaults, threads: 1, weightDecay: 0, relativeSteps: false, ...setup, inputShapes, loss: matchingLoss(['logits']) });
+  const trainer = await Trainer.create(model, { ...finetuneDefaults, threads: 1, weightDecay: 0, relativeSteps: false, ...setup, inputShapes, loss: meanSquare });
   const losses: number[] = [];
-  for (const rate of rates) losses.push((await trainer.step({ image, [targetName('logits')]: target }, rate))['loss']!);
+  for (const rate of rates) losses.push((await trainer.step({ image, target }, rate))['loss']!);
   const vector = trainer.vector();
   await trainer.release();
   return { losses, vector };
