@@ -1,6 +1,7 @@
 // Fine-tunes a pruned CIFAR-10 model and times a training step against the forward pass of the same model and batch.
-// node scripts/run.mjs bench/finetune.ts MODEL.onnx --train train10k.npz --val val5k.npz [--teacher MODEL] [--preserve 0.7] [--epochs N]
-//   [--minutes M] [--optimizer adamw|sgd] [--lr X] [--distillation D] [--temperature T] [--no-augment] [--blend] [--absolute] [--limit N] [--val-limit N] [--time-only] [--out FILE]
+// --train npm45k takes the 45,000 training images of the npm package (bench/cifar10.ts); --test judges on the test images as well, before and after.
+// node scripts/run.mjs bench/finetune.ts MODEL.onnx --train train10k.npz|npm45k --val val5k.npz [--teacher MODEL] [--preserve 0.7] [--epochs N]
+//   [--minutes M] [--optimizer adamw|sgd] [--lr X] [--distillation D] [--temperature T] [--no-augment] [--blend] [--absolute] [--limit N] [--val-limit N] [--time-only] [--test] [--out FILE]
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { unzipSync } from 'fflate';
@@ -11,13 +12,14 @@ import { Session, floats } from '../src/engine/runtime/session.ts';
 import { type TrainingImages, finetune, finetuneDefaults } from '../src/engine/training/finetune.ts';
 import { classificationLoss, labelsName, logitsOf } from '../src/engine/training/losses.ts';
 import { Trainer } from '../src/engine/training/trainer.ts';
+import { testImages, trainingImages } from './cifar10.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 const { values: args, positionals } = parseArgs({ allowPositionals: true, options: {
   train: { type: 'string', default: '../shared/data/cifar10/train10k.npz' }, val: { type: 'string', default: '../shared/data/cifar10/val5k.npz' }, teacher: { type: 'string' },
   preserve: { type: 'string', default: '1' }, epochs: { type: 'string' }, minutes: { type: 'string', default: '3' }, optimizer: { type: 'string', default: 'adamw' }, lr: { type: 'string', default: String(finetuneDefaults.learningRate) },
   decay: { type: 'string', default: String(finetuneDefaults.weightDecay) }, distillation: { type: 'string', default: '0.7' }, temperature: { type: 'string', default: '4' }, absolute: { type: 'boolean', default: false }, 'no-augment': { type: 'boolean', default: false }, blend: { type: 'boolean', default: false },
-  limit: { type: 'string' }, 'time-only': { type: 'boolean', default: false }, out: { type: 'string' }, threads: { type: 'string', default: '0' }, 'val-limit': { type: 'string' }, batch: { type: 'string', default: '64' },
+  limit: { type: 'string' }, 'time-only': { type: 'boolean', default: false }, test: { type: 'boolean', default: false }, out: { type: 'string' }, threads: { type: 'string', default: '0' }, 'val-limit': { type: 'string' }, batch: { type: 'string', default: '64' },
 } });
 const path = positionals[0] ?? '../shared/models/cifar10/plain20.onnx', threads = Number(args.threads), batchSize = Number(args.batch);
 
@@ -76,7 +78,7 @@ async function medianMs(run: () => Promise<unknown>, times: number): Promise<num
 
 const teacher = (await loadModel(args.teacher ?? path)).proto, original = (await loadModel(path)).proto, preserve = Number(args.preserve);
 const model = preserve < 1 ? pruneChain(original, preserve) : original;
-const train = await cifar(args.train), all = await cifar(args.val), val = { ...all, count: Math.min(all.count, Number(args['val-limit'] ?? all.count)) };
+const train = await cifar(args.train === 'npm45k' ? await trainingImages(args.val) : args.train), all = await cifar(args.val), val = { ...all, count: Math.min(all.count, Number(args['val-limit'] ?? all.count)) };
 
 // one step against one forward pass, the same batch
 const first = await train.batch(Array.from({ length: batchSize }, (_, i) => i)), shape = [batchSize, 3, 32, 32], input = floats(first.images, shape);
@@ -91,12 +93,13 @@ if (args['time-only']) process.exit(0);
 
 const count = Math.min(train.count, Number(args.limit ?? train.count));
 const epochs = Number(args.epochs ?? Math.max(1, Math.floor(Number(args.minutes) * 60_000 / ((stepMs + 1.3 * forwardMs) * count / batchSize))));
-console.log(`original ${(await accuracy(teacher, val)).toFixed(2)}%, before fine-tuning ${(await accuracy(model, val)).toFixed(2)}% on ${val.count} validation images; ${epochs} epochs of ${count} images`);
+const test = args.test ? await cifar(await testImages()) : undefined, tested = async (candidate: Model): Promise<string> => (test ? ` (${(await accuracy(candidate, test)).toFixed(2)}% of the test images)` : '');
+console.log(`original ${(await accuracy(teacher, val)).toFixed(2)}%${await tested(teacher)}, before fine-tuning ${(await accuracy(model, val)).toFixed(2)}%${await tested(model)} of ${val.count} validation images; ${epochs} epochs of ${count} images`);
 const start = performance.now();
 const result = await finetune({
   model, teacher, images: { ...train, count }, evaluate: async (candidate, epoch) => {
-    const score = await accuracy(candidate, val, Math.min(1000, val.count));
-    console.log(`epoch ${epoch}: first images of validation ${score.toFixed(1)}% after ${((performance.now() - start) / 1000).toFixed(0)} s`);
+    const score = await accuracy(candidate, val, val.count);
+    console.log(`epoch ${epoch}: validation ${score.toFixed(2)}% after ${((performance.now() - start) / 1000).toFixed(0)} s`);
     return { accuracy: score / 100, probability: score / 100 };
   },
   options: {
@@ -105,5 +108,5 @@ const result = await finetune({
   },
 });
 for (const { epoch, loss, trainAccuracy } of result.history) console.log(`epoch ${epoch}: loss ${loss.toFixed(4)}, train ${(100 * trainAccuracy).toFixed(1)}%`);
-console.log(`after ${((performance.now() - start) / 1000).toFixed(0)} s: ${(await accuracy(result.model, val)).toFixed(2)}% (epoch ${result.bestEpoch})`);
+console.log(`after ${((performance.now() - start) / 1000).toFixed(0)} s: ${(await accuracy(result.model, val)).toFixed(2)}%${await tested(result.model)} (epoch ${result.bestEpoch})`);
 if (args.out) await saveModel(result.model, args.out);
