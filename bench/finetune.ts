@@ -6,10 +6,11 @@ import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { unzipSync } from 'fflate';
 import type { GraphProto, ModelProto } from 'onnx-buf';
+import { GraphView } from '../src/engine/onnx/graphView.ts';
 import { loadModel, saveModel } from '../src/engine/onnx/modelFile.ts';
 import { dimsOf, floatsOf, gatherAxis } from '../src/engine/onnx/tensor.ts';
 import { Session, floats } from '../src/engine/runtime/session.ts';
-import { type TrainingImages, finetune, finetuneDefaults } from '../src/engine/training/finetune.ts';
+import { type TrainingSamples, finetune, finetuneDefaults } from '../src/engine/training/finetune.ts';
 import { classificationLoss, labelsName, logitsOf } from '../src/engine/training/losses.ts';
 import { Trainer } from '../src/engine/training/trainer.ts';
 import { testImages, trainingImages } from './cifar10.ts';
@@ -21,17 +22,17 @@ const { values: args, positionals } = parseArgs({ allowPositionals: true, option
   decay: { type: 'string', default: String(finetuneDefaults.weightDecay) }, distillation: { type: 'string', default: '0.7' }, temperature: { type: 'string', default: '4' }, absolute: { type: 'boolean', default: false }, 'no-augment': { type: 'boolean', default: false }, blend: { type: 'boolean', default: false },
   limit: { type: 'string' }, 'time-only': { type: 'boolean', default: false }, test: { type: 'boolean', default: false }, out: { type: 'string' }, threads: { type: 'string', default: '0' }, 'val-limit': { type: 'string' }, batch: { type: 'string', default: '64' },
 } });
-const path = positionals[0] ?? '../shared/models/cifar10/plain20.onnx', threads = Number(args.threads), batchSize = Number(args.batch);
+const path = positionals[0] ?? '../shared/models/cifar10/plain20.onnx', original = (await loadModel(path)).proto, inputName = new GraphView(original.graph).inputs[0]!, threads = Number(args.threads), batchSize = Number(args.batch);
 
-async function cifar(file: string): Promise<TrainingImages & { labels: Int32Array }> {
+async function cifar(file: string): Promise<TrainingSamples & { labels: Int32Array }> {
   const npz = unzipSync(await readFile(file));
   const body = (name: string): Uint8Array => { const bytes = npz[`${name}.npy`]!; return bytes.subarray(10 + bytes[8]! + 256 * bytes[9]!).slice(); };
   const pixels = body('images'), labels = Int32Array.from(new BigInt64Array(body('labels').buffer), Number), size = 3 * 32 * 32;
   const mean = [0.4914, 0.4822, 0.4465], deviation = [0.247, 0.2435, 0.2616];
-  return { count: labels.length, dims: [3, 32, 32], labels, batch: (indices) => {
+  return { count: labels.length, dims: { [inputName]: [3, 32, 32] }, labels, batch: (indices) => {
     const images = new Float32Array(indices.length * size);
     indices.forEach((index, n) => { for (let i = 0; i < size; i++) { const c = i >> 10; images[n * size + i] = (pixels[index * size + i]! / 255 - mean[c]!) / deviation[c]!; } });
-    return Promise.resolve({ images, labels: Int32Array.from(indices, (index) => labels[index]!) });
+    return Promise.resolve({ inputs: { [inputName]: floats(images, [indices.length, 3, 32, 32]) }, labels: Int32Array.from(indices, (index) => labels[index]!) });
   } };
 }
 
@@ -61,8 +62,8 @@ async function accuracy(model: Model, data: Awaited<ReturnType<typeof cifar>>, l
   let correct = 0;
   for (let from = 0; from < limit; from += 100) {
     const indices = Array.from({ length: Math.min(100, limit - from) }, (_, i) => from + i);
-    const { images, labels } = await data.batch(indices);
-    const logits = (await session.run({ [session.inputNames[0]!]: floats(images, [indices.length, 3, 32, 32]) }))[session.outputNames[0]!]!, rows = logits.data as Float32Array, classes = logits.dims[1]!;
+    const { inputs, labels } = await data.batch(indices);
+    const logits = (await session.run(inputs))[session.outputNames[0]!]!, rows = logits.data as Float32Array, classes = logits.dims[1]!;
     labels!.forEach((label, n) => { const row = rows.subarray(n * classes, (n + 1) * classes); if (row.indexOf(Math.max(...row)) === label) correct++; });
   }
   await session.release();
@@ -76,17 +77,17 @@ async function medianMs(run: () => Promise<unknown>, times: number): Promise<num
   return all.sort((a, b) => a - b)[times >> 1]!;
 }
 
-const teacher = (await loadModel(args.teacher ?? path)).proto, original = (await loadModel(path)).proto, preserve = Number(args.preserve);
+const teacher = (await loadModel(args.teacher ?? path)).proto, preserve = Number(args.preserve);
 const model = preserve < 1 ? pruneChain(original, preserve) : original;
 const train = await cifar(args.train === 'npm45k' ? await trainingImages(args.val) : args.train), all = await cifar(args.val), val = { ...all, count: Math.min(all.count, Number(args['val-limit'] ?? all.count)) };
 
 // one step against one forward pass, the same batch
-const first = await train.batch(Array.from({ length: batchSize }, (_, i) => i)), shape = [batchSize, 3, 32, 32], input = floats(first.images, shape);
-const forward = await Session.create(model, { threads }), inputName = forward.inputNames[0]!;
+const first = await train.batch(Array.from({ length: batchSize }, (_, i) => i)), shape = [batchSize, 3, 32, 32], { inputs } = first;
+const forward = await Session.create(model, { threads });
 const optimizer = args.optimizer as 'adamw' | 'sgd';
 const trainer = await Trainer.create(model, { ...finetuneDefaults, optimizer, threads, inputShapes: { [inputName]: shape }, loss: classificationLoss(logitsOf(model), { distillation: 0, temperature: 1 }) });
-const feeds = { [inputName]: input, [labelsName]: { type: 'int64', dims: [batchSize], data: BigInt64Array.from(first.labels!, BigInt) } };
-const forwardMs = await medianMs(() => forward.run({ [inputName]: input }), 15), stepMs = await medianMs(() => trainer.step(feeds, 1e-5), 15);
+const feeds = { ...inputs, [labelsName]: { type: 'int64', dims: [batchSize], data: BigInt64Array.from(first.labels!, BigInt) } };
+const forwardMs = await medianMs(() => forward.run(inputs), 15), stepMs = await medianMs(() => trainer.step(feeds, 1e-5), 15);
 await forward.release(); await trainer.release();
 console.log(`batch ${batchSize}: forward ${forwardMs.toFixed(1)} ms, training step ${stepMs.toFixed(1)} ms = ${(stepMs / forwardMs).toFixed(2)}x forward (at most 5x)`);
 if (args['time-only']) process.exit(0);
@@ -97,7 +98,7 @@ const test = args.test ? await cifar(await testImages()) : undefined, tested = a
 console.log(`original ${(await accuracy(teacher, val)).toFixed(2)}%${await tested(teacher)}, before fine-tuning ${(await accuracy(model, val)).toFixed(2)}%${await tested(model)} of ${val.count} validation images; ${epochs} epochs of ${count} images`);
 const start = performance.now();
 const result = await finetune({
-  model, teacher, images: { ...train, count }, evaluate: async (candidate, epoch) => {
+  model, teacher, samples: { ...train, count }, evaluate: async (candidate, epoch) => {
     const score = await accuracy(candidate, val, val.count);
     console.log(`epoch ${epoch}: validation ${score.toFixed(2)}% after ${((performance.now() - start) / 1000).toFixed(0)} s`);
     return { accuracy: score / 100, probability: score / 100 };

@@ -11,7 +11,7 @@ import { compress } from '../src/engine/compress.ts';
 import { openDataset } from '../src/engine/data/openDataset.ts';
 import { evaluateModel } from '../src/engine/evaluation/evaluate.ts';
 import { loadTaskData, prepare, taskInputDims } from '../src/engine/evaluation/taskData.ts';
-import { trainingInput } from '../src/engine/evaluation/samples.ts';
+import { trainingSamples } from '../src/engine/flow/train.ts';
 import { Random } from '../src/engine/numerics/random.ts';
 import { GraphBuilder } from '../src/engine/onnx/graphBuilder.ts';
 import { loadModel, saveModel } from '../src/engine/onnx/modelFile.ts';
@@ -113,13 +113,8 @@ async function train(model: Model, epochs: number): Promise<Model> {
     const dataset = await openDataset(path);
     try { return (await loadTaskData(dataset, await prepare(model, dataset, await taskInputDims(model, dataset), { seed: 0, preprocess }), count, { seed: 0 })).images; } finally { await dataset.close(); }
   };
-  const images = await load(`${data}/train10k.npz`, 10_000), { values, imageDims } = trainingInput(images), size = values.length / images.count;
   const { model: trained, history } = await finetune({
-    model, images: { count: images.count, dims: imageDims, batch: (indices) => {
-      const out = new Float32Array(indices.length * size);
-      indices.forEach((index, i) => { out.set(values.subarray(index * size, (index + 1) * size), i * size); });
-      return Promise.resolve({ images: out, labels: Int32Array.from(indices, (index) => images.labels![index]!) });
-    } },
+    model, samples: trainingSamples(await load(`${data}/train10k.npz`, 10_000), true),
     options: { epochs, distillation: 0, learningRate: 2e-3, weightDecay: 0.02, relativeSteps: false, augmentation: { shift: 4, flip: true } },
   });
   console.log(`trained ${epochs} epochs, accuracy on its own augmented images ${(100 * history.at(-1)!.trainAccuracy).toFixed(1)}%`);

@@ -1,4 +1,4 @@
-import { InputError, UnsupportedModelError } from '../errors.ts';
+import { InputError } from '../errors.ts';
 import type { Tensor, TypedArray } from '../runtime/session.ts';
 
 /** One input of a model for all samples. `dims` are those of one sample. */
@@ -41,13 +41,6 @@ export const elementsOf = ({ inputs }: Samples): number => inputs.reduce((sum, {
 
 /** Shapes of the inputs with one sample. */
 export const inputShapesOf = ({ inputs }: Samples): Record<string, readonly number[]> => Object.fromEntries(inputs.map(({ name, dims }) => [name, [1, ...dims]]));
-
-/** The one float32 input of samples that can be trained on. @throws {UnsupportedModelError} for several inputs, or other element types */
-export function trainingInput({ inputs }: Samples): { values: Float32Array; imageDims: readonly number[] } {
-  const [only, another] = inputs;
-  if (!only || another || !(only.data instanceof Float32Array)) throw new UnsupportedModelError(`training takes models with one float32 input, and this one has ${inputs.map(({ name, type }) => `"${name}" (${type})`).join(', ')}.`);
-  return { values: only.data, imageDims: only.dims };
-}
 
 /** @throws {InputError} for a data set without samples */
 export function requireSamples(count: number, path: string): void {

@@ -1,7 +1,7 @@
 import { openDataset } from '../data/openDataset.ts';
 import { forwardSeconds, valuesASample } from '../evaluation/forwardCost.ts';
 import { type Outcomes, assessmentOf, difference } from '../evaluation/judge.ts';
-import { type Samples, trainingInput } from '../evaluation/samples.ts';
+import { type Samples, gathered } from '../evaluation/samples.ts';
 import { loadTaskData, taskInputDims } from '../evaluation/taskData.ts';
 import { UnsupportedModelError } from '../errors.ts';
 import { saveModel } from '../onnx/modelFile.ts';
@@ -9,7 +9,7 @@ import type { CompressOptions, Report, RunEvent } from '../protocol.ts';
 import type { RunFolder } from '../run/runFolder.ts';
 import type { KeptUnits } from '../pruning/types.ts';
 import { type Feature, lastFeatures, outputFeatures } from '../training/features.ts';
-import { type FinetuneOptions, type TrainingImages, finetune, finetuneDefaults } from '../training/finetune.ts';
+import { type FinetuneOptions, type TrainingSamples, finetune, finetuneDefaults } from '../training/finetune.ts';
 import type { StageClock } from '../run/stageClock.ts';
 import { floorOf, goalOf } from './goal.ts';
 import type { Network } from './network.ts';
@@ -119,10 +119,10 @@ const trainingBytes = 1.5e9;
 
 async function train(kind: 'refine' | 'finetune', network: Network, task: Task, start: Trained, { images, classes, features, training }: Lesson, options: CompressOptions, run: RunFolder, { emit, signal }: Context): Promise<Trained> {
   const saved = await run.readCheckpoint(), known = saved && (saved.header as { kind?: string }).kind === kind ? saved.bytes : undefined;
-  const { imageDims } = trainingInput(images), spatial = imageDims.length === 3 && imageDims[1]! >= 16;
+  const { type, dims: [, height = 0] } = images.inputs[0]!, pictures = type === 'float32' && height >= 16;
   const { model, bestEpoch } = await finetune({
-    model: start.proto, teacher: network.proto, features, classes, images: trainingImages(images, training.distillation !== 1), signal,
-    options: { ...training, seed: options.seed, keepZeros: options.method === 'weights', threads: options.threads, augmentation: spatial ? { shift: Math.round(imageDims[1]! / 8), flip: true, blend: training.distillation === 1 } : undefined },
+    model: start.proto, teacher: network.proto, features, classes, samples: trainingSamples(images, training.distillation !== 1), signal,
+    options: { ...training, seed: options.seed, keepZeros: options.method === 'weights', threads: options.threads, augmentation: pictures ? { shift: Math.round(height / 8), flip: true, blend: training.distillation === 1 } : undefined },
     evaluate: (proto) => task.judge.assess(proto, undefined, signal),
     onProgress: ({ epoch, epochs, loss, secondsLeft, assessment }) => { emit({ type: 'training', epoch, epochs, loss, secondsLeft, ...(assessment ? { accuracy: assessment.accuracy } : {}) }); },
     onCheckpoint: (bytes) => run.writeCheckpoint({ header: { kind }, bytes }),
@@ -131,14 +131,11 @@ async function train(kind: 'refine' | 'finetune', network: Network, task: Task, 
   return { proto: model, outcomes: await task.judge.outcomes(model, undefined, signal), epochs: bestEpoch };
 }
 
-function trainingImages(images: Samples, labelled: boolean): TrainingImages {
-  const { values, imageDims } = trainingInput(images), size = values.length / images.count;
+/** Samples in memory to train on. @param labelled whether their labels are to be learnt */
+export function trainingSamples(samples: Samples, labelled: boolean): TrainingSamples {
+  const { labels } = samples;
   return {
-    count: images.count, dims: imageDims,
-    batch: (indices) => {
-      const out = new Float32Array(indices.length * size);
-      indices.forEach((index, i) => { out.set(values.subarray(index * size, (index + 1) * size), i * size); });
-      return Promise.resolve({ images: out, ...(labelled && images.labels ? { labels: Int32Array.from(indices, (index) => images.labels![index]!) } : {}) });
-    },
+    count: samples.count, dims: Object.fromEntries(samples.inputs.map(({ name, dims }) => [name, dims])),
+    batch: (indices) => Promise.resolve({ inputs: gathered(samples, Int32Array.from(indices)), ...(labelled && labels ? { labels: Int32Array.from(indices, (index) => labels[index]!) } : {}) }),
   };
 }

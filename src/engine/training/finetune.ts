@@ -3,7 +3,6 @@ import { CancelledError, InputError } from '../errors.ts';
 import { type Assessment, rewardOf } from '../evaluation/judge.ts';
 import { decodeCheckpoint, encodeCheckpoint } from '../numerics/checkpoint.ts';
 import { Random } from '../numerics/random.ts';
-import { GraphView } from '../onnx/graphView.ts';
 import { type Tensor, floats } from '../runtime/session.ts';
 import { anyBatch } from './anyBatch.ts';
 import { type Augmentation, augment } from './augmentation.ts';
@@ -16,13 +15,13 @@ import { type OptimizerOptions, Trainer } from './trainer.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
-/** Images by number, preprocessed as the model wants them. */
-export interface TrainingImages {
+/** Samples by number, prepared as the model wants them. */
+export interface TrainingSamples {
   readonly count: number;
-  /** Shape of one image as the model takes it, e.g. [channels, height, width]. */
-  readonly dims: readonly number[];
-  /** @returns float32 [indices.length, ...dims], and the images' classes where they are known */
-  batch(indices: readonly number[]): Promise<{ images: Float32Array; labels?: Int32Array }>;
+  /** Shape of one sample by the name of the model's input, e.g. [channels, height, width]. */
+  readonly dims: Readonly<Record<string, readonly number[]>>;
+  /** @returns for each input a tensor [indices.length, ...dims], and the samples' classes where they are known */
+  batch(indices: readonly number[]): Promise<{ inputs: Readonly<Record<string, Tensor>>; labels?: Int32Array }>;
 }
 
 export interface FinetuneOptions extends OptimizerOptions, ClassificationLoss {
@@ -31,7 +30,7 @@ export interface FinetuneOptions extends OptimizerOptions, ClassificationLoss {
   readonly learningRate: number;
   /** Share of all steps in which the learning rate rises. */
   readonly warmUp: number;
-  /** Random shifts and mirroring of images; undefined for none. */
+  /** Random shifts and mirroring, where the model's one input takes pictures; undefined for none. */
   readonly augmentation: Augmentation | undefined;
   /** Ways in which augmentation shows each image, used in turn epoch by epoch, so that the teacher looks at each only once and what it said is remembered; 0 for a new one every epoch. */
   readonly views: number;
@@ -80,7 +79,7 @@ export interface FinetuneTask {
   readonly features?: readonly Feature[];
   /** Whether the first output scores classes [batch, classes] [true]; otherwise what is learnt is `features`, the outputs among them. */
   readonly classes?: boolean;
-  readonly images: TrainingImages;
+  readonly samples: TrainingSamples;
   readonly options?: Partial<FinetuneOptions>;
   /** Judges the model after each epoch on images that are not trained on; @see rewardOf */
   readonly evaluate?: (model: Model, epoch: number) => Promise<Assessment>;
@@ -103,15 +102,15 @@ interface Position { epoch: number; step: number; lossSum: number; correctSum: n
  * @throws {CancelledError} when `signal` is aborted, after handing out a checkpoint
  */
 export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
-  const options = { ...finetuneDefaults, ...task.options }, { model, teacher, images, signal, classes = true } = task, { batchSize, epochs } = options;
+  const options = { ...finetuneDefaults, ...task.options }, { model, teacher, samples, signal, classes = true } = task, { batchSize, epochs } = options;
   if (options.distillation > 0 && !teacher) throw new InputError('Distillation needs the original model as teacher.');
   if (!classes && options.distillation < 1) throw new InputError('The model scores no classes, so that labels tell it nothing; use distillation alone (distillation 1).');
-  const features = options.distillation > 0 ? task.features ?? [] : [], stepsPerEpoch = Math.floor(images.count / batchSize), steps = stepsPerEpoch * epochs;
-  if (stepsPerEpoch === 0) throw new InputError(`There are only ${images.count} images to train on, fewer than one batch of ${batchSize}.`);
-  const input = inputOf(model), shape = [batchSize, ...images.dims];
+  const features = options.distillation > 0 ? task.features ?? [] : [], stepsPerEpoch = Math.floor(samples.count / batchSize), steps = stepsPerEpoch * epochs;
+  if (stepsPerEpoch === 0) throw new InputError(`There are only ${samples.count} samples to train on, fewer than one batch of ${batchSize}.`);
+  const inputShapes = Object.fromEntries(Object.entries(samples.dims).map(([name, dims]) => [name, [batchSize, ...dims]])), picture = options.augmentation && pictureOf(samples);
   const losses = [...(classes ? [classificationLoss(logitsOf(model), options)] : []), ...(features.length > 0 ? [matchingLoss(features.map(({ value }) => value), options.featureWeight)] : [])];
-  const trainer = await Trainer.create(anyBatch(model), { ...options, inputShapes: { [input]: shape }, loss: sumOfLosses(losses) });
-  const guide = teacher && options.distillation > 0 ? await Teacher.create(teacher, classes ? logitsOf(teacher) : undefined, features, { threads: options.threads, remember: options.views > 0 || (options.augmentation === undefined && features.length === 0) }) : undefined;
+  const trainer = await Trainer.create(anyBatch(model), { ...options, inputShapes, loss: sumOfLosses(losses) });
+  const guide = teacher && options.distillation > 0 ? await Teacher.create(teacher, classes ? logitsOf(teacher) : undefined, features, { threads: options.threads, remember: options.views > 0 || (picture === undefined && features.length === 0) }) : undefined;
   let best = trainer.vector();
   let at: Position = { epoch: 0, step: 0, lossSum: 0, correctSum: 0, bestReward: undefined, bestEpoch: 0, history: [] };
   const checkpoint = async (): Promise<void> => {
@@ -129,7 +128,7 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
     const started = performance.now(), startedAt = at.epoch * stepsPerEpoch + at.step;
     while (at.epoch < epochs && !(options.patience > 0 && at.epoch - at.bestEpoch >= options.patience && at.bestReward !== undefined)) {
       const view = options.views > 0 ? at.epoch % options.views : at.epoch;
-      const order = shuffled(images.count, mixed(options.seed, view, -1)), visits = view === at.epoch ? undefined : shuffled(stepsPerEpoch, mixed(options.seed, at.epoch, -2));
+      const order = shuffled(samples.count, mixed(options.seed, view, -1)), visits = view === at.epoch ? undefined : shuffled(stepsPerEpoch, mixed(options.seed, at.epoch, -2));
       while (at.step < stepsPerEpoch) {
         if (signal?.aborted) { await checkpoint(); throw new CancelledError(); }
         const number = visits?.[at.step] ?? at.step, indices = order.slice(number * batchSize, (number + 1) * batchSize), done = at.epoch * stepsPerEpoch + at.step;
@@ -161,24 +160,24 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
   }
 
   async function feedsOf(indices: readonly number[], view: number, random: Random): Promise<Record<string, Tensor>> {
-    const batch = await images.batch(indices);
-    const pixels = options.augmentation && images.dims.length === 3 ? augment(batch.images, shape as [number, number, number, number], options.augmentation, random) : batch.images;
-    const feeds: Record<string, Tensor> = { [input]: floats(pixels, shape) };
+    const { inputs, labels } = await samples.batch(indices), shown = { ...inputs };
+    if (picture !== undefined) shown[picture] = floats(augment(shown[picture]!.data as Float32Array, inputShapes[picture] as [number, number, number, number], options.augmentation!, random), inputShapes[picture]!);
+    const feeds: Record<string, Tensor> = { ...shown };
     if (options.distillation < 1) {
-      if (!batch.labels) throw new InputError('The training images have no labels; use distillation alone (distillation 1).');
-      feeds[labelsName] = { type: 'int64', dims: [batchSize], data: BigInt64Array.from(batch.labels, BigInt) };
+      if (!labels) throw new InputError('The training images have no labels; use distillation alone (distillation 1).');
+      feeds[labelsName] = { type: 'int64', dims: [batchSize], data: BigInt64Array.from(labels, BigInt) };
     }
-    return guide ? { ...feeds, ...await guide.answers(floats(pixels, shape), indices.map((index) => (options.augmentation ? view * images.count : 0) + index)) } : feeds;
+    return guide ? { ...feeds, ...await guide.answers(shown, indices.map((index) => (picture === undefined ? 0 : view * samples.count) + index)) } : feeds;
   }
 }
 
 /** Fine-tunes without labels: by distillation from the teacher alone. */
 export const distill = (task: FinetuneTask & { readonly teacher: Model }): Promise<FinetuneResult> => finetune({ ...task, options: { ...task.options, distillation: 1 } });
 
-function inputOf(model: Model): string {
-  const { inputs } = new GraphView(model.graph);
-  if (inputs.length !== 1) throw new InputError(`Fine-tuning needs a model with one input, but this one has ${inputs.length}.`);
-  return inputs[0]!;
+/** The input that takes pictures [channels, height, width], where it is the only one: others would have to be changed alike. */
+function pictureOf({ dims }: TrainingSamples): string | undefined {
+  const [only, another] = Object.entries(dims);
+  return only && !another && only[1].length === 3 ? only[0] : undefined;
 }
 
 /** 0 to count - 1 in an order that the seed determines. */

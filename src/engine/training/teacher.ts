@@ -27,8 +27,8 @@ export class Teacher {
     return new Teacher(await Session.create(model, { threads }), outputs, remember ? new Map() : undefined);
   }
 
-  /** @param pictures a number for each of the images, the same only for the same pixels */
-  async answers(images: Tensor, pictures: readonly number[]): Promise<Record<string, Tensor>> {
+  /** @param pictures a number for each of the samples, the same only for the same contents */
+  async answers(inputs: Readonly<Record<string, Tensor>>, pictures: readonly number[]): Promise<Record<string, Tensor>> {
     if (this.known && pictures.every((picture) => this.known!.has(picture))) {
       const rows = pictures.map((picture) => this.known!.get(picture)!), dims = this.dims!;
       return Object.fromEntries(this.outputs.map(({ feed }, i) => {
@@ -37,7 +37,7 @@ export class Teacher {
         return [feed, floats(data, [pictures.length, ...dims[i]!])];
       }));
     }
-    const results = await this.session.run({ [this.session.inputNames[0]!]: images }), tensors = this.outputs.map(({ output }) => results[output] as Tensor<Float32Array>);
+    const results = await this.session.run(inputs), tensors = this.outputs.map(({ output }) => results[output] as Tensor<Float32Array>);
     this.dims = tensors.map(({ dims }) => dims.slice(1));
     pictures.forEach((picture, n) => this.known?.set(picture, tensors.map(({ data }) => data.slice((n * data.length) / pictures.length, ((n + 1) * data.length) / pictures.length))));
     return Object.fromEntries(this.outputs.map(({ feed }, i) => [feed, tensors[i]!]));

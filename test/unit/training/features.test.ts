@@ -41,8 +41,8 @@ it('finds what the last two layers give behind their activations, and picks the 
 
 it('brings features nearer to the original\'s than learning from its answers alone', async () => {
   const teacher = smallClassifier(5), analysis = await analyse(teacher), features = lastFeatures(teacher, analysis, new Map());
-  const task: FinetuneTask = { model: smallClassifier(1), teacher, images: stripes(320, 3, false), options: { epochs: 3, batchSize: 16, learningRate: 0.05, distillation: 1, augmentation: undefined, threads: 1 } };
-  const input = floats((await stripes(64, 9).batch(Array.from({ length: 64 }, (_, i) => i))).images, [64, 2, 8, 8]), shown = async (model: Model): Promise<Tensor> => (await run(withFeatures(model, ['logits'], features).model, input))[features[0]!.value]!;
+  const task: FinetuneTask = { model: smallClassifier(1), teacher, samples: stripes(320, 3, false), options: { epochs: 3, batchSize: 16, learningRate: 0.05, distillation: 1, augmentation: undefined, threads: 1 } };
+  const input = (await stripes(64, 9).batch(Array.from({ length: 64 }, (_, i) => i))).inputs['image']!, shown = async (model: Model): Promise<Tensor> => (await run(withFeatures(model, ['logits'], features).model, input))[features[0]!.value]!;
   const wanted = await shown(teacher), alone = await finetune(task), guided = await finetune({ ...task, features });
   expect(distance(await shown(guided.model), wanted)).toBeLessThan(0.5 * distance(await shown(alone.model), wanted));
 });

@@ -2,10 +2,11 @@ import { describe, expect, it } from 'vitest';
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { GraphBuilder } from '../../../src/engine/onnx/graphBuilder.ts';
 import { decodeModel, encodeModel } from '../../../src/engine/onnx/modelFile.ts';
-import { floatsOf } from '../../../src/engine/onnx/tensor.ts';
+import { DataType, floatsOf } from '../../../src/engine/onnx/tensor.ts';
+import { Random } from '../../../src/engine/numerics/random.ts';
 import { analyse } from '../../../src/engine/pruning/analysis.ts';
 import { Session, floats } from '../../../src/engine/runtime/session.ts';
-import { type FinetuneTask, distill, finetune } from '../../../src/engine/training/finetune.ts';
+import { type FinetuneTask, type TrainingSamples, distill, finetune } from '../../../src/engine/training/finetune.ts';
 import { outputFeatures } from '../../../src/engine/training/features.ts';
 import { packParameters, parametersOf } from '../../../src/engine/training/parameters.ts';
 import { smallClassifier, stripes } from './smallNets.ts';
@@ -14,9 +15,9 @@ type Model = ModelProto & { graph: GraphProto };
 const options = { epochs: 3, batchSize: 16, learningRate: 0.05, distillation: 0, augmentation: undefined, threads: 1 } as const;
 
 async function accuracy(model: Model): Promise<number> {
-  const data = stripes(300, 99), { images, labels } = await data.batch(Array.from({ length: 300 }, (_, i) => i));
+  const data = stripes(300, 99), { inputs, labels } = await data.batch(Array.from({ length: 300 }, (_, i) => i));
   const session = await Session.create(model, { threads: 1 });
-  const rows = (await session.run({ image: floats(images, [300, 2, 8, 8]) }))['logits']!.data as Float32Array;
+  const rows = (await session.run(inputs))['logits']!.data as Float32Array;
   await session.release();
   return labels!.reduce((hits, label, n) => hits + Number([0, 1, 2].every((c) => rows[3 * n + c]! <= rows[3 * n + label]!)), 0) / 300;
 }
@@ -25,7 +26,7 @@ const vectorOf = (model: Model): Float32Array => packParameters(parametersOf(mod
 describe('finetune', () => {
   it.each([['adamw', 0.05], ['sgd', 0.03]] as const)('teaches a small network to tell stripes apart with %s', async (optimizer, learningRate) => {
     const model = smallClassifier(1), before = await accuracy(model);
-    const { model: trained, history } = await finetune({ model, images: stripes(320, 2), options: { ...options, optimizer, learningRate } });
+    const { model: trained, history } = await finetune({ model, samples: stripes(320, 2), options: { ...options, optimizer, learningRate } });
     expect(before).toBeLessThan(0.6);
     expect(await accuracy(trained)).toBeGreaterThan(0.9);
     expect(history.map(({ epoch }) => epoch)).toEqual([1, 2, 3]);
@@ -33,7 +34,7 @@ describe('finetune', () => {
   });
 
   it('gives a plain inference model: same graph, inputs, outputs and opset, statistics untouched', async () => {
-    const model = smallClassifier(1), { model: trained } = await finetune({ model, images: stripes(64, 2), options: { ...options, epochs: 1 } });
+    const model = smallClassifier(1), { model: trained } = await finetune({ model, samples: stripes(64, 2), options: { ...options, epochs: 1 } });
     const again = decodeModel(Buffer.concat(encodeModel(trained)), 'trained');
     expect(again.graph.node).toEqual(model.graph.node);
     expect([again.graph.input, again.graph.output, again.opsetImport]).toEqual([model.graph.input, model.graph.output, model.opsetImport]);
@@ -43,27 +44,44 @@ describe('finetune', () => {
   });
 
   it('learns without labels from a teacher', async () => {
-    const { model: teacher } = await finetune({ model: smallClassifier(1), images: stripes(320, 2), options });
-    const { model: student } = await distill({ model: smallClassifier(7), teacher, images: stripes(320, 3, false), options: { ...options, temperature: 3, epochs: 4 } });
+    const { model: teacher } = await finetune({ model: smallClassifier(1), samples: stripes(320, 2), options });
+    const { model: student } = await distill({ model: smallClassifier(7), teacher, samples: stripes(320, 3, false), options: { ...options, temperature: 3, epochs: 4 } });
     expect(await accuracy(student)).toBeGreaterThan(0.85);
   });
 
   it('learns the outputs of a teacher that scores no classes', async () => {
-    const teacher = smallClassifier(5), student = smallClassifier(1), images = stripes(320, 3, false), features = outputFeatures(await analyse(teacher), ['logits']);
-    const { model, history } = await finetune({ model: student, teacher, classes: false, features, images, options: { ...options, distillation: 1, epochs: 4 } });
-    const { images: pixels } = await stripes(64, 9).batch(Array.from({ length: 64 }, (_, i) => i)), answers = async (from: Model): Promise<Float32Array> => {
-      const session = await Session.create(from, { threads: 1 }), { logits } = await session.run({ image: floats(pixels, [64, 2, 8, 8]) });
+    const teacher = smallClassifier(5), student = smallClassifier(1), samples = stripes(320, 3, false), features = outputFeatures(await analyse(teacher), ['logits']);
+    const { model, history } = await finetune({ model: student, teacher, classes: false, features, samples, options: { ...options, distillation: 1, epochs: 4 } });
+    const { inputs } = await stripes(64, 9).batch(Array.from({ length: 64 }, (_, i) => i)), answers = async (from: Model): Promise<Float32Array> => {
+      const session = await Session.create(from, { threads: 1 }), { logits } = await session.run(inputs);
       await session.release();
       return logits!.data as Float32Array;
     };
     const wanted = await answers(teacher), distance = async (from: Model): Promise<number> => (await answers(from)).reduce((sum, value, i) => sum + (value - wanted[i]!) ** 2, 0);
     expect(await distance(model)).toBeLessThan(0.2 * await distance(student));
     expect(history.at(-1)!.loss).toBeLessThan(history[0]!.loss / 2);
-    await expect(finetune({ model: student, teacher, classes: false, features, images, options: { ...options, distillation: 0.5 } })).rejects.toThrow(/scores no classes/);
+    await expect(finetune({ model: student, teacher, classes: false, features, samples, options: { ...options, distillation: 0.5 } })).rejects.toThrow(/scores no classes/);
+  });
+
+  it('learns with several inputs, and numbers of words among them', async () => {
+    const words = 12, random = new Random(4), values = (size: number, scale: number): Float32Array => Float32Array.from({ length: size }, () => random.normal(0, scale));
+    const network = (): Model => { // logits of [mean of the words' vectors, three numbers]
+      const build = new GraphBuilder(), ids = build.input('ids', ['batch', 4], DataType.INT64), more = build.input('more', ['batch', 3]);
+      const mean = build.op('ReduceMean', [build.op('Gather', [build.floats([words, 5], values(words * 5, 1)), ids])], { axes: [1], keepdims: 0 });
+      build.output(build.op('Gemm', [build.op('Concat', [mean, more], { axis: 1 }), build.floats([8, 3], values(24, 1))]), 'logits', ['batch', 3]);
+      return build.model();
+    };
+    const count = 320, ids = BigInt64Array.from({ length: 4 * count }, () => BigInt(random.integer(words))), more = values(3 * count, 1);
+    const samples: TrainingSamples = { count, dims: { ids: [4], more: [3] }, batch: (indices) => Promise.resolve({ inputs: {
+      ids: { type: 'int64', dims: [indices.length, 4], data: BigInt64Array.from(indices.flatMap((i) => [...ids.subarray(4 * i, 4 * i + 4)])) }, more: floats(Float32Array.from(indices.flatMap((i) => [...more.subarray(3 * i, 3 * i + 3)])), [indices.length, 3]),
+    } }) };
+    const { history, model } = await distill({ model: network(), teacher: network(), samples, options: { ...options, temperature: 1, epochs: 6, augmentation: { shift: 1, flip: true }, views: 2 } });
+    expect(history.at(-1)!.loss).toBeLessThan(history[0]!.loss / 3);
+    expect(model.graph.input.map(({ name }) => name)).toEqual(['ids', 'more']);
   });
 
   it.each([0, 1, 2])('gives the same bytes when it is interrupted and resumed (%i views)', async (views) => {
-    const teacher = smallClassifier(5), task: FinetuneTask = { model: smallClassifier(1), teacher, images: stripes(96, 2), options: { ...options, distillation: 0.5, augmentation: { shift: 1, flip: true }, views } };
+    const teacher = smallClassifier(5), task: FinetuneTask = { model: smallClassifier(1), teacher, samples: stripes(96, 2), options: { ...options, distillation: 0.5, augmentation: { shift: 1, flip: true }, views } };
     const whole = await finetune(task);
     const controller = new AbortController();
     let checkpoint: Uint8Array | undefined, seen = 0;
@@ -81,7 +99,7 @@ describe('finetune', () => {
     const shown = async (views: number): Promise<number[]> => {
       const losses: number[] = []; // with weights that stand still, the loss tells which pictures a step saw
       await finetune({
-        model: smallClassifier(1), teacher: smallClassifier(5), images: stripes(96, 2, false), options: { ...options, epochs: 4, learningRate: 0, distillation: 1, augmentation: { shift: 1, flip: true, blend: true }, views },
+        model: smallClassifier(1), teacher: smallClassifier(5), samples: stripes(96, 2, false), options: { ...options, epochs: 4, learningRate: 0, distillation: 1, augmentation: { shift: 1, flip: true, blend: true }, views },
         onProgress: ({ epoch, loss }) => { if (Number.isInteger(epoch)) losses.push(Math.round(loss * 1e4)); },
       });
       return losses;
@@ -96,7 +114,7 @@ describe('finetune', () => {
   it('keeps the weights of the epoch with the highest reward and stops when it gets no better', async () => {
     const assessments = [[0.5, 0.4], [0.7, 0.7], [0.8, 0.5], [0.6, 0.6], [0.9, 0.9]].map(([accuracy, probability]) => ({ accuracy: accuracy!, probability: probability! })), seen: Float32Array[] = [];
     const result = await finetune({
-      model: smallClassifier(1), images: stripes(32, 2), options: { ...options, epochs: 5, patience: 2 },
+      model: smallClassifier(1), samples: stripes(32, 2), options: { ...options, epochs: 5, patience: 2 },
       evaluate: (candidate, epoch) => { seen.push(vectorOf(candidate)); return Promise.resolve(assessments[epoch - 1]!); },
     });
     expect(result.history.map(({ assessment }) => assessment)).toEqual(assessments.slice(0, 4)); // the second by accuracy and probability together
@@ -108,18 +126,18 @@ describe('finetune', () => {
     const model = smallClassifier(1), weight = model.graph.initializer.find(({ name }) => name === 'third.weight')!;
     const values = floatsOf(weight).map((value, i) => (i % 3 === 0 ? 0 : value));
     weight.rawData = new Uint8Array(values.buffer);
-    const { model: trained } = await finetune({ model, images: stripes(64, 2), options: { ...options, keepZeros: true } });
+    const { model: trained } = await finetune({ model, samples: stripes(64, 2), options: { ...options, keepZeros: true } });
     const after = floatsOf(trained.graph.initializer.find(({ name }) => name === 'third.weight')!);
     expect(after.every((value, i) => (value === 0) === (i % 3 === 0))).toBe(true);
   });
 
   it('says what is missing', async () => {
-    const model = smallClassifier(1), images = stripes(64, 2);
-    await expect(finetune({ model, images, options: { ...options, distillation: 0.5 } })).rejects.toThrow(/needs the original model as teacher/);
-    await expect(finetune({ model, images: stripes(64, 2, false), options })).rejects.toThrow(/no labels/);
-    await expect(finetune({ model, images: stripes(10, 2), options })).rejects.toThrow(/fewer than one batch/);
+    const model = smallClassifier(1), samples = stripes(64, 2);
+    await expect(finetune({ model, samples, options: { ...options, distillation: 0.5 } })).rejects.toThrow(/needs the original model as teacher/);
+    await expect(finetune({ model, samples: stripes(64, 2, false), options })).rejects.toThrow(/no labels/);
+    await expect(finetune({ model, samples: stripes(10, 2), options })).rejects.toThrow(/fewer than one batch/);
     const odd = new GraphBuilder();
     odd.output(odd.op('Acosh', [odd.op('Gemm', [odd.input('x', ['batch', 3]), odd.floats([3, 2], new Float32Array(6).fill(1))])]), 'y', ['batch', 2]);
-    await expect(finetune({ model: odd.model(), images: { count: 32, dims: [3], batch: (i) => Promise.resolve({ images: new Float32Array(3 * i.length), labels: new Int32Array(i.length) }) }, options })).rejects.toThrow(/Acosh.*no gradient rule/);
+    await expect(finetune({ model: odd.model(), samples: { count: 32, dims: { x: [3] }, batch: (i) => Promise.resolve({ inputs: { x: floats(new Float32Array(3 * i.length), [i.length, 3]) }, labels: new Int32Array(i.length) }) }, options })).rejects.toThrow(/Acosh.*no gradient rule/);
   });
 });

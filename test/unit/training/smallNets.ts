@@ -1,7 +1,8 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { Random } from '../../../src/engine/numerics/random.ts';
+import { floats } from '../../../src/engine/runtime/session.ts';
 import { GraphBuilder } from '../../../src/engine/onnx/graphBuilder.ts';
-import type { TrainingImages } from '../../../src/engine/training/finetune.ts';
+import type { TrainingSamples } from '../../../src/engine/training/finetune.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
@@ -28,7 +29,7 @@ export function smallClassifier(seed: number): Model {
 }
 
 /** Images whose class is the orientation of their stripes: something to learn. */
-export function stripes(count: number, seed: number, labelled = true): TrainingImages {
+export function stripes(count: number, seed: number, labelled = true): TrainingSamples {
   const random = new Random(seed), size = 2 * 8 * 8;
   const labels = Int32Array.from({ length: count }, () => random.integer(3));
   const pixels = new Float32Array(count * size);
@@ -39,9 +40,9 @@ export function stripes(count: number, seed: number, labelled = true): TrainingI
       pixels[n * size + i] = Math.sin(along * 1.6 + phase) + random.normal(0, 0.3);
     }
   }
-  return { count, dims: [2, 8, 8], batch: (indices) => {
+  return { count, dims: { image: [2, 8, 8] }, batch: (indices) => {
     const images = new Float32Array(indices.length * size);
     indices.forEach((index, row) => { images.set(pixels.subarray(index * size, (index + 1) * size), row * size); });
-    return Promise.resolve({ images, ...(labelled ? { labels: Int32Array.from(indices, (index) => labels[index]!) } : {}) });
+    return Promise.resolve({ inputs: { image: floats(images, [indices.length, 2, 8, 8]) }, ...(labelled ? { labels: Int32Array.from(indices, (index) => labels[index]!) } : {}) });
   } };
 }
