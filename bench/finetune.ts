@@ -87,13 +87,14 @@ const forward = await Session.create(model, { threads });
 const optimizer = args.optimizer as 'adamw' | 'sgd';
 const trainer = await Trainer.create(model, { ...finetuneDefaults, optimizer, threads, inputShapes: { [inputName]: shape }, loss: classificationLoss(logitsOf(model), { distillation: 0, temperature: 1 }) });
 const feeds = { ...inputs, [labelsName]: { type: 'int64', dims: [batchSize], data: BigInt64Array.from(first.labels!, BigInt) } };
-const forwardMs = await medianMs(() => forward.run(inputs), 15), stepMs = await medianMs(() => trainer.step(feeds, 1e-5), 15);
-await forward.release(); await trainer.release();
+const asked = await Session.create(teacher, { threads });
+const forwardMs = await medianMs(() => forward.run(inputs), 15), teacherMs = Number(args.distillation) > 0 ? await medianMs(() => asked.run(inputs), 5) : 0, stepMs = await medianMs(() => trainer.step(feeds, 1e-5), 15);
+for (const each of [forward, asked, trainer]) await each.release();
 console.log(`batch ${batchSize}: forward ${forwardMs.toFixed(1)} ms, training step ${stepMs.toFixed(1)} ms = ${(stepMs / forwardMs).toFixed(2)}x forward (at most 5x)`);
 if (args['time-only']) process.exit(0);
 
 const count = Math.min(train.count, Number(args.limit ?? train.count));
-const epochs = Number(args.epochs ?? Math.max(1, Math.floor(Number(args.minutes) * 60_000 / ((stepMs + 1.3 * forwardMs) * count / batchSize))));
+const epochs = Number(args.epochs ?? Math.max(1, Math.floor(Number(args.minutes) * 60_000 / ((stepMs + teacherMs) * count / batchSize))));
 const test = args.test ? await cifar(await testImages()) : undefined, tested = async (candidate: Model): Promise<string> => (test ? ` (${(await accuracy(candidate, test)).toFixed(2)}% of the test images)` : '');
 console.log(`original ${(await accuracy(teacher, val)).toFixed(2)}%${await tested(teacher)}, before fine-tuning ${(await accuracy(model, val)).toFixed(2)}%${await tested(model)} of ${val.count} validation images; ${epochs} epochs of ${count} images`);
 const start = performance.now();
