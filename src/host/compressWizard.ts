@@ -105,7 +105,7 @@ export class CompressWizard {
     const choices = [...new Set([current, ...targetPresets])].map((text): Choice<string> => ({ label: `$(target) ${targetText(text)}`, description: text, value: text }));
     const picked = await pickStep(this.frame(3), this.preview ? foundText(this.preview) : vscode.l10n.t('What must be reached'), [...choices, { label: vscode.l10n.t('$(edit) Another target...'), value: '' }]);
     if (typeof picked === 'string') return picked;
-    const text = picked.value === '' ? await inputStep(this.frame(3), vscode.l10n.t('{0} with 0 < R < 1', targetForms), formatTarget(defaultTarget(this.model)), (typed) => this.targetProblem(typed)) : picked;
+    const text = picked.value === '' ? await inputStep(this.frame(3), vscode.l10n.t('{0} with 0 < R < 1, or several with commas between', targetForms), formatTarget(defaultTarget(this.model)), (typed) => this.targetProblem(typed)) : picked;
     if (text === 'back') return this.chooseTarget();
     if (text === 'cancel') return 'cancel';
     this.request = { ...this.request, target: parseTarget(text.value) };

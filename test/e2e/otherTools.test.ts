@@ -33,17 +33,28 @@ describe.skipIf(whyNot)('working with other tools', () => {
     const { report, events, runs } = await world.server.driver.run(async (vscode, { model, val, out }) => {
       const { exports: api } = vscode.extensions.getExtension<AutoCompressApi>('auto-compress.auto-compress')!;
       const types: string[] = [];
-      const done = await api.compress({ model, val, out, target: { metric: 'macs', value: 0.6 }, episodes: 2 }, (event) => types.push(event.type));
+      const done = await api.compress({ model, val, out, target: { metric: 'macs', value: 0.6, and: [{ metric: 'params', value: 0.8 }] }, episodes: 2 }, (event) => types.push(event.type));
       return { report: done, events: types, runs: api.runs() };
     }, { model: at('resnet20.onnx'), val: at('images'), out: at('by-api.onnx') });
     expect(report.out).toBe(at('by-api.onnx'));
     expect(inspected(report.out).macs).toBe(report.after.macs);
     expect(report.after.macs / report.before.macs).toBeLessThanOrEqual(0.6);
+    expect(report.after.params / report.before.params).toBeLessThanOrEqual(0.8);
     expect(events.filter((type) => type === 'episode')).toHaveLength(2);
     expect(events.at(-1)).toBe('result');
     expect(runs).toMatchObject([{ modelPath: at('resnet20.onnx'), status: 'done', out: at('by-api.onnx') }]);
     await world.workbench.toast('resnet20.onnx is compressed').waitFor(); // the user sees it like any other run
     await world.workbench.closeNotifications();
+  });
+
+  it('says in words what several budgets ask for', async () => {
+    const { workbench } = world;
+    await workbench.command('Auto-Compress: Open Dashboard');
+    const dashboard = await workbench.webview('#status');
+    await until('the target', async () => (await dashboard.locator('body').textContent())!.includes('at most 60% of the MACs and at most 80% of the parameters'));
+    for (const name of world.themes) { await world.useTheme(name, dashboard); await world.screenshot(`several budgets ${name}`); }
+    await world.useTheme('light', dashboard);
+    await workbench.closeTab('Compress resnet20');
   });
 
   it('writes another point of the trade-off as a model', async () => {
