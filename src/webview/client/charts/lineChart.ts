@@ -1,10 +1,12 @@
 import uPlot from 'uplot';
 import { formatNumber } from '../l10n.ts';
 import { type ChartColours, narrowPx, readColours } from './theme.ts';
+import { mostPercent, verticalRange } from './verticalRange.ts';
 
 /** One line of a chart: its values in the order of x; null where there is none. */
 export interface Line { readonly label: string; readonly colour: keyof Omit<ChartColours, 'font'>; readonly style: 'points' | 'steps' | 'dashed'; readonly rightAxis?: boolean; readonly digits: number }
-export interface LineChartLook { readonly x: string; readonly left: string; readonly right: string; readonly lines: readonly Line[] }
+/** `percent` is the axis with percentages. */
+export interface LineChartLook { readonly x: string; readonly left: string; readonly right: string; readonly percent: 'left' | 'right'; readonly lines: readonly Line[] }
 
 const heightPx = 240;
 
@@ -33,14 +35,14 @@ export class LineChart {
   private build(): void {
     const width = this.host.clientWidth;
     if (width === 0 || this.data[0].length === 0) return;
-    const { x, left, right, lines } = this.look;
+    const { x, left, right, percent, lines } = this.look, range = (side: 'left' | 'right') => ({ range: verticalRange(side === percent ? mostPercent : Infinity) });
     const colours = readColours(), named = width >= narrowPx;
     const axis = { stroke: colours.text, font: colours.font, labelFont: colours.font, grid: { stroke: colours.grid, width: 0.5 }, ticks: { stroke: colours.grid, width: 0.5 } };
     const name = (label: string) => (named ? { label } : {});
     const counts = (_plot: uPlot, values: number[]) => values.map((value) => (Number.isInteger(value) ? formatNumber(value) : ''));
     this.plot = new uPlot({
       width, height: heightPx,
-      scales: { x: { time: false }, right: { auto: true } },
+      scales: { x: { time: false }, y: range('left'), right: range('right') },
       axes: [{ ...axis, ...name(x), values: counts }, { ...axis, ...name(left), size: named ? 56 : 40 }, { ...axis, ...name(right), scale: 'right', side: 1, size: named ? 56 : 48, grid: { show: false } }],
       series: [{ label: x, value: (_plot, value: number | null) => (value === null ? '-' : formatNumber(value, Number.isInteger(value) ? 0 : 1)) }, ...lines.map(({ label, colour, style, rightAxis, digits }): uPlot.Series => ({
         label, stroke: colours[colour], width: style === 'steps' ? 2 : 1, spanGaps: true, ...(rightAxis ? { scale: 'right' } : {}),

@@ -2,6 +2,7 @@ import uPlot from 'uplot';
 import { formatNumber, t } from '../l10n.ts';
 import type { CostAxis, Point, PointKind } from '../state.ts';
 import { type ChartColours, narrowPx, readColours } from './theme.ts';
+import { mostPercent, verticalRange } from './verticalRange.ts';
 
 const kinds: readonly PointKind[] = ['candidate', 'pareto', 'best', 'baseline', 'original'];
 const sizes: Readonly<Record<PointKind, number>> = { candidate: 4, pareto: 7, best: 10, baseline: 8, original: 8 };
@@ -52,7 +53,7 @@ export class ScatterChart {
     const value = (_plot: uPlot, figure: number | null) => (figure === null ? '-' : formatNumber(figure, 2));
     this.plot = new uPlot({
       width: this.host.clientWidth, height: 260,
-      scales: { x: { time: false, range: (_plot, min, max) => [Math.max(0, min - 4), max + 4] } },
+      scales: { x: { time: false, range: (_plot, min, max) => [Math.max(0, min - 4), max + 4] }, y: { range: verticalRange(mostPercent) } },
       axes: [
         { ...axis, label: axisWords(this.axis).long },
         { ...axis, ...(this.host.clientWidth >= narrowPx ? { label: t('Accuracy (%)'), size: 56 } : { size: 40 }) },

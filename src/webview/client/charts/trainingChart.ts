@@ -11,7 +11,7 @@ export function epochsInOrder(training: readonly TrainingPoint[]): readonly numb
 /** Loss of each epoch (left axis) and the accuracy after it (right axis in percent). */
 export function trainingChart(host: HTMLElement): { readonly chart: LineChart; update(training: readonly TrainingPoint[]): void } {
   const chart = new LineChart(host, {
-    x: t('Epoch'), left: t('Loss'), right: t('Accuracy (%)'), lines: [
+    x: t('Epoch'), left: t('Loss'), right: t('Accuracy (%)'), percent: 'right', lines: [
       { label: t('Loss'), colour: 'loss', style: 'points', digits: 4 }, { label: t('Accuracy (%)'), colour: 'accuracy', style: 'points', rightAxis: true, digits: 2 },
     ],
   });
