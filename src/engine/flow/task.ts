@@ -46,6 +46,7 @@ export async function openTask({ proto }: Network, options: CompressOptions, sig
         calibration = (await loadTaskData(other, { ...preparation, inputDims: await taskInputDims(proto, other) }, Math.min(mostCalibration, Math.floor(memoryBytes / imageBytes)), open)).images;
       } finally { await other.close(); }
     } else notes.push('No calibration images were given: the repair used validation images (without their labels).');
+    if (options.finetune > 0 && options.train !== undefined) await (await openDataset(options.train)).close(); // what is wrong there is told now, not after the search
     return {
       judge, calibration, preparation, dataset: options.val, classes, notes: [...doubts, ...notes], doubts,
       ...(judged.classNames ? { classNames: judged.classNames } : {}),

@@ -3,7 +3,7 @@ import { forwardSeconds, valuesASample } from '../evaluation/forwardCost.ts';
 import { type Outcomes, assessmentOf, difference } from '../evaluation/judge.ts';
 import { type Samples, gathered } from '../evaluation/samples.ts';
 import { loadTaskData, taskInputDims } from '../evaluation/taskData.ts';
-import { UnsupportedModelError } from '../errors.ts';
+import { InputError, UnsupportedModelError } from '../errors.ts';
 import { saveModel } from '../onnx/modelFile.ts';
 import type { CompressOptions, Report, RunEvent } from '../protocol.ts';
 import type { RunFolder } from '../run/runFolder.ts';
@@ -69,15 +69,15 @@ async function lessonOf(step: 'refine' | 'finetune', network: Network, task: Tas
   const refining = step === 'refine', { analysis } = network, images = refining ? task.calibration : await trainingData(network, task, options, signal);
   const { metric, outputs } = task.judge, classes = metric !== 'agreement' || (outputs.length === 1 && outputs[0]!.classes);
   const features = [...(classes ? [] : outputFeatures(analysis, outputs.map(({ name }) => name))), ...(refining ? lastFeatures(proto, analysis, kept) : [])];
-  const batchSize = batchFor(analysis), learningRate = (refining ? refinementRate : finetuneDefaults.learningRate) * Math.sqrt(batchSize / finetuneDefaults.batchSize);
+  const batchSize = batchFor(analysis, images.count), learningRate = (refining ? refinementRate : finetuneDefaults.learningRate) * Math.sqrt(batchSize / finetuneDefaults.batchSize);
   return { images, classes, features, training: { epochs, batchSize, learningRate, ...(!refining && classes && images.labels ? {} : { distillation: 1, views: viewsOf(images, features) }) } };
 }
 
 /** Float32 values of all layers that a training step may keep for its gradients: about three gigabytes with these. */
 const trainingValues = 2.5e8;
 
-/** Images a step: as many as usual, or the power of two that memory has room for. */
-const batchFor = (analysis: Network['analysis']): number => Math.max(4, Math.min(finetuneDefaults.batchSize, 2 ** Math.floor(Math.log2(trainingValues / valuesASample(analysis)))));
+/** Images a step: as many as usual, or the greatest power of two that memory has room for and that there are images for. */
+const batchFor = (analysis: Network['analysis'], images: number): number => 2 ** Math.floor(Math.log2(Math.max(1, Math.min(finetuneDefaults.batchSize, images, Math.max(4, trainingValues / valuesASample(analysis))))));
 
 /** Ways in which images are shown when there is no need to remember less: from then on they come again, and the original's answers to them are known. */
 const mostViews = 3;
@@ -117,17 +117,19 @@ async function trainingData(network: Network, task: Task, options: CompressOptio
 /** Bytes that the images of training may take. */
 const trainingBytes = 1.5e9;
 
+/** One step of training. @throws {UnsupportedModelError} when it can't be done, which is no reason to lose what the search has found */
 async function train(kind: 'refine' | 'finetune', network: Network, task: Task, start: Trained, { images, classes, features, training }: Lesson, options: CompressOptions, run: RunFolder, { emit, signal }: Context): Promise<Trained> {
   const saved = await run.readCheckpoint(), known = saved && (saved.header as { kind?: string }).kind === kind ? saved.bytes : undefined;
   const { type, dims: [, height = 0] } = images.inputs[0]!, pictures = type === 'float32' && height >= 16;
+  let unwritten: unknown;
   const { model, bestEpoch } = await finetune({
     model: start.proto, teacher: network.proto, features, classes, samples: trainingSamples(images, training.distillation !== 1), signal,
     options: { ...training, seed: options.seed, keepZeros: options.method === 'weights', threads: options.threads, augmentation: pictures ? { shift: Math.round(height / 8), flip: true, blend: training.distillation === 1 } : undefined },
     evaluate: (proto) => task.judge.assess(proto, undefined, signal),
     onProgress: ({ epoch, epochs, loss, secondsLeft, assessment }) => { emit({ type: 'training', epoch, epochs, loss, secondsLeft, ...(assessment ? { accuracy: assessment.accuracy } : {}) }); },
-    onCheckpoint: (bytes) => run.writeCheckpoint({ header: { kind }, bytes }),
+    onCheckpoint: (bytes) => run.writeCheckpoint({ header: { kind }, bytes }).catch((error: unknown) => { unwritten = error; throw error; }),
     ...(known ? { checkpoint: known } : {}),
-  });
+  }).catch((error: unknown) => { throw error instanceof InputError && error !== unwritten ? new UnsupportedModelError(error.message, { cause: error }) : error; });
   return { proto: model, outcomes: await task.judge.outcomes(model, undefined, signal), epochs: bestEpoch };
 }
 

@@ -41,7 +41,9 @@ beforeAll(async () => {
   const centred = buildModel({ inputs: net.graph.input, outputs: net.graph.output, nodes: net.graph.node, initializers: net.graph.initializer.map((tensor) => (tensor.name === 'b4' ? floatTensor('b4', [6], Float32Array.from(mean, (value) => -value)) : tensor)) });
   await saveModel(centred, model);
   const labels = Int32Array.from({ length: count }, (_, i) => { const row = mean.map((value, k) => Number(y!.data[i * 6 + k]) - value); return row.indexOf(Math.max(...row)); });
-  await writeTree(folder, { 'data.npz': npz({ x: npy('<f4', [count, 3, side, side], images), labels: npy('<i4', [count], labels) }) });
+  await writeTree(folder, {
+    'data.npz': npz({ x: npy('<f4', [count, 3, side, side], images), labels: npy('<i4', [count], labels) }), 'few.npz': npz({ x: npy('<f4', [20, 3, side, side], images.subarray(0, 20 * 3 * side * side)) }),
+  });
 });
 
 let runs = 0;
@@ -94,6 +96,18 @@ describe('a run with', () => {
   ])('%s is refused', (text, message) => {
     expect(() => parseCompressOptions({ model, val: data, target: parseTarget(text) })).toThrow(message);
   });
+
+  it('fewer images than a step of training takes learns from those', async () => {
+    const { steps, notes } = await run('macs=0.7', { calibration: join(folder, 'few.npz'), refine: 1 });
+    expect(steps.map(({ step }) => step)).toEqual(['reconstruct', 'refine']);
+    expect(notes.join(' ')).not.toMatch(/left out/);
+  }, 240_000);
+
+  it('training data that can\'t be opened ends before the search', async () => {
+    const stages: string[] = [], options = parseCompressOptions({ model, val: data, target: parseTarget('macs=0.7'), finetune: 1, train: join(folder, 'absent.npz'), out: join(folder, 'absent.onnx'), runDir: join(folder, 'absent') });
+    await expect(compress(options, { emit: (event) => { if (event.type === 'stage') stages.push(event.stage); }, signal: new AbortController().signal })).rejects.toThrow(/absent\.npz/);
+    expect(stages).not.toContain('calibrate');
+  }, 240_000);
 
   it('single weights keeps a share of them, in a dense file of the same shape, and keeps zeros in training', async () => {
     const report = await run('params=0.3', { method: 'weights', refine: 1 });
