@@ -49,7 +49,7 @@ const accuracyOn = async (model: string, path: string): Promise<number> => {
 };
 
 /** Ratios of He, Zhang, Sun 2017 (section 4.1.2) for VGG-16: conv1 to conv3 against conv4 as 1 : 1.5, conv5 whole. */
-const handCrafted = ({ space, goal: { budget } }: Calibration): Counts | undefined => (space.groups.length < 12 ? undefined : scaleToBudget(space, space.groups.map((_, i) => (i < 7 ? 1 : i < 10 ? 1.5 : 1000)), budget));
+const handCrafted = ({ space, goal: { limits: [{ budget }] } }: Calibration): Counts | undefined => (space.groups.length < 12 ? undefined : scaleToBudget(space, space.groups.map((_, i) => (i < 7 ? 1 : i < 10 ? 1.5 : 1000)), budget));
 
 interface Made { readonly method: Method; readonly file: string; readonly episodes: number; readonly seconds: number }
 
@@ -78,7 +78,7 @@ async function* make(network: string, macsTarget: number, wanted: readonly Metho
 
   const start = performance.now(), shared = optionsFor(allocated[0]!), original = await openNetwork(shared.model), task = await openTask(original, shared, context.signal);
   const calibration = await calibrate(original, task, shared, context.signal, () => undefined), thorough = await calibration.thorough(), prepared = since(start);
-  const { space, goal: { budget } } = calibration, judge = new CandidateJudge(original.proto, space, task.judge);
+  const { space, goal: { limits: [{ budget }] } } = calibration, judge = new CandidateJudge(original.proto, space, task.judge);
   for (const method of allocated) {
     const began = performance.now(), options = optionsFor(method), file = fileOf(method);
     let counts: Counts | undefined, episodes = 0;

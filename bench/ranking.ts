@@ -70,7 +70,7 @@ const rowBudget = (images: number, points: number): RowBudget => ({ rows: images
 for (const name of names) {
   const options = parseCompressOptions({ model: `../shared/models/cifar10/${name}.onnx`, val: '../shared/data/cifar10/val5k.npz', calibration: '../shared/data/cifar10/train10k.npz', target: parseTarget(target) });
   const network = await openNetwork(options.model), task = await openTask(network, options, signal);
-  const { space, goal: { budget }, thorough } = await calibrate(network, task, options, signal, () => undefined);
+  const { space, goal: { limits: [{ budget }] }, thorough } = await calibrate(network, task, options, signal, () => undefined);
   const judge = new CandidateJudge(network.proto, space, task.judge), choices = candidates(space, budget, wanted);
   mkdirSync('bench/out', { recursive: true });
   const file = `bench/out/ranking-${name}-${target}.json`, known = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) as Record<string, number> : {};

@@ -122,7 +122,7 @@ if (wants('memory')) {
 if (wants('quality')) {
   const networks = [['mobilenetv1', 0.5], ['plain20', 0.5], ['resnet56', 0.5], ['vgg16', 0.25]] as const;
   for (const [name, macs] of args.includes('--only') ? networks.filter(([name]) => name === option('--only', '')) : networks.slice(0, 2)) {
-    const setting = await open(cifar(name, macs)), { calibration: { space, goal: { budget } }, judge, task } = setting, search = await searchOf(setting), { features } = space;
+    const setting = await open(cifar(name, macs)), { calibration: { space, goal: { limits: [{ budget }] } }, judge, task } = setting, search = await searchOf(setting), { features } = space;
     await search.anchor();
     const careful = await setting.calibration.careful(), guesses = await search.guesses();
     const policies: Record<string, (options: SearchOptions) => AsyncGenerator<Episode>> = {

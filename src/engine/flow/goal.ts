@@ -1,6 +1,6 @@
 import { UnreachableTargetError } from '../errors.ts';
 import { type Budget, type CompressOptions, budgetsOf } from '../protocol.ts';
-import type { CostName, Limit, SearchSpace } from '../rl/searchSpace.ts';
+import type { Limit, SearchSpace } from '../rl/searchSpace.ts';
 import { bitmapShare } from '../pruning/sparseStorage.ts';
 import type { Network } from './network.ts';
 
@@ -9,11 +9,8 @@ export interface AskedLimit extends Limit { readonly asked: Budget }
 
 /** What a target asks of the search. */
 export interface Goal {
-  /** What must not be exceeded, and the cost to keep low; one with a budget of 1 where accuracy is what is guaranteed. */
+  /** What must not be exceeded; the first is to the cost in which everything that is spent is counted, with a budget of 1 where accuracy is what is guaranteed. */
   readonly limits: readonly [AskedLimit, ...AskedLimit[]];
-  /** The first limit's, in which everything that is spent is counted. */
-  readonly cost: CostName;
-  readonly budget: number;
   /** Accuracy that may be lost, as a fraction, where that is guaranteed and the cost is to be as low as it can. */
   readonly allowedDrop?: number;
 }
@@ -29,12 +26,15 @@ export function goalOf({ target, method }: Pick<CompressOptions, 'target' | 'met
       default: { const never: never = metric; return never; }
     }
   };
-  const [first, ...others] = budgetsOf(target).map(limitOf), { cost, budget } = first!;
-  return { limits: [first!, ...others], cost, budget, ...(target.metric === 'accuracy-drop' ? { allowedDrop: target.value / 100 } : {}) };
+  const [first, ...others] = budgetsOf(target).map(limitOf);
+  return { limits: [first!, ...others], ...(target.metric === 'accuracy-drop' ? { allowedDrop: target.value / 100 } : {}) };
 }
 
 /** The limit to the time of one run, where there is one. */
 export const latencyLimit = ({ limits }: Goal): AskedLimit | undefined => limits.find(({ cost }) => cost === 'latency');
+
+/** Share of the cost that is likely to be left, before the search has told. */
+export const shareExpected = ({ limits: [{ budget }], allowedDrop }: Goal): number => (allowedDrop === undefined ? budget : 0.5);
 
 /** Accuracy that must be kept, where that is guaranteed; otherwise 0. @param original the original's */
 export const floorOf = ({ allowedDrop }: Goal, original: number): number => (allowedDrop === undefined ? 0 : original - allowedDrop - 1e-9);

@@ -78,7 +78,7 @@ const secondsARatio = 6, mostCorrections = 3, unused = 0.93;
  */
 export async function meetLatency(space: SearchSpace, goal: Goal, original: Network['proto'], first: Winner, task: Task, threads: number, make: (counts: Counts) => Promise<Made>, journal: RatioJournal, signal: AbortSignal | undefined): Promise<{ winner: Winner; note: string }> {
   const tried: { winner: Winner; ratio: MeasuredRatio['ratio'] }[] = [], least = space.spent(space.least);
-  const { budget, limits } = goal, most = limits.length > 1 ? budget : 1, target = latencyLimit(goal)!.asked;
+  const { limits } = goal, [{ budget }] = limits, most = limits.length > 1 ? budget : 1, target = latencyLimit(goal)!.asked;
   const ratioOf = async ({ counts, proto, accuracy }: Winner): Promise<MeasuredRatio['ratio']> => {
     const before = journal.known.find(({ episode, counts: own }) => episode === tried.length && own.join() === counts.join());
     if (before) return before.ratio;

@@ -1,6 +1,7 @@
 import { forwardSeconds } from '../evaluation/forwardCost.ts';
 import type { CompressOptions, Stage } from '../protocol.ts';
 import type { Calibration } from './calibrate.ts';
+import { shareExpected } from './goal.ts';
 import type { Network } from './network.ts';
 import { choicesMade } from './rebuild.ts';
 import type { Task } from './task.ts';
@@ -15,7 +16,7 @@ const reportSeconds = 8;
  * @param spent seconds of the stages so far
  */
 export function outlook(network: Network, task: Task, { goal }: Calibration, options: CompressOptions, spent: Readonly<Record<string, number>>): Partial<Record<Stage, number>> {
-  const share = options.method === 'weights' ? 1 : goal.allowedDrop === undefined ? goal.budget : 0.5, epochs = options.refine ?? refinementEpochs(network, task, share);
+  const share = options.method === 'weights' ? 1 : shareExpected(goal), epochs = options.refine ?? refinementEpochs(network, task, share);
   return {
     rebuild: choicesMade * share * ((spent['calibrate'] ?? 0) + task.judge.images.count * forwardSeconds(network.analysis)), refine: trainingSeconds(network, task, share, epochs),
     finetune: trainingSeconds(network, task, share, options.finetune), report: reportSeconds,

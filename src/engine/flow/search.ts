@@ -11,6 +11,7 @@ import { ScoringSample } from '../rl/scoringSample.ts';
 import type { Counts } from '../rl/searchSpace.ts';
 import type { RunFolder } from '../run/runFolder.ts';
 import type { Calibration } from './calibrate.ts';
+import { shareExpected } from './goal.ts';
 import { findStartingPoint } from './guarantee.ts';
 import type { Task } from './task.ts';
 
@@ -140,16 +141,16 @@ export class Search {
   private planned(): Promise<SearchPlan> { return this.plan ??= this.makePlan(); }
 
   private async makePlan(): Promise<SearchPlan> {
-    const { space, goal } = this.calibration;
-    if (goal.allowedDrop === undefined) return { budget: goal.budget, objective: mostAccurate };
+    const { space, goal: { limits: [{ cost, budget: asked }], allowedDrop } } = this.calibration;
+    if (allowedDrop === undefined) return { budget: asked, objective: mostAccurate };
     let probes = 0;
-    const { budget, quickFloor } = await findStartingPoint(space, goal.allowedDrop, {
+    const { budget, quickFloor } = await findStartingPoint(space, allowedDrop, {
       quick: async (counts) => (await this.evaluate('allocation', counts, ++probes)).accuracy,
       thorough: (counts) => this.evaluateThoroughly(counts),
     });
-    const whole = goal.cost === 'params' ? space.analysis.params : space.analysis.macs, least = space.spent(space.least);
+    const whole = cost === 'params' ? space.analysis.params : space.analysis.macs, least = space.spent(space.least);
     return {
-      budget, objective: smallestWithin(1 - quickFloor, goal.cost, whole),
+      budget, objective: smallestWithin(1 - quickFloor, cost, whole),
       budgetNear: (best, position) => Math.min(1, Math.max(least, space.spent(best) * (1 + budgetSpread * (2 * position - 1.25)))),
     };
   }
@@ -186,7 +187,7 @@ export class Search {
       budget, episodes: this.episodes, seed: this.options.seed, signal: this.context.signal, ...(budgetNear ? { budgetNear } : {}),
       evaluate: async (counts: Counts, episode: number) => this.paid(objective, counts, await this.evaluate('agent', counts, episode)),
     };
-    if (this.options.agent === 'paper') yield* paperSearch(space, features, { ...searchOptions, budget: goal.budget });
+    if (this.options.agent === 'paper') yield* paperSearch(space, features, { ...searchOptions, budget: goal.limits[0].budget });
     else yield* warmSearch(space, features, await this.guesses(), searchOptions);
   }
 
@@ -236,7 +237,6 @@ export const baselineOf = ({ policy, candidate: { macs, accuracy } }: Judged): B
 
 /** Episodes that take about a minute: passes of the pruned network over most of the scored images, and what making a network takes. */
 function defaultEpisodes({ space: { analysis }, goal }: Calibration, task: Task): number {
-  const budget = goal.allowedDrop === undefined ? goal.budget : 0.5;
-  const each = 0.8 * forwardSeconds(analysis) * budget * Math.min(scoredImages, task.judge.images.count) + 0.1;
+  const each = 0.8 * forwardSeconds(analysis) * shareExpected(goal) * Math.min(scoredImages, task.judge.images.count) + 0.1;
   return Math.round(Math.min(200, Math.max(40, 60 / each)));
 }

@@ -167,24 +167,3 @@ export const floatTensor = (name: string, dims: readonly number[], values: Float
 
 export const int64Tensor = (name: string, dims: readonly number[], values: readonly number[]): TensorProto =>
   create(TensorProtoSchema, { name, dataType: DataType.INT64, dims: dims.map(BigInt), rawData: bytesView(BigInt64Array.from(values, BigInt)) });
-
-/**
- * Rows of a tensor along one axis, by index, whatever its element type.
- * @param indices in [0, dims[axis]), in the order wanted
- * @returns a new tensor of the same name and type with dims[axis] = indices.length
- */
-export function gatherAxis(tensor: TensorProto, axis: number, indices: readonly number[]): TensorProto {
-  const dims = dimsOf(tensor), size = bytesPerElement(tensor), bytes = rawBytes(tensor);
-  const inner = dims.slice(axis + 1).reduce((a, b) => a * b, 1) * size;
-  const outer = dims.slice(0, axis).reduce((a, b) => a * b, 1), length = dims[axis]!;
-  const out = new Uint8Array(outer * indices.length * inner);
-  let to = 0;
-  for (let block = 0; block < outer; block++) {
-    for (const index of indices) {
-      const from = (block * length + index) * inner;
-      out.set(bytes.subarray(from, from + inner), to);
-      to += inner;
-    }
-  }
-  return withBytes(tensor, dims.with(axis, indices.length), out);
-}

@@ -87,7 +87,7 @@ export function mirror(a: Float64Array, n: number): void {
 }
 
 /** Columns [from, to) of a [k, i]. */
-function columnsFrom<A extends Float32Array | Float64Array>(a: A, k: number, i: number, from: number, to: number): A {
+export function columnsFrom<A extends Float32Array | Float64Array>(a: A, k: number, i: number, from: number, to: number): A {
   if (from === 0 && to === i) return a;
   const width = to - from, out = (a instanceof Float32Array ? new Float32Array(k * width) : new Float64Array(k * width)) as A;
   for (let row = 0; row < k; row++) out.set(a.subarray(row * i + from, row * i + to), row * width);

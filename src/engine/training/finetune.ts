@@ -12,6 +12,7 @@ import { withParameters } from './parameters.ts';
 import { cosineSchedule } from './schedule.ts';
 import { Teacher } from './teacher.ts';
 import { type OptimizerOptions, Trainer } from './trainer.ts';
+import { whitenLayers } from './whitening.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
@@ -36,6 +37,8 @@ export interface FinetuneOptions extends OptimizerOptions, ClassificationLoss {
   readonly views: number;
   /** Weight of the features' relative squared distance beside the loss on answers. */
   readonly featureWeight: number;
+  /** Whether layers are trained in coordinates in which their inputs have no correlations; not where zeros are to stay. */
+  readonly whiten: boolean;
   readonly seed: number;
   /** Epochs without a higher reward after which training stops; 0 for never. */
   readonly patience: number;
@@ -43,7 +46,7 @@ export interface FinetuneOptions extends OptimizerOptions, ClassificationLoss {
 
 export const finetuneDefaults: FinetuneOptions = {
   epochs: 10, batchSize: 64, optimizer: 'adamw', learningRate: 5e-3, weightDecay: 1e-4, momentum: 0.9, warmUp: 0.05, relativeSteps: true, keepZeros: false,
-  distillation: 0.7, temperature: 4, augmentation: { shift: 4, flip: true }, views: 0, featureWeight: 4, seed: 0, patience: 0, threads: 0,
+  distillation: 0.7, temperature: 4, augmentation: { shift: 4, flip: true }, views: 0, featureWeight: 4, whiten: true, seed: 0, patience: 0, threads: 0,
 };
 
 export interface FinetuneProgress {
@@ -109,7 +112,8 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
   if (stepsPerEpoch === 0) throw new InputError(`There are only ${samples.count} samples to train on, fewer than one batch of ${batchSize}.`);
   const inputShapes = Object.fromEntries(Object.entries(samples.dims).map(([name, dims]) => [name, [batchSize, ...dims]])), picture = options.augmentation && pictureOf(samples);
   const losses = [...(classes ? [classificationLoss(logitsOf(model), options)] : []), ...(features.length > 0 ? [matchingLoss(features.map(({ value }) => value), options.featureWeight)] : [])];
-  const trainer = await Trainer.create(anyBatch(model), { ...options, inputShapes, loss: sumOfLosses(losses) });
+  const whitened = options.whiten && !options.keepZeros ? await whitenLayers(anyBatch(model), await firstSamples(samples, batchSize), { threads: options.threads, seed: options.seed, ...(signal ? { signal } : {}) }) : undefined;
+  const trainer = await Trainer.create(anyBatch(model), { ...options, inputShapes, loss: sumOfLosses(losses), ...(whitened ? { whitened } : {}) });
   const guide = teacher && options.distillation > 0 ? await Teacher.create(teacher, classes ? logitsOf(teacher) : undefined, features, { threads: options.threads, remember: options.views > 0 || (picture === undefined && features.length === 0) }) : undefined;
   let best = trainer.vector();
   let at: Position = { epoch: 0, step: 0, lossSum: 0, correctSum: 0, bestReward: undefined, bestEpoch: 0, history: [] };
@@ -173,6 +177,16 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
 
 /** Fine-tunes without labels: by distillation from the teacher alone. */
 export const distill = (task: FinetuneTask & { readonly teacher: Model }): Promise<FinetuneResult> => finetune({ ...task, options: { ...task.options, distillation: 1 } });
+
+/** Samples by which layers' inputs are judged. */
+const samplesShown = 1024;
+
+/** The first of the samples, as chunks of a batch. */
+async function firstSamples(samples: TrainingSamples, batchSize: number): Promise<Record<string, Tensor[]>> {
+  const chunks: Readonly<Record<string, Tensor>>[] = [];
+  for (let from = 0; from + batchSize <= samples.count && from < samplesShown; from += batchSize) chunks.push((await samples.batch(Array.from({ length: batchSize }, (_, i) => from + i))).inputs);
+  return Object.fromEntries(Object.keys(chunks[0]!).map((name) => [name, chunks.map((inputs) => inputs[name]!)]));
+}
 
 /** The input that takes pictures [channels, height, width], where it is the only one: others would have to be changed alike. */
 function pictureOf({ dims }: TrainingSamples): string | undefined {

@@ -13,6 +13,7 @@ import { ParallelSession } from '../runtime/parallelSession.ts';
 import { Session, type Tensor, floats } from '../runtime/session.ts';
 import { type ValueShapes, runShapes } from '../runtime/shapes.ts';
 import { type Parameter, packParameters, parametersOf, withParameters } from './parameters.ts';
+import { type WhitenedLayer, appendToWeights, appendToWhitened, packWhitened } from './whitening.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
@@ -42,6 +43,8 @@ export type LossWriter = (build: GraphBuilder, shapes: ValueShapes) => { loss: s
 export interface TrainerSetup extends OptimizerOptions {
   /** Shape of every graph input of the model in every step; the first dimension of each runs over the samples of a batch. */
   readonly inputShapes: Readonly<Record<string, readonly number[]>>;
+  /** Layers that are trained in other coordinates. */
+  readonly whitened?: readonly WhitenedLayer[];
   readonly loss: LossWriter;
 }
 
@@ -77,15 +80,16 @@ export class Trainer {
   private spare: Record<string, Float32Array>;
   private steps = 0;
 
-  private constructor(model: Model, parameters: readonly Parameter[], gradients: ParallelSession, update: Session, optimizer: Optimizer) {
+  private constructor(model: Model, parameters: readonly Parameter[], gradients: ParallelSession, update: Session, { optimizer, whitened }: TrainerSetup) {
     this.model = model;
     this.parameters = parameters;
     this.gradients = gradients;
     this.update = update;
     this.optimizer = optimizer;
-    const start = packParameters(parameters), names = stateNames[optimizer];
-    this.state = Object.fromEntries(names.map((name) => [name, name === 'parameters' ? start : new Float32Array(start.length)]));
-    this.spare = Object.fromEntries(names.map((name) => [name, new Float32Array(start.length)]));
+    const start = packParameters(parameters);
+    this.state = Object.fromEntries(stateNames[optimizer].map((name) => [name, name === 'parameters' ? start : new Float32Array(start.length)]));
+    if (whitened) this.state = { ...this.state, parameters: packWhitened(start, whitened), weights: start };
+    this.spare = Object.fromEntries(Object.keys(this.state).map((name) => [name, new Float32Array(start.length)]));
   }
 
   /** @throws {UnsupportedModelError} when the model has nothing to train, does not run at this batch size, or an operator has no gradient */
@@ -95,7 +99,7 @@ export class Trainer {
     const graph = await gradientGraph(model, parameters, Object.fromEntries(Object.entries(setup.inputShapes).map(([name, [batch = 1, ...dims]]) => [name, [batch / threads, ...dims]])), setup.loss);
     const update = await Session.create(updateGraph(parameters, threads, setup), { threads: setup.threads });
     try {
-      return new Trainer(model, parameters, await ParallelSession.create(graph, threads), update, setup.optimizer);
+      return new Trainer(model, parameters, await ParallelSession.create(graph, threads), update, setup);
     } catch (error) {
       await update.release();
       throw error;
@@ -109,7 +113,7 @@ export class Trainer {
    * @throws {InputError} when the loss is not a number any more
    */
   async step(feeds: Readonly<Record<string, Tensor>>, learningRate: number): Promise<Record<string, number>> {
-    const { count } = this.gradients, vector = this.state['parameters']!, length = vector.length;
+    const { count } = this.gradients, vector = this.weights, length = vector.length;
     const parts = await this.gradients.run(Array.from({ length: count }, (_, i) => ({ [trainingName('parameters')]: floats(vector, [length]), ...part(feeds, i, count) })));
     const numbers = Object.fromEntries(Object.keys(parts[0]!).filter((name) => name !== gradientName).map((name) => [name.slice(trainingName('').length), parts.reduce((sum, values) => sum + Number(values[name]!.data[0]) / count, 0)]));
     if (!Number.isFinite(numbers['loss']!)) throw new InputError('Training diverged (the loss is not a number). Use a smaller learning rate.');
@@ -117,7 +121,7 @@ export class Trainer {
     const adam = adamStep(this.steps + 1, learningRate);
     const rates = this.optimizer === 'adamw' ? [adam.rate, learningRate, adam.shiftedEpsilon] : [learningRate, learningRate, 0];
     const next = Object.fromEntries(Object.entries(this.spare).map(([name, data]) => [updated(name), floats(data, [length])]));
-    await this.update.run({ ...vectors(this.state), [trainingName('rates')]: floats(Float32Array.from(rates), [3]), ...Object.fromEntries(parts.map((values, i) => [partName(i), values[gradientName]!])) }, next);
+    await this.update.run({ ...vectors(this.state, stateNames[this.optimizer]), [trainingName('rates')]: floats(Float32Array.from(rates), [3]), ...Object.fromEntries(parts.map((values, i) => [partName(i), values[gradientName]!])) }, next);
     this.steps++;
     [this.state, this.spare] = [this.spare, this.state];
     return numbers;
@@ -126,7 +130,9 @@ export class Trainer {
   /** The model with the parameters as they are now. */
   current(): Model { return withParameters(this.model, this.parameters, this.vector()); }
   /** A copy of all parameters. */
-  vector(): Float32Array { return this.state['parameters']!.slice(); }
+  vector(): Float32Array { return this.weights.slice(); }
+  /** The parameters as the model has them. */
+  private get weights(): Float32Array { return this.state['weights'] ?? this.state['parameters']!; }
 
   /** Everything a later trainer of the same model and optimiser needs to go on. */
   save(): { steps: number; arrays: Record<string, Float32Array> } { return { steps: this.steps, arrays: { ...this.state } }; }
@@ -147,7 +153,7 @@ export class Trainer {
   }
 }
 
-const vectors = (state: Readonly<Record<string, Float32Array>>): Record<string, Tensor> => Object.fromEntries(Object.entries(state).map(([name, data]) => [trainingName(name), floats(data, [data.length])]));
+const vectors = (state: Readonly<Record<string, Float32Array>>, names: readonly string[]): Record<string, Tensor> => Object.fromEntries(names.map((name) => [trainingName(name), floats(state[name]!, [state[name]!.length])]));
 
 const gradientName = trainingName('gradient');
 /** The gradient that one thread found. */
@@ -193,20 +199,21 @@ async function gradientGraph(model: Model, parameters: readonly Parameter[], inp
 }
 
 /** The optimiser's step: from its state and the gradients of all threads to its next state. */
-function updateGraph(parameters: readonly Parameter[], threads: number, setup: OptimizerOptions): Model {
+function updateGraph(parameters: readonly Parameter[], threads: number, setup: OptimizerOptions & Pick<TrainerSetup, 'whitened'>): Model {
   const build = new GraphBuilder(), total = totalOf(parameters);
   const state = Object.fromEntries(stateNames[setup.optimizer].map((name) => [name, build.input(trainingName(name), [total])])), vector = state['parameters']!;
   const parts = Array.from({ length: threads }, (_, i) => build.input(partName(i), [total]));
-  const gradient = build.op('Mean', parts);
+  const { whitened } = setup, mean = build.op('Mean', parts), gradient = whitened ? appendToWhitened(build, mean, parameters, whitened) : mean;
   const [rate, plainRate, epsilon] = build.split(build.input(trainingName('rates'), [3]), 0, [1, 1, 1]) as [string, string, string];
   const decay = setup.weightDecay > 0 ? build.floats([total], perElement(parameters, total, ({ isWeight }) => (isWeight ? setup.weightDecay : 0))) : undefined;
   const next: Record<string, string> = setup.optimizer === 'adamw'
-    ? { ...appendAdam(build, { parameters: vector, mean: state['mean']!, square: state['square']! }, gradient, setup.relativeSteps ? build.mul(build.floats([total], channelSizes(parameters, total)), rate) : rate, epsilon, decay ? build.mul(decay, plainRate) : undefined) }
+    ? { ...appendAdam(build, { parameters: vector, mean: state['mean']!, square: state['square']! }, gradient, setup.relativeSteps ? build.mul(build.floats([total], channelSizes(parameters, total, whitened)), rate) : rate, epsilon, decay ? build.mul(decay, plainRate) : undefined) }
     : { ...appendNesterov(build, { parameters: vector, velocity: state['velocity']! }, decay ? build.add(gradient, build.mul(decay, vector)) : gradient, rate, setup.momentum) };
   if (setup.keepZeros) {
     const start = packParameters(parameters);
     next['parameters'] = build.mul(next['parameters']!, build.floats([total], perElement(parameters, total, ({ isWeight }, i) => (isWeight && start[i] === 0 ? 0 : 1))));
   }
+  if (whitened) build.output(appendToWeights(build, next['parameters']!, parameters, whitened), updated('weights'), [total]);
   for (const name of stateNames[setup.optimizer]) build.output(next[name]!, updated(name), [total]);
   return build.model();
 }
@@ -214,7 +221,7 @@ function updateGraph(parameters: readonly Parameter[], threads: number, setup: O
 const totalOf = (parameters: readonly Parameter[]): number => parameters.reduce((sum, { length }) => sum + length, 0);
 
 /** For each element the root mean square of its output channel (a weight) or of its tensor, but at least a hundredth of the tensor's. */
-function channelSizes(parameters: readonly Parameter[], total: number): Float32Array {
+function channelSizes(parameters: readonly Parameter[], total: number, whitened: readonly WhitenedLayer[] = []): Float32Array {
   const start = packParameters(parameters), sizes = new Float32Array(total);
   for (const { offset, length, dims, outAxis } of parameters) {
     const channels = outAxis >= 0 ? dims[outAxis]! : 1, inner = outAxis >= 0 ? dims.slice(outAxis + 1).reduce((a, b) => a * b, 1) : length;
@@ -222,6 +229,13 @@ function channelSizes(parameters: readonly Parameter[], total: number): Float32A
     for (let i = 0; i < length; i++) squares[channelOf(i)]! += start[offset + i]! ** 2 * channels / length;
     const floor = Math.max(1e-4, 0.01 * Math.sqrt(squares.reduce((a, b) => a + b, 0) / channels));
     for (let i = 0; i < length; i++) sizes[offset + i] = Math.max(floor, Math.sqrt(squares[channelOf(i)]!));
+  }
+  for (const { weight, bias, outs, inputs, start: own } of whitened) {
+    for (let o = 0; o < outs; o++) {
+      const spread = Math.sqrt(own.weight.subarray(o * inputs, (o + 1) * inputs).reduce((sum, v) => sum + v * v, 0));
+      sizes.fill(spread / Math.sqrt(inputs), weight.offset + o * inputs, weight.offset + (o + 1) * inputs);
+      if (bias) sizes[bias.offset + o] = spread;
+    }
   }
   return sizes;
 }

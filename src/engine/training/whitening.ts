@@ -1,0 +1,157 @@
+import type { GraphProto, ModelProto } from 'onnx-buf';
+import type { GraphBuilder } from '../onnx/graphBuilder.ts';
+import { GraphView } from '../onnx/graphView.ts';
+import { floatsOf } from '../onnx/tensor.ts';
+import { analyse } from '../pruning/analysis.ts';
+import type { Layer } from '../pruning/types.ts';
+import { CholeskyFactor } from '../reconstruction/cholesky.ts';
+import { type RowLayout, columnsOf, inputRows, rowLayout, samplePositions } from '../reconstruction/layerRows.ts';
+import { runChunks } from '../runtime/chunkedRun.ts';
+import { addGram, columnsFrom, mirror, product } from '../runtime/matrix.ts';
+import type { Tensor } from '../runtime/session.ts';
+import { runShapes } from '../runtime/shapes.ts';
+import { type Parameter, parametersOf } from './parameters.ts';
+
+type Model = ModelProto & { graph: GraphProto };
+
+/**
+ * The coordinates in which a layer is trained. Its inputs, as rows x of a regression (layerRows.ts), have the mean m and the covariance K Kᵀ, K lower triangular, so that
+ * z = K⁻¹(x - m) has no mean, no correlations and unit size. The layer W x + b = V z + v is trained by V = W K and v = b + W m: steps of the same size change what the layer gives by
+ * the same amount, whatever its inputs are like. This is natural gradient descent with one factor of the Fisher matrix (Martens and Grosse 2015; alone: Benzing 2022, arXiv 2201.12250), the
+ * other left to Adam. Columns of wide layers are taken in blocks, as if they had no correlations with those of other blocks.
+ */
+export interface WhitenedLayer {
+  readonly weight: Parameter;
+  /** Absent where the layer has none: its inputs then keep their mean. */
+  readonly bias: Parameter | undefined;
+  readonly outs: number;
+  readonly inputs: number;
+  /** m, [inputs]; zero without a bias. */
+  readonly mean: Float32Array;
+  readonly blocks: readonly WhitenedBlock[];
+  /** V and v at the start, [outs, inputs] and [outs]. */
+  readonly start: { readonly weight: Float32Array; readonly bias: Float32Array };
+}
+
+/** Columns [from, from + width) of a layer's inputs. */
+interface WhitenedBlock { readonly from: number; readonly width: number; /** K⁻¹, [width, width]. */ readonly inverse: Float32Array }
+
+/** Columns of a block at most, what is added to covariances as a share of their mean diagonal (directions in which inputs hardly vary are left as they are), rows of a layer's statistics, and output positions that an image gives. */
+const mostColumns = 512, damping = 0.03, mostRows = 8192, points = 16;
+
+interface Request { readonly layer: Layer; readonly layout: RowLayout; readonly weight: Parameter; readonly bias: Parameter | undefined }
+/** Sums over rows: of each column, and of the products of those in a block. */
+interface Moments { readonly sums: Float64Array; readonly blocks: readonly { readonly from: number; readonly width: number; readonly gram: Float64Array }[]; rows: number }
+
+/**
+ * Finds the coordinates of all layers whose inputs can be read as rows of one regression (of one convolution group, samples first), and whose weights no other layer shares.
+ * @param feeds for every graph input, one tensor a chunk of samples
+ */
+export async function whitenLayers(model: Model, feeds: Readonly<Record<string, Tensor[]>>, options: { readonly threads: number; readonly seed: number; readonly signal?: AbortSignal }): Promise<WhitenedLayer[]> {
+  const view = new GraphView(model.graph), parameters = new Map(parametersOf(model).map((parameter) => [parameter.name, parameter])), { layers } = await analyse(model);
+  const { shapes } = await runShapes(model, view, Object.fromEntries(Object.entries(feeds).map(([name, chunks]) => [name, chunks[0]!.dims])));
+  const ownOf = (name: string): Parameter | undefined => (view.usesOf(name).length === 1 ? parameters.get(name) : undefined);
+  const samples = Object.values(feeds)[0]![0]!.dims[0]!;
+  const requests = layers.flatMap((layer): Request[] => {
+    const weight = ownOf(layer.weight), bias = ownOf(layer.bias), input = shapes.get(layer.input), output = shapes.get(layer.output);
+    const layout = weight && input && output && layer.groups === 1 && input[0]! % samples === 0 ? rowLayout(layer, input, output, weight.dims) : undefined;
+    return layout ? [{ layer, layout, weight: weight!, bias: bias?.length === layout.outs ? bias : undefined }] : [];
+  });
+  const moments = await inputMoments(model, requests, feeds, options), found: WhitenedLayer[] = [];
+  for (const [i, request] of requests.entries()) found.push(await whitened(request, moments[i]!));
+  return found;
+}
+
+/** First and second moments of all layers' inputs, in one pass over the samples. */
+async function inputMoments(model: Model, requests: readonly Request[], feeds: Readonly<Record<string, Tensor[]>>, options: { readonly threads: number; readonly seed: number; readonly signal?: AbortSignal }): Promise<Moments[]> {
+  const chunks = Object.values(feeds)[0]!, found = requests.map(({ layout }): Moments => {
+    const inputs = columnsOf(layout) - 1, each = Math.ceil(inputs / Math.ceil(inputs / mostColumns));
+    return { rows: 0, sums: new Float64Array(inputs), blocks: Array.from({ length: Math.ceil(inputs / each) }, (_, i) => ({ from: i * each, width: Math.min(each, inputs - i * each) })).map((block) => ({ ...block, gram: new Float64Array(block.width ** 2) })) };
+  });
+  let chunk = 0;
+  for await (const values of runChunks(model, feeds, (next) => (next < chunks.length ? requests.filter((_, i) => found[i]!.rows < mostRows).map(({ layer }) => layer.input) : []), options)) {
+    const samples = chunks[chunk]!.dims[0]!;
+    for (const [i, { layer, layout }] of requests.entries()) {
+      const own = found[i]!, columns = columnsOf(layout);
+      if (own.rows >= mostRows) continue;
+      const positions = samplePositions(layout.positions, samples, points, options.seed + i * 7919 + chunk * 104729), [rows] = inputRows(layout, values[layer.input]!.data as Float32Array, samples, positions);
+      for (let at = 0; at < rows!.length; at += columns) for (let c = 0; c < columns - 1; c++) own.sums[c]! += rows![at + c]!;
+      for (const { from, width, gram } of own.blocks) await addGram(gram, columnsFrom(rows!, positions.length, columns, from, from + width), positions.length, width);
+      own.rows += positions.length;
+    }
+    chunk++;
+  }
+  for (const { blocks } of found) for (const { gram, width } of blocks) mirror(gram, width);
+  return found;
+}
+
+async function whitened({ weight, bias, layout }: Request, moments: Moments): Promise<WhitenedLayer> {
+  const inputs = columnsOf(layout) - 1, { outs } = layout, mean = Float32Array.from(moments.sums, (sum) => (bias ? sum / moments.rows : 0)), blocks: WhitenedBlock[] = [];
+  const values = rowsOf(weight, outs, inputs), start = { weight: new Float32Array(outs * inputs), bias: new Float32Array(bias ? outs : 0) };
+  if (bias) floatsOf(bias.tensor).forEach((b, o) => { start.bias[o] = mean.reduce((sum, m, c) => sum + m * values[o * inputs + c]!, b); });
+  for (const { from, width, gram } of moments.blocks) {
+    const covariance = gram.map((sum, i) => sum / moments.rows - mean[from + Math.floor(i / width)]! * mean[from + (i % width)]!), part = new Float64Array(width * outs), identity = new Float64Array(width * width);
+    let trace = 0;
+    for (let r = 0; r < width; r++) trace += covariance[r * width + r]!;
+    for (let r = 0; r < width; r++) {
+      covariance[r * width + r]! += Math.max(1e-12, damping * trace / width);
+      identity[r * width + r] = 1;
+      for (let o = 0; o < outs; o++) part[r * outs + o] = values[o * inputs + from + r]!;
+    }
+    const half = await product(covariance, part, width, width, outs), factor = await CholeskyFactor.of(covariance, width), own = await factor.forward(half, outs); // Vᵀ = Kᵀ Wᵀ = K⁻¹ (K Kᵀ) Wᵀ
+    for (let r = 0; r < width; r++) for (let o = 0; o < outs; o++) start.weight[o * inputs + from + r] = own[r * outs + o]!;
+    blocks.push({ from, width, inverse: Float32Array.from(await factor.forward(identity, width)) });
+  }
+  return { weight, bias, outs, inputs, mean, blocks, start };
+}
+
+/** Weights as [outs, inputs]. */
+function rowsOf({ tensor, outAxis }: Parameter, outs: number, inputs: number): Float32Array {
+  const values = floatsOf(tensor);
+  return outAxis === 0 ? values : Float32Array.from(values, (_, i) => values[(i % inputs) * outs + Math.floor(i / inputs)]!);
+}
+
+/** The vector of all parameters with V and v in the places of the layers' own weights and biases. */
+export function packWhitened(vector: Float32Array, layers: readonly WhitenedLayer[]): Float32Array {
+  const out = vector.slice();
+  for (const { weight, bias, start } of layers) {
+    out.set(start.weight, weight.offset);
+    if (bias) out.set(start.bias, bias.offset);
+  }
+  return out;
+}
+
+/** Appends what turns gradients by weights into gradients by V and v. @param vector of all parameters @returns another one */
+export const appendToWhitened = (build: GraphBuilder, vector: string, parameters: readonly Parameter[], layers: readonly WhitenedLayer[]): string =>
+  appendMapped(build, vector, parameters, layers, ({ outs, inputs, mean, blocks, weight: { outAxis } }, weight, bias) => {
+    const rows = outAxis === 0 ? build.reshape(weight, [outs, inputs]) : build.transpose(build.reshape(weight, [inputs, outs]), [1, 0]);
+    const centred = bias === undefined ? rows : build.sub(rows, build.mul(build.reshape(bias, [outs, 1]), build.floats([1, inputs], mean)));
+    return { weight: build.reshape(appendBlocks(build, centred, blocks, 1), [outs * inputs]), bias };
+  });
+
+/** Appends what turns V and v into weights and biases. @param vector of all parameters @returns another one */
+export const appendToWeights = (build: GraphBuilder, vector: string, parameters: readonly Parameter[], layers: readonly WhitenedLayer[]): string =>
+  appendMapped(build, vector, parameters, layers, ({ outs, inputs, mean, blocks, weight: { outAxis } }, weight, bias) => {
+    const rows = appendBlocks(build, build.reshape(weight, [outs, inputs]), blocks, 0);
+    return {
+      weight: build.reshape(outAxis === 0 ? rows : build.transpose(rows, [1, 0]), [outs * inputs]),
+      bias: bias && build.sub(bias, build.reshape(build.op('MatMul', [rows, build.floats([inputs, 1], mean)]), [outs])),
+    };
+  });
+
+/** Every block of a matrix [outs, inputs] times its K⁻¹, or its transpose. */
+function appendBlocks(build: GraphBuilder, matrix: string, blocks: readonly WhitenedBlock[], transB: 0 | 1): string {
+  const parts = build.split(matrix, 1, blocks.map(({ width }) => width));
+  return build.concat(blocks.map(({ width, inverse }, i) => build.op('Gemm', [parts[i]!, build.floats([width, width], inverse)], { transB })), 1);
+}
+
+/** Cuts the vector into its tensors, maps those of the layers, and puts all together again. */
+function appendMapped(build: GraphBuilder, vector: string, parameters: readonly Parameter[], layers: readonly WhitenedLayer[], map: (layer: WhitenedLayer, weight: string, bias: string | undefined) => { weight: string; bias: string | undefined }): string {
+  const pieces = build.split(vector, 0, parameters.map(({ length }) => length)), at = new Map(parameters.map(({ name }, i) => [name, i]));
+  for (const layer of layers) {
+    const weightAt = at.get(layer.weight.name)!, biasAt = layer.bias && at.get(layer.bias.name)!, mapped = map(layer, pieces[weightAt]!, biasAt === undefined ? undefined : pieces[biasAt]!);
+    pieces[weightAt] = mapped.weight;
+    if (biasAt !== undefined) pieces[biasAt] = mapped.bias!;
+  }
+  return build.concat(pieces, 0);
+}
