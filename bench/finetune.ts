@@ -6,15 +6,17 @@ import { parseArgs } from 'node:util';
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { openDataset } from '../src/engine/data/openDataset.ts';
 import { Judge } from '../src/engine/evaluation/judge.ts';
-import { summarise } from '../src/engine/evaluation/latency.ts';
+import { median } from '../src/engine/evaluation/latency.ts';
 import type { Samples } from '../src/engine/evaluation/samples.ts';
 import { loadTaskData, prepare, taskInputDims } from '../src/engine/evaluation/taskData.ts';
 import { trainingSamples } from '../src/engine/flow/train.ts';
 import { loadModel, saveModel } from '../src/engine/onnx/modelFile.ts';
 import { Session } from '../src/engine/runtime/session.ts';
+import { anyBatch } from '../src/engine/training/anyBatch.ts';
 import { finetune, finetuneDefaults } from '../src/engine/training/finetune.ts';
 import { classificationLoss, labelsName, logitsOf } from '../src/engine/training/losses.ts';
 import { Trainer } from '../src/engine/training/trainer.ts';
+import { whitenLayers } from '../src/engine/training/whitening.ts';
 import { testImages, trainingImages } from './cifar10.ts';
 
 type Model = ModelProto & { graph: GraphProto };
@@ -36,7 +38,7 @@ async function medianMs(run: () => Promise<unknown>, times: number): Promise<num
   await run();
   const all: number[] = [];
   for (let i = 0; i < times; i++) { const start = performance.now(); await run(); all.push(performance.now() - start); }
-  return summarise(all).median;
+  return median(all);
 }
 
 const teacher = (await loadModel(args.teacher ?? path)).proto;
@@ -48,7 +50,8 @@ const train = await loaded(args.train === 'npm45k' ? await trainingImages(args.v
 const samples = { ...trainingSamples(train, true), count: Math.min(train.count, Number(args.limit ?? train.count)) }, { inputs, labels } = await samples.batch(Array.from({ length: batchSize }, (_, i) => i));
 const forward = await Session.create(model, { threads }), asked = await Session.create(teacher, { threads });
 const options = { ...finetuneDefaults, batchSize, optimizer: args.optimizer as 'adamw' | 'sgd', threads, relativeSteps: !args.absolute, learningRate: Number(args.lr), distillation: Number(args.distillation), temperature: Number(args.temperature), weightDecay: Number(args.decay), whiten: !args.plain };
-const trainer = await Trainer.create(model, { ...options, inputShapes: Object.fromEntries(Object.entries(samples.dims).map(([name, dims]) => [name, [batchSize, ...dims]])), loss: classificationLoss(logitsOf(model), { distillation: 0, temperature: 1 }) });
+const whitened = options.whiten ? await whitenLayers(anyBatch(model), Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, [tensor]])), { threads, seed: 0 }) : undefined;
+const trainer = await Trainer.create(model, { ...options, ...(whitened ? { whitened } : {}), inputShapes: Object.fromEntries(Object.entries(samples.dims).map(([name, dims]) => [name, [batchSize, ...dims]])), loss: classificationLoss(logitsOf(model), { distillation: 0, temperature: 1 }) });
 const feeds = { ...inputs, [labelsName]: { type: 'int64', dims: [batchSize], data: BigInt64Array.from(labels!, BigInt) } };
 const forwardMs = await medianMs(() => forward.run(inputs), 15), teacherMs = options.distillation > 0 ? await medianMs(() => asked.run(inputs), 5) : 0, stepMs = await medianMs(() => trainer.step(feeds, 1e-5), 15);
 for (const each of [forward, asked, trainer]) await each.release();

@@ -7,7 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join, resolve } from 'node:path';
-import { measureLatency } from '../src/engine/evaluation/latency.ts';
+import { measureLatency, median } from '../src/engine/evaluation/latency.ts';
 import { compress } from '../src/engine/compress.ts';
 import { type Calibration, calibrate } from '../src/engine/flow/calibrate.ts';
 import { openNetwork } from '../src/engine/flow/network.ts';
@@ -114,7 +114,6 @@ async function measure(network: string, macsTarget: number, seed: number, { meth
 
 const since = (start: number): number => (performance.now() - start) / 1000;
 const percent = (value: number): string => (100 * value).toFixed(2);
-const median = (values: readonly number[]): number => { const sorted = [...values].sort((a, b) => a - b), middle = sorted.length >> 1; return sorted.length % 2 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2; };
 const spread = (values: readonly number[], show: (value: number) => string): string => (values.length === 1 ? show(values[0]!) : `${show(median(values))} (${show(Math.min(...values))} to ${show(Math.max(...values))})`);
 
 /** docs/results.md from all rows: medians over seeds, with the least and the greatest. */

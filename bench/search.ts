@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { join, resolve } from 'node:path';
+import { median } from '../src/engine/evaluation/latency.ts';
 import { type Calibration, calibrate } from '../src/engine/flow/calibrate.ts';
 import { type Network, openNetwork } from '../src/engine/flow/network.ts';
 import { type Looking, Search } from '../src/engine/flow/search.ts';
@@ -46,7 +47,6 @@ const searchOf = async ({ calibration, task, judge, options }: Setting, looking:
 const cifar = (name: string, macs: number, seed = 0): CompressRequest => ({ model: resolve(`../shared/models/cifar10/${name}.onnx`), ...data, target: { metric: 'macs', value: macs }, seed, episodes });
 const since = (start: number): number => (performance.now() - start) / 1000;
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
 
 /** Runs the agent and prints what its episodes cost. */
 async function costOfEpisodes(name: string, setting: Setting, looking: Partial<Looking> = {}): Promise<void> {

@@ -3,12 +3,13 @@
  * For each setting the median milliseconds to load the model, to run it on the images, and to let it go; settings are measured in turn.
  */
 import * as ort from 'onnxruntime-node';
+import { median } from '../src/engine/evaluation/latency.ts';
 import { loadModel } from '../src/engine/onnx/modelFile.ts';
 import { sessionArguments } from '../src/engine/runtime/session.ts';
 import { declaredDims } from '../src/engine/runtime/shapes.ts';
 
 const args = process.argv.slice(2), at = args.indexOf('--images'), images = Number(at < 0 ? 480 : args[at + 1]), paths = args.filter((_, i) => i !== at && (at < 0 || i !== at + 1));
-const rounds = 7, median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
+const rounds = 7;
 const options: Record<string, ort.InferenceSession.SessionOptions> = {
   'as it is': {}, 'basic optimisation': { graphOptimizationLevel: 'basic' }, 'extended optimisation': { graphOptimizationLevel: 'extended' }, 'no arena': { enableCpuMemArena: false },
   'no memory pattern': { enableMemPattern: false }, 'no prepacked weights': { extra: { session: { disable_prepacking: '1' } } }, 'waiting threads spin': { extra: { session: { intra_op: { allow_spinning: '1' } } } }, 'one thread': { intraOpNumThreads: 1 },

@@ -34,6 +34,7 @@ export function summarise(samples: readonly number[]): Latency {
   const sorted = Float64Array.from(samples).sort();
   return { median: quantile(sorted, 0.5), p10: quantile(sorted, 0.1), p90: quantile(sorted, 0.9) };
 }
+export const median = (samples: readonly number[]): number => summarise(samples).median;
 
 async function feedsOf(model: Model, { batch = 1, inputShapes: known }: LatencyOptions): Promise<Record<string, Tensor>> {
   const view = new GraphView(model.graph);
@@ -89,7 +90,7 @@ export function latencyRatio(model: readonly number[], against: readonly number[
     const chosen = Array.from({ length: rounds }, () => random.integer(rounds));
     return quantile(Float64Array.from(chosen, (i) => model[i]!).sort(), 0.5) / quantile(Float64Array.from(chosen, (i) => against[i]!).sort(), 0.5);
   }).sort();
-  return { value: summarise(model).median / summarise(against).median, low: quantile(ratios, 0.025), high: quantile(ratios, 0.975) };
+  return { value: median(model) / median(against), low: quantile(ratios, 0.025), high: quantile(ratios, 0.975) };
 }
 
 export interface BenchmarkOptions extends Omit<LatencyOptions, 'batch' | 'inputShapes'> { /** Default: 1 and 8, or the batch that the model fixes. */ readonly batches?: readonly number[] }

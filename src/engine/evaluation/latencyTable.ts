@@ -2,7 +2,7 @@ import type { GraphProto, ModelProto } from 'onnx-buf';
 import { z } from 'zod';
 import { layerWidths } from '../pruning/costs.ts';
 import type { Analysis, KeptUnits } from '../pruning/types.ts';
-import { type LatencyOptions, summarise, timeInTurn } from './latency.ts';
+import { type LatencyOptions, median, timeInTurn } from './latency.ts';
 import { type LoneLayer, loneLayer } from './layerModel.ts';
 
 type Model = ModelProto & { graph: GraphProto };
@@ -92,7 +92,7 @@ export async function measureTable(model: Model, analysis: Analysis, networks: r
   }
   const times = await timeInTurn(networks.map((network) => network.model), { ...options, seconds: secondsANetwork * networks.length });
   const keys = lone.map((layer) => layer?.key);
-  return { format: 'auto-compress/latency-table@1', layers, networks: networks.map(({ kept }, i) => ({ layersMs: layersMs({ layers }, keys, analysis, kept), ms: summarise(times[i]!).median })) };
+  return { format: 'auto-compress/latency-table@1', layers, networks: networks.map(({ kept }, i) => ({ layersMs: layersMs({ layers }, keys, analysis, kept), ms: median(times[i]!) })) };
 }
 
 async function timeLayer(layer: LoneLayer, widthsOf: TableOptions['widthsOf'], options: LatencyOptions): Promise<LayerTimes> {
@@ -100,7 +100,7 @@ async function timeLayer(layer: LoneLayer, widthsOf: TableOptions['widthsOf'], o
   const outs = widths(layer.outs), ins = layer.depthwise ? [1] : widths(layer.ins);
   const pairs = ins.flatMap((i) => outs.map((o) => [i, o] as const));
   const samples = await timeInTurn(pairs.map(([i, o]) => layer.build(i, o)), { ...options, batch: 1, seconds: secondsALayer * pairs.length });
-  const medians = samples.map((each) => Math.max(1e-6, summarise(each).median));
+  const medians = samples.map((each) => Math.max(1e-6, median(each)));
   return { ins, outs, ms: ins.map((_, i) => medians.slice(i * outs.length, (i + 1) * outs.length)) };
 }
 

@@ -70,7 +70,7 @@ async function lessonOf(step: 'refine' | 'finetune', network: Network, task: Tas
   const { metric, outputs } = task.judge, classes = metric !== 'agreement' || (outputs.length === 1 && outputs[0]!.classes);
   const features = [...(classes ? [] : outputFeatures(analysis, outputs.map(({ name }) => name))), ...(refining ? lastFeatures(proto, analysis, kept) : [])];
   const batchSize = batchFor(analysis, images.count), learningRate = (refining ? refinementRate : finetuneDefaults.learningRate) * Math.sqrt(batchSize / finetuneDefaults.batchSize);
-  return { images, classes, features, training: { epochs, batchSize, learningRate, whiten: !refining, ...(!refining && classes && images.labels ? {} : { distillation: 1, views: viewsOf(images, features) }) } };
+  return { images, classes, features, training: { epochs, batchSize, learningRate, ...(!refining && classes && images.labels ? {} : { distillation: 1, views: viewsOf(images, features) }) } };
 }
 
 /** Float32 values of all layers that a training step may keep for its gradients: about three gigabytes with these. */
