@@ -8,6 +8,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } fr
 import { cpus } from 'node:os';
 import { join, resolve } from 'node:path';
 import { measureLatency, median } from '../src/engine/evaluation/latency.ts';
+import { withPreprocessing } from '../src/engine/evaluation/recordedPreprocessing.ts';
 import { compress } from '../src/engine/compress.ts';
 import { type Calibration, calibrate } from '../src/engine/flow/calibrate.ts';
 import { openNetwork } from '../src/engine/flow/network.ts';
@@ -80,7 +81,7 @@ async function* make(network: string, macsTarget: number, wanted: readonly Metho
   const calibration = await calibrate(original, task, shared, context.signal, () => undefined), thorough = await calibration.thorough(), prepared = since(start);
   const { space, goal: { limits: [{ budget }] } } = calibration, judge = new CandidateJudge(original.proto, space, task.judge);
   for (const method of allocated) {
-    const began = performance.now(), options = optionsFor(method), file = fileOf(method);
+    const began = performance.now(), options = optionsFor(method), file = fileOf(method), save = (model: typeof original.proto): Promise<void> => saveModel(withPreprocessing(model, task.preparation.recipe), file);
     let counts: Counts | undefined, episodes = 0;
     switch (method) {
       case 'random search': {
@@ -97,8 +98,8 @@ async function* make(network: string, macsTarget: number, wanted: readonly Metho
     if (!counts) continue;
     if (method === 'uniform, no repair') {
       const widths = counts, orders = channelOrders(original.proto, original.analysis);
-      await saveModel(applyPlan(original.proto, original.analysis, new Map(space.groups.map(({ group }, i) => [group.id, orders.get(group.id)!.slice(0, widths[i]).sort((a, b) => a - b)]))), file);
-    } else await saveModel(await judge.make(counts, thorough), file);
+      await save(applyPlan(original.proto, original.analysis, new Map(space.groups.map(({ group }, i) => [group.id, orders.get(group.id)!.slice(0, widths[i]).sort((a, b) => a - b)]))));
+    } else await save(await judge.make(counts, thorough));
     yield { method, file, episodes, seconds: prepared + since(began) };
   }
 }

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { CancelledError, InputError, UserError } from './errors.ts';
+import { withPreprocessing } from './evaluation/recordedPreprocessing.ts';
 import { type Calibration, calibrate } from './flow/calibrate.ts';
 import { type Finish, finish } from './flow/finish.ts';
 import { type Network, defaultOut, modelEvent, openNetwork } from './flow/network.ts';
@@ -47,7 +48,7 @@ export async function exportCandidate(runDir: string, episode: number, out: stri
   clock.start('calibrate');
   const { space, thorough } = await calibrate(network, task, options, signal, (fraction) => { clock.progress(fraction); });
   clock.start('rebuild');
-  await saveModel(await new CandidateJudge(network.proto, space, task.judge).make(entry.counts, await thorough()), resolve(out));
+  await saveModel(withPreprocessing(await new CandidateJudge(network.proto, space, task.judge).make(entry.counts, await thorough()), task.preparation.recipe), resolve(out));
 }
 
 async function carryOut(run: RunFolder, context: RunContext): Promise<Report> {
@@ -82,7 +83,7 @@ async function runStages(run: RunFolder, caller: RunContext): Promise<Report> {
   await run.writePlan(planFrom(network.analysis, kept, network, space.densitiesFor(winner.counts)));
 
   const { proto, steps, notes } = await trainSteps(network, task, { ...winner, kept, macs: space.costOf(winner.counts).macs }, options, run, clock, context);
-  await saveModel(proto, out);
+  await saveModel(withPreprocessing(proto, task.preparation.recipe), out);
 
   clock.start('report');
   const report = await makeReport({ ...found, network, task, out, steps, notes: [...found.notes, ...notes] }, options, () => clock.seconds());

@@ -19,12 +19,16 @@ export interface FoundPreprocessing extends Scored {
 export interface FindOptions {
   readonly seed?: number;
   readonly signal?: AbortSignal;
+  /** What the model itself tells: taken unless another is much better, as where values are stored in another way than then. */
+  readonly recorded?: Preprocessing | undefined;
 }
 
 const geometries = ['shorter-side', 'stretch'] as const;
 const chunkImages = 8, cropRatio = 0.875;
 /** Scores closer to the best than this fraction of it are taken for equal: about the noise between two recipes on 1,000 images. */
 const equalWithin = 0.0075;
+/** The same for the recipe that the model tells: those that are wrong lose more. */
+const recordedWithin = 0.1;
 
 /** Some images at the input's size, brought there in each way. */
 interface Sample { readonly fitted: Readonly<Record<Preprocessing['resize'], readonly RawImage[]>>; readonly labels: Int32Array | undefined; readonly resized: boolean }
@@ -50,7 +54,7 @@ async function readSample(dataset: ImageDataset, inputShape: readonly number[], 
  * clearly: the more usual recipe (the statistics of CIFAR-10 and CIFAR-100 are that close).
  * @param inputShape of the model, [N, C, H, W] or [N, H, W, C]
  */
-export async function findPreprocessing(dataset: ImageDataset, inputShape: readonly number[], score: BatchScorer, { seed = 0, signal }: FindOptions = {}): Promise<FoundPreprocessing> {
+export async function findPreprocessing(dataset: ImageDataset, inputShape: readonly number[], score: BatchScorer, { seed = 0, signal, recorded }: FindOptions = {}): Promise<FoundPreprocessing> {
   const { height, width } = inputSizeOf(inputShape, layoutOf(inputShape));
   const [firstCount, ...rounds] = height * width <= 64 * 64 ? [64, 256, 1024] as const : [48, 128, 256] as const; // a large image costs a model more
   const checkCancelled = (): void => { if (signal?.aborted) throw new CancelledError(); };
@@ -77,6 +81,7 @@ export async function findPreprocessing(dataset: ImageDataset, inputShape: reado
     best = await judge(next, sample);
   }
   const top = best[0]!.score;
-  const { recipe, score: found } = best.filter(({ score: value }) => value >= top - equalWithin * Math.abs(top)).sort((a, b) => recipes.indexOf(a.recipe) - recipes.indexOf(b.recipe))[0]!;
+  const [own] = recorded?.layout === layoutOf(inputShape) ? await judge([recorded], sample) : [];
+  const { recipe, score: found } = own && own.score >= top - recordedWithin * Math.abs(top) ? own : best.filter(({ score: value }) => value >= top - equalWithin * Math.abs(top)).sort((a, b) => recipes.indexOf(a.recipe) - recipes.indexOf(b.recipe))[0]!;
   return { recipe, score: found, description: describePreprocessing(recipe, resized), images: sample.fitted.stretch.length, tried };
 }

@@ -39,9 +39,14 @@ export async function parsePreprocessing(jsonOrFile: string): Promise<Preprocess
       throw error instanceof InputError ? error : new InputError(`Can't read the preprocessing file ${jsonOrFile}: ${messageOf(error)}.`, { cause: error });
     }
   }
+  return preprocessingOf(text, inline ? 'Preprocessing' : jsonOrFile);
+}
+
+/** @param text a recipe as JSON @throws {InputError} names the source and the field */
+export function preprocessingOf(text: string, source: string): Preprocessing {
   let value: unknown;
-  try { value = JSON.parse(text); } catch (error) { throw new InputError(`${inline ? 'Preprocessing' : jsonOrFile} is not valid JSON: ${messageOf(error)}.`, { cause: error }); }
-  return checkPreprocessing(value, inline ? 'Preprocessing' : jsonOrFile);
+  try { value = JSON.parse(text); } catch (error) { throw new InputError(`${source} is not valid JSON: ${messageOf(error)}.`, { cause: error }); }
+  return checkPreprocessing(value, source);
 }
 
 /** Channels, height and width of a model's image input. @param inputShape [N, C, H, W] or [N, H, W, C] @throws {InputError} for other ranks */

@@ -11,6 +11,7 @@ import { GraphView } from '../onnx/graphView.ts';
 import { Session, floats } from '../runtime/session.ts';
 import { declaredDims } from '../runtime/shapes.ts';
 import { probabilityOf, topClass } from './answers.ts';
+import { recordedPreprocessing } from './recordedPreprocessing.ts';
 import { type Samples, requireSamples } from './samples.ts';
 
 type Model = ModelProto & { graph: GraphProto };
@@ -24,7 +25,7 @@ export interface Preparation { readonly recipe: Preprocessing | undefined; reado
 export interface OpenOptions { readonly preprocess?: string; readonly seed: number; readonly signal?: AbortSignal; readonly threads?: number }
 
 /**
- * Finds how a data set's images have to be prepared for a model: as told, or by trying the usual recipes and keeping the one with the best accuracy
+ * Finds how a data set's images have to be prepared for a model: as told, as the model itself tells, or by trying the usual recipes and keeping the one with the best accuracy
  * (labelled images) or the most confident answers (unlabelled ones).
  * @param inputDims of the model's one input, batch first
  */
@@ -52,7 +53,7 @@ export async function prepare(model: Model, dataset: Dataset, inputDims: readonl
       }
       return sum / count;
     };
-    const found = await findPreprocessing(dataset, inputDims, score, { seed: options.seed, ...(options.signal ? { signal: options.signal } : {}) });
+    const found = await findPreprocessing(dataset, inputDims, score, { seed: options.seed, recorded: recordedPreprocessing(model), ...(options.signal ? { signal: options.signal } : {}) });
     return { recipe: found.recipe, description: found.description, inputName, inputDims };
   } finally {
     await session.release();

@@ -2,6 +2,7 @@ import { openDataset } from '../data/openDataset.ts';
 import { forwardSeconds, valuesASample } from '../evaluation/forwardCost.ts';
 import { type Outcomes, assessmentOf, difference } from '../evaluation/judge.ts';
 import { type Samples, gathered } from '../evaluation/samples.ts';
+import { withPreprocessing } from '../evaluation/recordedPreprocessing.ts';
 import { loadTaskData, taskInputDims } from '../evaluation/taskData.ts';
 import { InputError, UnsupportedModelError } from '../errors.ts';
 import { saveModel } from '../onnx/modelFile.ts';
@@ -33,7 +34,7 @@ export async function trainSteps(network: Network, task: Task, winner: Winner & 
   const steps: { step: 'reconstruct' | 'refine' | 'finetune'; accuracy: number; epochs?: number }[] = [{ step: 'reconstruct', accuracy: winner.accuracy }], notes: string[] = [];
   const epochs = { refine: options.refine ?? refinementEpochs(network, task, options.method === 'weights' ? 1 : winner.macs, winner.accuracy), finetune: options.finetune };
   if (epochs.refine === 0 && epochs.finetune === 0) return { proto: winner.proto, steps, notes };
-  await saveModel(winner.proto, run.file('reconstructed.onnx'));
+  await saveModel(withPreprocessing(winner.proto, task.preparation.recipe), run.file('reconstructed.onnx'));
   let now: Trained = { proto: winner.proto, outcomes: await task.judge.outcomes(winner.proto, undefined, context.signal), epochs: 0 };
   for (const step of ['refine', 'finetune'] as const) {
     if (epochs[step] === 0) continue;
