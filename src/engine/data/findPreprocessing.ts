@@ -19,7 +19,7 @@ export interface FoundPreprocessing extends Scored {
 export interface FindOptions {
   readonly seed?: number;
   readonly signal?: AbortSignal;
-  /** What the model itself tells: taken unless another is much better, as where values are stored in another way than then. */
+  /** What the model itself tells: taken unless another is much better. */
   readonly recorded?: Preprocessing | undefined;
 }
 
@@ -27,7 +27,7 @@ const geometries = ['shorter-side', 'stretch'] as const;
 const chunkImages = 8, cropRatio = 0.875;
 /** Scores closer to the best than this fraction of it are taken for equal: about the noise between two recipes on 1,000 images. */
 const equalWithin = 0.0075;
-/** The same for the recipe that the model tells: those that are wrong lose more. */
+/** The same for the recipe that the model tells: one that is wrong, as for values stored in another way, loses more. */
 const recordedWithin = 0.1;
 
 /** Some images at the input's size, brought there in each way. */
@@ -51,7 +51,7 @@ async function readSample(dataset: ImageDataset, inputShape: readonly number[], 
 /**
  * Finds how images have to be prepared for a model by trying the usual recipes on samples that hold every class in proportion: all on a
  * small one, the best four on a larger one, the best three of these on the largest. Scores that do not differ
- * clearly: the more usual recipe (the statistics of CIFAR-10 and CIFAR-100 are that close).
+ * clearly: the more usual recipe (the statistics of CIFAR-10 and CIFAR-100 are that close). A recipe that the model tells goes before all that are not much better.
  * @param inputShape of the model, [N, C, H, W] or [N, H, W, C]
  */
 export async function findPreprocessing(dataset: ImageDataset, inputShape: readonly number[], score: BatchScorer, { seed = 0, signal, recorded }: FindOptions = {}): Promise<FoundPreprocessing> {
@@ -82,6 +82,8 @@ export async function findPreprocessing(dataset: ImageDataset, inputShape: reado
   }
   const top = best[0]!.score;
   const [own] = recorded?.layout === layoutOf(inputShape) ? await judge([recorded], sample) : [];
-  const { recipe, score: found } = own && own.score >= top - recordedWithin * Math.abs(top) ? own : best.filter(({ score: value }) => value >= top - equalWithin * Math.abs(top)).sort((a, b) => recipes.indexOf(a.recipe) - recipes.indexOf(b.recipe))[0]!;
+  const near = ({ score: value }: Scored, fraction: number): boolean => value >= top - fraction * Math.abs(top);
+  const usual = best.filter((each) => near(each, equalWithin)).sort((a, b) => recipes.indexOf(a.recipe) - recipes.indexOf(b.recipe))[0]!;
+  const { recipe, score: found } = own && near(own, recordedWithin) ? own : usual;
   return { recipe, score: found, description: describePreprocessing(recipe, resized), images: sample.fitted.stretch.length, tried };
 }

@@ -34,6 +34,7 @@ export function summarise(samples: readonly number[]): Latency {
   const sorted = Float64Array.from(samples).sort();
   return { median: quantile(sorted, 0.5), p10: quantile(sorted, 0.1), p90: quantile(sorted, 0.9) };
 }
+/** The middle value, or the mean of the two. */
 export const median = (samples: readonly number[]): number => summarise(samples).median;
 
 async function feedsOf(model: Model, { batch = 1, inputShapes: known }: LatencyOptions): Promise<Record<string, Tensor>> {

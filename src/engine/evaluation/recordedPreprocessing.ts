@@ -18,5 +18,5 @@ export const withPreprocessing = (model: Model, recipe: Preprocessing | undefine
 /** The recipe that a model was written with. @throws {InputError} for one that can't be read */
 export function recordedPreprocessing({ metadataProps }: Model): Preprocessing | undefined {
   const entry = metadataProps.find((each) => each.key === key);
-  return entry && preprocessingOf(entry.value, `"${key}" in the model's metadata`);
+  return entry && preprocessingOf(entry.value, `"${key}" in the model's metadata (a recipe given with --preprocess is taken instead)`);
 }

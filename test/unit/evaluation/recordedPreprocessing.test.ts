@@ -36,5 +36,5 @@ it('replaces an older one, keeps all other metadata, and leaves the model given 
 
 it('says where a recipe stands that can not be read', async () => {
   const broken = { ...proto, metadataProps: [create(StringStringEntryProtoSchema, { key: 'auto-compress.preprocessing', value: '{"mean":"grey"}' })] };
-  await expect(found(broken)).rejects.toThrow(/"auto-compress.preprocessing" in the model's metadata, "mean"/);
+  await expect(found(broken)).rejects.toThrow(/"auto-compress.preprocessing" in the model's metadata \(a recipe given with --preprocess is taken instead\), "mean": /);
 });
