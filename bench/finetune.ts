@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util';
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { openDataset } from '../src/engine/data/openDataset.ts';
+import { fairSubset } from '../src/engine/data/subset.ts';
 import { Judge } from '../src/engine/evaluation/judge.ts';
 import { median } from '../src/engine/evaluation/latency.ts';
 import type { Samples } from '../src/engine/evaluation/samples.ts';
@@ -31,7 +32,7 @@ const path = positionals[0] ?? '../shared/models/cifar10/plain20.onnx', model = 
 /** All of a data set, prepared as validation data are. */
 async function loaded(path: string): Promise<Samples> {
   const dataset = await openDataset(path);
-  try { return (await loadTaskData(dataset, preparation, dataset.count, { seed: 0 })).images; } finally { await dataset.close(); }
+  try { return (await loadTaskData(dataset, preparation, fairSubset(dataset, dataset.count, 0), { seed: 0 })).images; } finally { await dataset.close(); }
 }
 
 async function medianMs(run: () => Promise<unknown>, times: number): Promise<number> {

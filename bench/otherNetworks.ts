@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { compress } from '../src/engine/compress.ts';
 import { openDataset } from '../src/engine/data/openDataset.ts';
+import { fairSubset } from '../src/engine/data/subset.ts';
 import { evaluateModel } from '../src/engine/evaluation/evaluate.ts';
 import { loadTaskData, prepare, taskInputDims } from '../src/engine/evaluation/taskData.ts';
 import { trainingSamples } from '../src/engine/flow/train.ts';
@@ -111,7 +112,7 @@ function untrained(write: (net: Layers, image: string) => string): Model {
 async function train(model: Model, epochs: number): Promise<Model> {
   const load = async (path: string, count: number) => {
     const dataset = await openDataset(path);
-    try { return (await loadTaskData(dataset, await prepare(model, dataset, await taskInputDims(model, dataset), { seed: 0, preprocess }), count, { seed: 0 })).images; } finally { await dataset.close(); }
+    try { return (await loadTaskData(dataset, await prepare(model, dataset, await taskInputDims(model, dataset), { seed: 0, preprocess }), fairSubset(dataset, count, 0), { seed: 0 })).images; } finally { await dataset.close(); }
   };
   const { model: trained, history } = await finetune({
     model, samples: trainingSamples(await load(`${data}/train10k.npz`, 10_000), true),

@@ -1,4 +1,5 @@
 import { Random } from '../numerics/random.ts';
+import type { Dataset } from './dataset.ts';
 
 /**
  * A seeded choice of samples that holds every class in proportion to its size (largest remainders), and every class at least once where
@@ -28,3 +29,26 @@ export function stratifiedSubset(labels: ArrayLike<number>, count: number, seed:
 
 /** `count` indices spread evenly over 0 to total - 1, sorted. */
 export const evenSubset = (total: number, count: number): number[] => Array.from({ length: Math.min(total, count) }, (_, i) => Math.floor((i * total) / Math.min(total, count)));
+
+type Labelled = Pick<Dataset, 'count' | 'labels'>;
+
+/** At most `count` samples: with labels every class in its proportion, otherwise evenly spread. @returns sorted indices */
+export const fairSubset = ({ count: total, labels }: Labelled, count: number, seed: number): number[] => (labels ? stratifiedSubset(labels, count, seed) : evenSubset(total, count));
+
+/** Share of the samples that judge, how many of them are enough, how many are enough to calibrate, and below how many there is nothing to divide. */
+const judgingShare = 0.3, enoughToJudge = 1000, enoughToCalibrate = 5000, leastDivided = 100;
+
+/**
+ * Divides a data set between judging and calibration, so that no sample does both: what a repair has seen flatters it (docs/decisions/divided-data.md). Three tenths judge, at most 1,000 of
+ * fewer than 6,000 samples, and of more than that all but 5,000.
+ * @param most of each
+ * @returns sorted indices of both; undefined where there are too few samples to divide
+ */
+export function dividedData(samples: Labelled, most: number, seed: number): { judging: number[]; calibration: number[] } | undefined {
+  const { count, labels } = samples;
+  if (count < leastDivided) return undefined;
+  const judging = fairSubset(samples, Math.min(most, Math.max(Math.min(Math.round(judgingShare * count), enoughToJudge), count - enoughToCalibrate)), seed);
+  const taken = new Set(judging), others = Array.from({ length: count }, (_, i) => i).filter((i) => !taken.has(i));
+  const calibration = fairSubset({ count: others.length, ...(labels ? { labels: Int32Array.from(others, (i) => labels[i]!) } : {}) }, most, seed).map((i) => others[i]!);
+  return { judging, calibration };
+}

@@ -4,7 +4,6 @@ import { findPreprocessing } from '../data/findPreprocessing.ts';
 import { loadImages } from '../data/loadImages.ts';
 import { type Preprocessing, parsePreprocessing } from '../data/preprocessing.ts';
 import { describePreprocessing } from '../data/recipes.ts';
-import { evenSubset, stratifiedSubset } from '../data/subset.ts';
 import { InputError } from '../errors.ts';
 import { Random } from '../numerics/random.ts';
 import { GraphView } from '../onnx/graphView.ts';
@@ -62,17 +61,16 @@ export async function prepare(model: Model, dataset: Dataset, inputDims: readonl
 
 /**
  * Reads images for a model into memory.
- * @param count at most so many: with labels every class in its proportion, otherwise evenly spread
+ * @param chosen their numbers
  * @returns images in a seeded random order, so that the first few of them are a fair sample as well
  */
-export async function loadTaskData(dataset: Dataset, preparation: Preparation, count: number, options: OpenOptions): Promise<TaskData> {
-  const chosen = new Random(options.seed).shuffle(dataset.labels ? stratifiedSubset(dataset.labels, count, options.seed) : evenSubset(dataset.count, count));
-  const { inputDims, inputName, recipe } = preparation;
-  requireSamples(chosen.length, dataset.path);
+export async function loadTaskData(dataset: Dataset, preparation: Preparation, chosen: readonly number[], options: OpenOptions): Promise<TaskData> {
+  const order = new Random(options.seed).shuffle([...chosen]), { inputDims, inputName, recipe } = preparation;
+  requireSamples(order.length, dataset.path);
   const inputs = dataset.kind === 'images'
-    ? [{ name: inputName, type: 'float32', dims: inputDims.slice(1), data: await loadImages(dataset, recipe!, inputDims, chosen, options.signal ? { signal: options.signal } : {}) }]
-    : Object.entries(await dataset.read(chosen)).map(([name, { type, dims, data }]) => ({ name: name === '' ? inputName : name, type, dims: dims.slice(1), data }));
-  const images: Samples = { inputs, count: chosen.length, ...(dataset.labels ? { labels: Int32Array.from(chosen, (i) => dataset.labels![i]!) } : {}) };
+    ? [{ name: inputName, type: 'float32', dims: inputDims.slice(1), data: await loadImages(dataset, recipe!, inputDims, order, options.signal ? { signal: options.signal } : {}) }]
+    : Object.entries(await dataset.read(order)).map(([name, { type, dims, data }]) => ({ name: name === '' ? inputName : name, type, dims: dims.slice(1), data }));
+  const images: Samples = { inputs, count: order.length, ...(dataset.labels ? { labels: Int32Array.from(order, (i) => dataset.labels![i]!) } : {}) };
   return { images, description: dataset.description, total: dataset.count, ...(dataset.classNames ? { classNames: dataset.classNames } : {}) };
 }
 

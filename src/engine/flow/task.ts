@@ -1,5 +1,6 @@
-import { classCountOf, requireLabels } from '../data/dataset.ts';
+import { classCountOf, formatCount, requireLabels } from '../data/dataset.ts';
 import { openDataset } from '../data/openDataset.ts';
+import { dividedData, fairSubset } from '../data/subset.ts';
 import { holdsClasses } from '../evaluation/answers.ts';
 import { doubtsAbout } from '../evaluation/doubts.ts';
 import { Judge, fixedBatch } from '../evaluation/judge.ts';
@@ -22,35 +23,45 @@ export interface Task {
   readonly doubts: readonly string[];
 }
 
-/** Images held in memory at most; a larger data set is sampled, every class in its proportion. */
-const memoryBytes = 1.2e9, mostJudged = 10_000, mostCalibration = 10_000;
+/** Images held in memory at most, for judging and again for calibration; a larger data set is sampled, every class in its proportion. */
+const memoryBytes = 1.2e9, mostImages = 10_000;
 
 /** Opens the data of a run, finds the preprocessing, loads images, and measures the original model on them. */
 export async function openTask({ proto }: Network, options: CompressOptions, signal: AbortSignal): Promise<Task> {
   const open = { seed: options.seed, signal, threads: options.threads, ...(options.preprocess === undefined ? {} : { preprocess: options.preprocess }) };
-  const val = await openDataset(options.val), notes: string[] = [];
+  const val = await openDataset(options.val);
   try {
     const inputDims = await taskInputDims(proto, val), imageBytes = 4 * inputDims.slice(1).reduce((a, b) => a * b, 1);
     const metric = options.metric ?? (val.labels ? 'top1' : 'agreement');
     const preparation = await prepare(proto, val, inputDims, open);
-    const judged = await loadTaskData(val, preparation, Math.min(mostJudged, Math.floor(memoryBytes / imageBytes)), open);
-    if (judged.images.count < judged.total) notes.push(`Judged on ${judged.images.count} of ${judged.total} images of ${options.val}.`);
+    const most = Math.min(mostImages, Math.floor(memoryBytes / imageBytes)), apart = options.calibration !== undefined && options.calibration !== options.val;
+    const divided = apart ? undefined : dividedData(val, most, options.seed);
+    const judged = await loadTaskData(val, preparation, divided?.judging ?? fairSubset(val, most, options.seed), open);
     const classes = await classesOf(proto, judged.images) ?? classCountOf(val);
     if (metric !== 'agreement') requireLabels(val, classes);
     const judge = await Judge.create(proto, judged.images, metric, { threads: options.threads });
     const doubts = doubtsAbout(options.val, { metric, accuracy: judge.original, images: judged.images.count, classes, ...(judged.classNames ? { classNames: judged.classNames } : {}) });
-    let calibration = judged.images;
-    if (options.calibration !== undefined && options.calibration !== options.val) {
-      const other = await openDataset(options.calibration);
-      try {
-        calibration = (await loadTaskData(other, { ...preparation, inputDims: await taskInputDims(proto, other) }, Math.min(mostCalibration, Math.floor(memoryBytes / imageBytes)), open)).images;
-      } finally { await other.close(); }
-    } else notes.push('No calibration images were given: the repair used validation images (without their labels).');
+    const { calibration, notes } = await calibrationData();
     if (options.finetune > 0 && options.train !== undefined) await (await openDataset(options.train)).close(); // what is wrong there is told now, not after the search
     return {
       judge, calibration, preparation, dataset: options.val, classes, notes: [...doubts, ...notes], doubts,
       ...(judged.classNames ? { classNames: judged.classNames } : {}),
     };
+
+    /** What networks are repaired on: the calibration data; without any, the validation data that do not judge. */
+    async function calibrationData(): Promise<{ calibration: Samples; notes: string[] }> {
+      const judging = judged.images.count;
+      if (apart) {
+        const other = await openDataset(options.calibration!);
+        try {
+          const { images } = await loadTaskData(other, { ...preparation, inputDims: await taskInputDims(proto, other) }, fairSubset(other, most, options.seed), open);
+          return { calibration: images, notes: judging < val.count ? [`Judged on ${judging} of ${val.count} images of ${options.val}.`] : [] };
+        } finally { await other.close(); }
+      }
+      if (!divided) return { calibration: judged.images, notes: [`No calibration data were given, and ${options.val} is too small to be divided: its ${val.count} samples repaired the network and judged it, which flatters it. Give others with --calibration.`] };
+      const { images } = await loadTaskData(val, preparation, divided.calibration, open);
+      return { calibration: images, notes: [`No calibration data were given: of the ${formatCount(val.count)} samples of ${options.val}, ${formatCount(judging)} judged the networks and ${formatCount(images.count)} others repaired them.`] };
+    }
   } finally {
     await val.close();
   }

@@ -1,4 +1,5 @@
 import { openDataset } from '../data/openDataset.ts';
+import { fairSubset } from '../data/subset.ts';
 import { forwardSeconds, valuesASample } from '../evaluation/forwardCost.ts';
 import { type Outcomes, assessmentOf, difference } from '../evaluation/judge.ts';
 import { type Samples, gathered } from '../evaluation/samples.ts';
@@ -111,7 +112,7 @@ async function trainingData(network: Network, task: Task, options: CompressOptio
   const dataset = await openDataset(options.train);
   try {
     const inputDims = await taskInputDims(network.proto, dataset), most = Math.floor(trainingBytes / (4 * inputDims.slice(1).reduce((a, b) => a * b, 1)));
-    return (await loadTaskData(dataset, { ...task.preparation, inputDims }, most, { seed: options.seed, signal })).images;
+    return (await loadTaskData(dataset, { ...task.preparation, inputDims }, fairSubset(dataset, most, options.seed), { seed: options.seed, signal })).images;
   } finally { await dataset.close(); }
 }
 

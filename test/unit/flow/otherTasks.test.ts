@@ -33,7 +33,7 @@ describe('compressing models that are no image classifiers, without labels', () 
     const count = 400, tokens = BigInt64Array.from({ length: count }, () => BigInt(random.integer(5)));
     await writeTree(folder, { 'table.npz': npz({ x: npy('<f4', [count, 6], normal(count * 6)), token: npy('<i8', [count], tokens) }) });
     const report = await run(model, join(folder, 'table.npz'));
-    expect(report.before.accuracy).toMatchObject({ metric: 'agreement', value: 1, images: count });
+    expect(report.before.accuracy).toMatchObject({ metric: 'agreement', value: 1, images: 0.3 * count }); // the others repair
     expect(report.after.macs / report.before.macs).toBeLessThanOrEqual(0.6);
     expect(report.after.accuracy.value).toBeGreaterThan(0.9); // the copies could go for nothing
     expect(report.after.accuracy.value).toBeLessThanOrEqual(1);
