@@ -32,7 +32,7 @@ const path = positionals[0] ?? '../shared/models/cifar10/plain20.onnx', model = 
 /** All of a data set, prepared as validation data are. */
 async function loaded(path: string): Promise<Samples> {
   const dataset = await openDataset(path);
-  try { return (await loadTaskData(dataset, preparation, fairSubset(dataset, dataset.count, 0), { seed: 0 })).images; } finally { await dataset.close(); }
+  try { return await loadTaskData(dataset, preparation, fairSubset(dataset, dataset.count, 0), { seed: 0 }); } finally { await dataset.close(); }
 }
 
 async function medianMs(run: () => Promise<unknown>, times: number): Promise<number> {

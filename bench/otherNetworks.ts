@@ -112,7 +112,7 @@ function untrained(write: (net: Layers, image: string) => string): Model {
 async function train(model: Model, epochs: number): Promise<Model> {
   const load = async (path: string, count: number) => {
     const dataset = await openDataset(path);
-    try { return (await loadTaskData(dataset, await prepare(model, dataset, await taskInputDims(model, dataset), { seed: 0, preprocess }), fairSubset(dataset, count, 0), { seed: 0 })).images; } finally { await dataset.close(); }
+    try { return await loadTaskData(dataset, await prepare(model, dataset, await taskInputDims(model, dataset), { seed: 0, preprocess }), fairSubset(dataset, count, 0), { seed: 0 }); } finally { await dataset.close(); }
   };
   const { model: trained, history } = await finetune({
     model, samples: trainingSamples(await load(`${data}/train10k.npz`, 10_000), true),

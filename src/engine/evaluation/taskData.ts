@@ -15,9 +15,6 @@ import { type Samples, requireSamples } from './samples.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
-/** Images of a data set as a model wants them, and how they were prepared. */
-export interface TaskData { readonly images: Samples; readonly classNames?: readonly string[]; readonly description: string; readonly total: number }
-
 /** How images are brought into a model: found once on the validation data, used for all others. */
 export interface Preparation { readonly recipe: Preprocessing | undefined; readonly description: string; /** Name and dimensions of the model's first input, batch first. */ readonly inputName: string; readonly inputDims: readonly number[] }
 
@@ -64,14 +61,13 @@ export async function prepare(model: Model, dataset: Dataset, inputDims: readonl
  * @param chosen their numbers
  * @returns images in a seeded random order, so that the first few of them are a fair sample as well
  */
-export async function loadTaskData(dataset: Dataset, preparation: Preparation, chosen: readonly number[], options: OpenOptions): Promise<TaskData> {
+export async function loadTaskData(dataset: Dataset, preparation: Preparation, chosen: readonly number[], options: OpenOptions): Promise<Samples> {
   const order = new Random(options.seed).shuffle([...chosen]), { inputDims, inputName, recipe } = preparation;
   requireSamples(order.length, dataset.path);
   const inputs = dataset.kind === 'images'
     ? [{ name: inputName, type: 'float32', dims: inputDims.slice(1), data: await loadImages(dataset, recipe!, inputDims, order, options.signal ? { signal: options.signal } : {}) }]
     : Object.entries(await dataset.read(order)).map(([name, { type, dims, data }]) => ({ name: name === '' ? inputName : name, type, dims: dims.slice(1), data }));
-  const images: Samples = { inputs, count: order.length, ...(dataset.labels ? { labels: Int32Array.from(order, (i) => dataset.labels![i]!) } : {}) };
-  return { images, description: dataset.description, total: dataset.count, ...(dataset.classNames ? { classNames: dataset.classNames } : {}) };
+  return { inputs, count: order.length, ...(dataset.labels ? { labels: Int32Array.from(order, (i) => dataset.labels![i]!) } : {}) };
 }
 
 /**

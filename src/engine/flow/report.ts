@@ -17,7 +17,7 @@ import { type Judged, baselineOf } from './search.ts';
 import type { Task } from './task.ts';
 
 /** Measures two model files on the user's disk: nothing is carried over from the search. */
-async function measureFiles(network: Network, out: string, task: Task, options: CompressOptions): Promise<{ before: Measurements; after: Measurements; pruned: Analysis; notes: string[] }> {
+async function measureFiles(network: Network, out: string, task: Task, options: CompressOptions): Promise<{ before: Measurements; after: Measurements; pruned: Analysis }> {
   const { proto, sizeBytes } = await loadModel(out), pruned = await analyse(proto);
   const [before, after] = await measureLatency([network.proto, proto], { batch: 1, threads: options.threads, inputShapes: inputShapesOf(task.judge.images) });
   const accuracy = async (model: Network['proto']) => ({ metric: task.judge.metric, value: model === network.proto ? task.judge.original : await task.judge.accuracy(model), images: task.judge.images.count, dataset: task.dataset });
@@ -28,7 +28,7 @@ async function measureFiles(network: Network, out: string, task: Task, options: 
   return {
     before: { macs: network.analysis.macs, params: network.analysis.params, sizeBytes: network.sizeBytes, ...await storageOf(network.path, network.proto, network.sizeBytes), latencyMs: before!, accuracy: await accuracy(network.proto) },
     after: { macs: pruned.macs, params: pruned.params, sizeBytes, ...await storageOf(out, proto, sizeBytes), latencyMs: after!, accuracy: await accuracy(proto) },
-    pruned, notes: [],
+    pruned,
   };
 }
 

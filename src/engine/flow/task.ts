@@ -34,33 +34,33 @@ export async function openTask({ proto }: Network, options: CompressOptions, sig
     const inputDims = await taskInputDims(proto, val), imageBytes = 4 * inputDims.slice(1).reduce((a, b) => a * b, 1);
     const metric = options.metric ?? (val.labels ? 'top1' : 'agreement');
     const preparation = await prepare(proto, val, inputDims, open);
-    const most = Math.min(mostImages, Math.floor(memoryBytes / imageBytes)), apart = options.calibration !== undefined && options.calibration !== options.val;
-    const divided = apart ? undefined : dividedData(val, most, options.seed);
+    const most = Math.min(mostImages, Math.floor(memoryBytes / imageBytes)), apart = options.calibration === options.val ? undefined : options.calibration;
+    const divided = apart === undefined ? dividedData(val, most, options.seed) : undefined;
     const judged = await loadTaskData(val, preparation, divided?.judging ?? fairSubset(val, most, options.seed), open);
-    const classes = await classesOf(proto, judged.images) ?? classCountOf(val);
+    const classes = await classesOf(proto, judged) ?? classCountOf(val);
+    const named = val.classNames ? { classNames: val.classNames } : {};
     if (metric !== 'agreement') requireLabels(val, classes);
-    const judge = await Judge.create(proto, judged.images, metric, { threads: options.threads });
-    const doubts = doubtsAbout(options.val, { metric, accuracy: judge.original, images: judged.images.count, classes, ...(judged.classNames ? { classNames: judged.classNames } : {}) });
+    const judge = await Judge.create(proto, judged, metric, { threads: options.threads });
+    const doubts = doubtsAbout(options.val, { metric, accuracy: judge.original, images: judged.count, classes, ...named });
     const { calibration, notes } = await calibrationData();
     if (options.finetune > 0 && options.train !== undefined) await (await openDataset(options.train)).close(); // what is wrong there is told now, not after the search
     return {
-      judge, calibration, preparation, dataset: options.val, classes, notes: [...doubts, ...notes], doubts,
-      ...(judged.classNames ? { classNames: judged.classNames } : {}),
+      judge, calibration, preparation, dataset: options.val, classes, notes: [...doubts, ...notes], doubts, ...named,
     };
 
     /** What networks are repaired on: the calibration data; without any, the validation data that do not judge. */
     async function calibrationData(): Promise<{ calibration: Samples; notes: string[] }> {
-      const judging = judged.images.count;
-      if (apart) {
-        const other = await openDataset(options.calibration!);
+      const judging = judged.count;
+      if (apart !== undefined) {
+        const other = await openDataset(apart);
         try {
-          const { images } = await loadTaskData(other, { ...preparation, inputDims: await taskInputDims(proto, other) }, fairSubset(other, most, options.seed), open);
-          return { calibration: images, notes: judging < val.count ? [`Judged on ${judging} of ${val.count} images of ${options.val}.`] : [] };
+          const calibration = await loadTaskData(other, { ...preparation, inputDims: await taskInputDims(proto, other) }, fairSubset(other, most, options.seed), open);
+          return { calibration, notes: judging < val.count ? [`Judged on ${judging} of ${val.count} images of ${options.val}.`] : [] };
         } finally { await other.close(); }
       }
-      if (!divided) return { calibration: judged.images, notes: [`No calibration data were given, and ${options.val} is too small to be divided: its ${val.count} samples repaired the network and judged it, which flatters it. Give others with --calibration.`] };
-      const { images } = await loadTaskData(val, preparation, divided.calibration, open);
-      return { calibration: images, notes: [`No calibration data were given: of the ${formatCount(val.count)} samples of ${options.val}, ${formatCount(judging)} judged the networks and ${formatCount(images.count)} others repaired them.`] };
+      if (!divided) return { calibration: judged, notes: [`No calibration data were given, and ${options.val} is too small to be divided: its ${val.count} samples repaired the network and judged it, which flatters it. Give others with --calibration.`] };
+      const calibration = await loadTaskData(val, preparation, divided.calibration, open);
+      return { calibration, notes: [`No calibration data were given: of the ${formatCount(val.count)} samples of ${options.val}, ${formatCount(judging)} judged the networks and ${formatCount(calibration.count)} others repaired them.`] };
     }
   } finally {
     await val.close();

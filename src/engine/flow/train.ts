@@ -112,7 +112,7 @@ async function trainingData(network: Network, task: Task, options: CompressOptio
   const dataset = await openDataset(options.train);
   try {
     const inputDims = await taskInputDims(network.proto, dataset), most = Math.floor(trainingBytes / (4 * inputDims.slice(1).reduce((a, b) => a * b, 1)));
-    return (await loadTaskData(dataset, { ...task.preparation, inputDims }, fairSubset(dataset, most, options.seed), { seed: options.seed, signal })).images;
+    return await loadTaskData(dataset, { ...task.preparation, inputDims }, fairSubset(dataset, most, options.seed), { seed: options.seed, signal });
   } finally { await dataset.close(); }
 }
 

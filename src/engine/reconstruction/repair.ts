@@ -21,7 +21,7 @@ export function repairOn(calibration: string, { preprocess, seed = 0, signal }: 
     const dataset = await openDataset(calibration);
     try {
       const open = { seed, ...(signal ? { signal } : {}), ...(preprocess === undefined ? {} : { preprocess }) };
-      const preparation = await prepare(original, dataset, await taskInputDims(original, dataset), open), { images } = await loadTaskData(dataset, preparation, fairSubset(dataset, calibrationImages, seed), open);
+      const preparation = await prepare(original, dataset, await taskInputDims(original, dataset), open), images = await loadTaskData(dataset, preparation, fairSubset(dataset, calibrationImages, seed), open);
       const chunk = Math.max(1, Math.min(64, images.count, Math.floor(chunkElements / elementsOf(images))));
       const targets = await refitTargets(original, analysis, chunked(images, images.count, chunk), budget, seed, { firstLayers: densities.size > 0 });
       return withPreprocessing(await sequentialRefit(pruned, kept, targets, { rounds: 4, ridge: 1e-4, grouped: true, densities, ...(signal ? { signal } : {}) }), preparation.recipe);
