@@ -1,4 +1,5 @@
 import type { GraphProto, ModelProto, TensorProto } from 'onnx-buf';
+import { concatenated } from '../numerics/concatenated.ts';
 import { GraphView } from '../onnx/graphView.ts';
 import { dimsOf, floatTensor, floatsOf, isFloatTensor, withFloats } from '../onnx/tensor.ts';
 import type { Analysis, Layer } from '../pruning/types.ts';
@@ -119,13 +120,8 @@ export const blockRows = 4096;
 /** Chunks of rows as one. */
 export function joined(chunks: readonly RegressionChunk[]): RegressionChunk {
   if (chunks.length === 1) return chunks[0]!;
-  const concat = (parts: readonly Float32Array[]): Float32Array => {
-    const out = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-    parts.reduce((at, part) => { out.set(part, at); return at + part.length; }, 0);
-    return out;
-  };
   const residuals = chunks.flatMap(({ residual }) => residual ?? []);
-  return { inputs: concat(chunks.map(({ inputs }) => inputs)), target: concat(chunks.map(({ target }) => target)), ...(residuals.length > 0 ? { residual: concat(residuals) } : {}) };
+  return { inputs: concatenated(chunks.map(({ inputs }) => inputs)), target: concatenated(chunks.map(({ target }) => target)), ...(residuals.length > 0 ? { residual: concatenated(residuals) } : {}) };
 }
 
 /** Chosen columns of a row-major matrix; the matrix itself when all are wanted. */

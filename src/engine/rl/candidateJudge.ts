@@ -1,5 +1,6 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import type { Judge, Outcomes } from '../evaluation/judge.ts';
+import { concatenated } from '../numerics/concatenated.ts';
 import { Profile } from '../numerics/profile.ts';
 import { applyPlan } from '../pruning/surgery.ts';
 import type { KeptUnits } from '../pruning/types.ts';
@@ -73,7 +74,4 @@ export class CandidateJudge {
   }
 }
 
-function joined(a: Outcomes, b: Outcomes): Outcomes {
-  const concat = (x: Float32Array, y: Float32Array): Float32Array => { const out = new Float32Array(x.length + y.length); out.set(x); out.set(y, x.length); return out; };
-  return { right: concat(a.right, b.right), probability: concat(a.probability, b.probability) };
-}
+const joined = (a: Outcomes, b: Outcomes): Outcomes => ({ right: concatenated([a.right, b.right]), probability: concatenated([a.probability, b.probability]) });

@@ -35,8 +35,8 @@ const programs = inject('programs');
 /** Why the end-to-end tests can't run on this machine; undefined where they can. */
 export const whyNot = 'whyNot' in programs ? programs.whyNot : undefined;
 
-/** Few images, so that a run takes seconds. */
-const imagesOfAClass = 20;
+/** Few images and episodes, so that a run takes seconds; for pictures of a run as users see it (AUTO_COMPRESS_LONG_RUN=1), all of the bundled images and more episodes. */
+const longRun = process.env['AUTO_COMPRESS_LONG_RUN'] === '1', imagesOfAClass = longRun ? 100 : 20, episodes = longRun ? 100 : 6;
 
 /** A workspace with a trained model, its images, its Python source and a file that is no model. */
 function fillWorkspace(folder: string): void {
@@ -73,7 +73,7 @@ export async function createWorld({ compressed = false, fill }: { readonly compr
       await workbench.useTheme(themes[name].title);
       await until(`${name} colours`, async () => await hasClass(workbench.page.locator('.monaco-workbench'), themes[name].workbenchClass) && (!webview || await hasClass(webview.locator('body'), themes[name].bodyClass)));
     };
-    return { episodes: 6, themes: Object.keys(themes) as ThemeName[], useTheme, runDirs, server, workbench, screenshot, explain, end: async () => { await opened.close(); await server.stop(); } };
+    return { episodes, themes: Object.keys(themes) as ThemeName[], useTheme, runDirs, server, workbench, screenshot, explain, end: async () => { await opened.close(); await server.stop(); } };
   } catch (error) {
     await browser?.close();
     await server.stop();
