@@ -39,7 +39,7 @@ export const compressOptionsSchema = z.strictObject({
   preprocess: z.string().min(1).optional().describe('Preprocessing as JSON or a JSON file. Default: found by itself.'),
   baseline: z.array(z.enum(['random'])).default([]).describe('Further baselines, each with as many evaluations as the agent.'),
   agent: z.enum(['warm', 'paper']).default('warm').describe("'warm' starts from the allocation found by least squares; 'paper' is the cold-start agent of arXiv 1802.03494."),
-  roundTo: z.int().min(1).max(64).default(8).describe('Kept channel counts are multiples of this, or of a smaller power of two in layers of few channels: inference kernels work on blocks of channels.'),
+  roundTo: z.int().min(0).max(64).default(0).describe('Kept channel counts are multiples of this where a layer has more channels; 0: of 16 in wide layers and of less in narrow ones. Inference kernels work on blocks of channels.'),
   minPreserve: z.number().gt(0).max(1).default(0.1).describe('Smallest preserve ratio of a layer: of its channels, or five times the smallest of its single weights.'),
   threads: z.int().min(0).max(256).default(0).describe('Threads used by onnxruntime; 0 uses every core.'),
 });

@@ -23,7 +23,7 @@ export function requestFromSettings(model: vscode.Uri, val: string): CompressReq
   return {
     model: model.fsPath, val, target: defaultTarget(model),
     method: settings.get<NonNullable<CompressRequest['method']>>('method', 'channels'), agent: settings.get<'warm' | 'paper'>('agent', 'warm'),
-    seed: settings.get('seed', 0), finetune: settings.get('finetune', 0), roundTo: settings.get('roundTo', 8), minPreserve: settings.get('minPreserve', 0.1),
+    seed: settings.get('seed', 0), finetune: settings.get('finetune', 0), roundTo: settings.get('roundTo', 0), minPreserve: settings.get('minPreserve', 0.1),
     threads: settings.get('threads', 0), baseline: settings.get<'random'[]>('baselines', []),
     ...(metric === 'auto' ? {} : { metric }), ...(episodes > 0 ? { episodes } : {}), ...(refine === null ? {} : { refine }),
     ...(text('train') ? { train: text('train') } : {}), ...(text('calibration') ? { calibration: text('calibration') } : {}), ...(text('preprocess') ? { preprocess: text('preprocess') } : {}),

@@ -59,7 +59,7 @@ export async function pruneCommand(options: PruneOptions, print: (line: string) 
   const { proto, hadExternalData, sizeBytes } = await loadModel(options.model);
   const sha256 = await sha256Of(options.model);
   const analysis = await analyse(proto);
-  const choice = preserve === undefined ? await readPlan(planFile!, analysis, sha256) : { kept: uniformKept(analysis, preserve, { order: channelOrders(proto, analysis), roundTo: roundTo ?? ((channels) => stepOf(channels, 8)) }), densities: new Map<string, number>() };
+  const choice = preserve === undefined ? await readPlan(planFile!, analysis, sha256) : { kept: uniformKept(analysis, preserve, { order: channelOrders(proto, analysis), roundTo: roundTo ?? stepOf }), densities: new Map<string, number>() };
   const { kept, densities } = choice, cut = zeroSmallest(applyPlan(proto, analysis, kept), densities);
   const pruned = options.repair ? await options.repair(proto, analysis, choice, cut) : cut;
   await (await Session.create(pruned)).release();

@@ -9,12 +9,19 @@ export interface UniformOptions {
   readonly minChannels?: number;
 }
 
-/** Kept counts of a group are multiples of this: `roundTo` where that leaves at least eight choices, a smaller one in narrow groups, a larger one in very wide ones. */
-export function stepOf(channels: number, roundTo: number): number {
-  let step = roundTo;
-  while (step > 1 && step * 8 > channels) step = Math.floor(step / 2);
+/** What kept counts are multiples of where nobody says: block sizes of inference kernels are 4, 8 or 16 channels (docs/decisions/channel-rounding.md). */
+const widestBlock = 16;
+
+/**
+ * Kept counts of a group are multiples of this, or its whole width.
+ * @param roundTo asked for; 0: blocks of 16, or of the largest power of two that leaves at least eight choices
+ * @returns that, or in groups of more than 64 times as many channels a multiple of it that leaves 32 to 64 choices
+ */
+export function stepOf(channels: number, roundTo = 0): number {
+  let step = roundTo || widestBlock;
+  if (roundTo === 0) while (step > 1 && step * 8 > channels) step /= 2;
   while (step * 64 <= channels) step *= 2;
-  return Math.max(1, step);
+  return step;
 }
 
 /**

@@ -8,6 +8,7 @@ import type { CostName, Costs, Counts, Limit, SearchSpace } from './searchSpace.
 
 export interface ChannelSpaceOptions {
   readonly minPreserve: number;
+  /** What counts are multiples of; 0 for what suits each group (stepOf). */
   readonly roundTo: number;
   /** Predicts the time of one run from what is kept, as a fraction of the original's. */
   readonly latency?: (kept: KeptUnits) => number;
@@ -43,11 +44,6 @@ export class ChannelSpace implements SearchSpace {
     return Math.max(1, Math.min(channels, Math.ceil((channels * this.options.minPreserve) / step) * step));
   }
 
-  /**
-   * Counts of a group are multiples of this (or its whole width): `roundTo` where that leaves at least eight choices, the largest power of
-   * two that does for narrower groups, and a multiple of it that leaves 32 to 64 choices for very wide ones. Inference kernels work on blocks of
-   * channels (docs/decisions/channel-rounding.md).
-   */
   stepOf(i: number): number { return stepOf(this.groups[i]!.group.channels, this.options.roundTo); }
 
   countFor(i: number, preserveRatio: number): number {

@@ -151,10 +151,16 @@ describe('surgery', () => {
   });
 });
 
+describe('what kept counts are multiples of', () => {
+  it.each([
+    [10, 0, 1], [16, 0, 2], [32, 0, 4], [64, 0, 8], [96, 0, 8], [128, 0, 16], [512, 0, 16], [1024, 0, 32], [20, 16, 16], [64, 16, 16], [10, 1, 1], [512, 1, 16], [48, 3, 3],
+  ])('in a group of %i channels, asked for %i: %i', (channels, roundTo, expected) => { expect(stepOf(channels, roundTo)).toBe(expected); });
+});
+
 describe('uniform pruning', () => {
   it.each([
     [64, 0.5, {}, 32], [3, 0.1, {}, 1], [10, 1, {}, 10], [64, 0.3, { roundTo: 8 }, 16], [6, 0.5, { roundTo: 8 }, 6], [64, 0.01, { minChannels: 4 }, 4], [20, 0.9, { roundTo: 8 }, 16], [64, 0.1, { roundTo: 8, minChannels: 9 }, 16],
-    [64, 0.3, { roundTo: (channels: number) => stepOf(channels, 8) }, 16], [20, 0.5, { roundTo: (channels: number) => stepOf(channels, 8) }, 10], [6, 0.5, { roundTo: (channels: number) => stepOf(channels, 8) }, 3],
+    [64, 0.3, { roundTo: stepOf }, 16], [20, 0.5, { roundTo: stepOf }, 10], [6, 0.5, { roundTo: stepOf }, 3],
   ])('keeps of %i channels at ratio %f with %o: %i', (channels, preserve, more, expected) => { expect(keptCount(channels, preserve, more)).toBe(expected); });
 
   it('prunes one factor of an axis that is a product, the one with most units', async () => {
