@@ -1,5 +1,5 @@
 /**
- * The paper's tables on our networks: npm run bench:paper [-- --only NETWORK[@MACS] ...] [--methods ours,uniform,...] [--seeds 0,1,2]
+ * The paper's tables on our networks: npm run bench:paper [-- --only NETWORK[@MACS] ...] [--methods 'ours;uniform;...'] [--seeds 0,1,2]
  * Every finished row is appended to docs/results.jsonl at once; rows that are there are not measured again, so that the whole may be done in pieces.
  * At the end docs/results.md is written from all rows. Search and choice see val5k only; the 10,000 test images are looked at once, at the end.
  */
@@ -40,6 +40,8 @@ const only = args.includes('--only') ? args.slice(args.indexOf('--only') + 1).sl
 /** Minutes of training on labels, as planned from the time of a step. */
 const finetuneMinutes = 30;
 const wantedMethods = option('--methods')?.split(';') ?? [...methods], seeds = (option('--seeds') ?? '0,1,2').split(',').map(Number);
+const unknown = wantedMethods.filter((method) => !(methods as readonly string[]).includes(method));
+if (unknown.length > 0) throw new Error(`--methods takes ${methods.join(', ')}, with semicolons between them; not ${unknown.join(', ')}`);
 const rows: Row[] = existsSync(rowsFile) ? readFileSync(rowsFile, 'utf8').trim().split('\n').filter(Boolean).map((line) => JSON.parse(line) as Row) : [];
 const machine = `${cpus()[0]!.model.trim()}, ${cpus().length} cores`;
 const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
