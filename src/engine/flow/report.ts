@@ -82,7 +82,7 @@ export async function makeReport({ network, space, task, out, winner, standings,
   const notes = [...task.notes, ...stepNotes], own = standings.get('agent') ?? bestOf(agent);
   if (winner.policy !== 'agent') notes.push(`The ${winner.policy} baseline was better than the agent (${percent(winner.accuracy)} against ${percent(own.accuracy)}), so its model was written.`);
   if (options.method === 'weights') notes.push('Single weights were pruned: the file and its time stay as they were until it is stored in a zip, or run by a program that makes use of zeros.');
-  else if (after.latencyMs.median > before.latencyMs.median * 0.95) notes.push('On this machine the smaller model is not clearly faster at batch 1: its layers are too small for the arithmetic to dominate, or their widths do not suit its kernels. --target latency=R searches for time instead, --round-to 16 for widths that kernels like.');
+  else if (after.latencyMs.median > before.latencyMs.median * 0.95) notes.push('On this machine the smaller model is not clearly faster at batch 1: its layers are too small for the arithmetic to dominate, or their widths do not suit its kernels. --target latency=R searches for time instead; --round-to 16 gives widths that kernels like, which costs narrow networks much accuracy.');
   const candidates = agent.map(({ candidate }) => candidate), written = agent.find(({ counts }) => counts.join() === winner.counts.join())?.candidate.episode;
   return {
     format: 'auto-compress/report@1', model: { path: network.path, sha256: network.sha256 }, out, target: options.target, policy: winner.policy, ...(written === undefined ? {} : { writtenEpisode: written }), before, after,
