@@ -9,10 +9,11 @@ const percent = (value) => (Number.isNaN(value) ? 'not measured' : `${(100 * val
 
 const ours = new Map();
 for (const row of rows.filter(({ method }) => method === 'ours')) ours.set(`${row.network} ${row.macsTarget}`, [...ours.get(`${row.network} ${row.macsTarget}`) ?? [], row]);
-const table = ['| network | test top-1 before | after | MACs | parameters | time, batch 1 | minutes | seeds |', '| --- | --- | --- | --- | --- | --- | --- | --- |', ...[...ours.values()].map((runs) => {
+const table = ['| network | test top-1 before | after | fine-tuned as well | MACs | parameters | time, batch 1 | minutes | seeds |', '| --- | --- | --- | --- | --- | --- | --- | --- | --- |', ...[...ours.values()].map((runs) => {
   const originals = rows.filter(({ network, method }) => method === 'original' && network === runs[0].network);
+  const trained = rows.filter(({ network, macsTarget, method }) => method === 'ours, fine-tuned' && network === runs[0].network && macsTarget === runs[0].macsTarget);
   const ratios = ['macs', 'params', 'latency'].map((field) => `${of(runs, field).toFixed(2)}x`).join(' | ');
-  return `| ${runs[0].network} | ${percent(of(originals, 'test'))} | ${percent(of(runs, 'test'))} | ${ratios} | ${Math.round(of(runs, 'seconds') / 60)} | ${runs.length} |`;
+  return `| ${runs[0].network} | ${percent(of(originals, 'test'))} | ${percent(of(runs, 'test'))} | ${trained.length === 0 ? '' : percent(of(trained, 'test'))} | ${ratios} | ${Math.round(of(runs, 'seconds') / 60)} | ${runs.length} |`;
 }).sort()];
 
 const readme = readFileSync('README.md', 'utf8'), [start, end] = markers.map((marker) => readme.indexOf(marker));
