@@ -6,7 +6,7 @@ import { type Finish, finish } from './flow/finish.ts';
 import { type Network, defaultOut, modelEvent, openNetwork } from './flow/network.ts';
 import { outlook } from './flow/outlook.ts';
 import { type Findings, makeReport } from './flow/report.ts';
-import { type JournalEntry, type Judged, Search } from './flow/search.ts';
+import { type JournalEntry, type Judged, Search, bestOf } from './flow/search.ts';
 import { type Task, openTask } from './flow/task.ts';
 import { trainSteps } from './flow/train.ts';
 import { saveModel } from './onnx/modelFile.ts';
@@ -110,6 +110,6 @@ async function searchAll(calibration: Calibration, task: Task, judge: CandidateJ
   const search = new Search(calibration, task, judge, run.options, run, context);
   await search.anchor();
   const rivals = await search.baselines(), agent = await search.agent();
-  if (run.options.baseline.includes('random')) rivals.push(await search.random());
+  if (run.options.baseline.includes('random')) rivals.push(bestOf(await search.random()));
   return { agent, rivals };
 }

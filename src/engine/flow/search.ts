@@ -201,17 +201,17 @@ export class Search {
     return [...guesses.values()];
   }
 
-  /** Random search with as many evaluations as the agent had: its best choice. */
-  async random(): Promise<Judged> {
-    const { space } = this.calibration, { budget, objective } = await this.planned();
-    let best: Judged | undefined;
-    for await (const { counts, score, episode, best: better } of randomSearch(space, { budget, episodes: this.episodes, seed: this.options.seed, signal: this.context.signal, evaluate: async (counts, episode) => this.paid(objective, counts, await this.evaluate('random', counts, episode)) })) {
-      if (better) best = this.judged('random', counts, score, episode);
+  /** Random search with as many evaluations as the agent has. */
+  async random(): Promise<Judged[]> {
+    const { space } = this.calibration, { budget, objective } = await this.planned(), found: Judged[] = [];
+    for await (const { counts, score, episode } of randomSearch(space, { budget, episodes: this.episodes, seed: this.options.seed, signal: this.context.signal, evaluate: async (counts, episode) => this.paid(objective, counts, await this.evaluate('random', counts, episode)) })) {
+      found.push(this.judged('random', counts, score, episode));
       this.context.emit({ type: 'stage', stage: 'search', fraction: episode / this.episodes, message: 'random search' });
     }
     await this.written();
-    this.context.emit({ type: 'baseline', baseline: baselineOf(best!), preserve: best!.candidate.preserve });
-    return best!;
+    const best = bestOf(found);
+    this.context.emit({ type: 'baseline', baseline: baselineOf(best), preserve: best.candidate.preserve });
+    return found;
   }
 
   private async follow(episodes: AsyncGenerator<Episode>): Promise<Judged[]> {
@@ -232,6 +232,9 @@ export class Search {
     return found;
   }
 }
+
+/** The first of those with the highest reward. */
+export const bestOf = (judged: readonly Judged[]): Judged => judged.reduce((best, each) => (each.candidate.reward > best.candidate.reward ? each : best));
 
 export const baselineOf = ({ policy, candidate: { macs, accuracy } }: Judged): Baseline => ({ policy, macs, accuracy });
 
