@@ -15,7 +15,7 @@ import { loadModel, saveModel } from '../src/engine/onnx/modelFile.ts';
 import { Session } from '../src/engine/runtime/session.ts';
 import { anyBatch } from '../src/engine/training/anyBatch.ts';
 import { finetune, finetuneDefaults } from '../src/engine/training/finetune.ts';
-import { classificationLoss, labelsName, logitsOf } from '../src/engine/training/losses.ts';
+import { classificationLoss, labelFeeds, logitsOf } from '../src/engine/training/losses.ts';
 import { Trainer } from '../src/engine/training/trainer.ts';
 import { whitenLayers } from '../src/engine/training/whitening.ts';
 import { testImages, trainingImages } from './cifar10.ts';
@@ -60,7 +60,7 @@ const forward = await Session.create(model, { threads }), asked = await Session.
 const options = { ...finetuneDefaults, batchSize, optimizer: args.optimizer as 'adamw' | 'sgd', threads, relativeSteps: !args.absolute, learningRate: Number(args.lr), distillation: Number(args.distillation), temperature: Number(args.temperature), weightDecay: Number(args.decay), whiten: !args.plain };
 const whitened = options.whiten ? await whitenLayers(anyBatch(model), Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, [tensor]])), { threads, seed: 0 }) : undefined;
 const trainer = await Trainer.create(model, { ...options, ...(whitened ? { whitened } : {}), inputShapes: Object.fromEntries(Object.entries(samples.dims).map(([name, dims]) => [name, [batchSize, ...dims]])), loss: classificationLoss(logitsOf(model), { distillation: 0, temperature: 1 }) });
-const feeds = { ...inputs, [labelsName]: { type: 'int64', dims: [batchSize], data: BigInt64Array.from(labels!, BigInt) } };
+const feeds = { ...inputs, ...labelFeeds(labels!) };
 const forwardMs = await medianMs(() => forward.run(inputs), 15), teacherMs = options.distillation > 0 ? await medianMs(() => asked.run(inputs), 5) : 0, stepMs = await medianMs(() => trainer.step(feeds, 1e-5), 15);
 for (const each of [forward, asked, trainer]) await each.release();
 console.log(`batch ${batchSize}: forward ${forwardMs.toFixed(1)} ms, training step ${stepMs.toFixed(1)} ms = ${(stepMs / forwardMs).toFixed(2)}x forward (at most 5x)`);

@@ -5,16 +5,17 @@ export interface Augmentation {
   readonly shift: number;
   /** Whether half of the images are mirrored left to right. */
   readonly flip: boolean;
-  /** Whether images are then blended in pairs, in random proportions. Only for learning from a teacher, who says what such a picture is. */
+  /** Whether images are then blended in pairs, in random proportions. */
   readonly blend?: boolean;
 }
 
 /**
  * Shifts and mirrors every image of a batch at random (the crop-and-flip of He et al. 2016 on CIFAR-10), and blends it with another one where asked for
  * (mixup, Zhang et al. 2018; for learning a teacher's function, Beyer et al. 2022, arXiv 2106.05237).
- * @param images [batch, channels, height, width], not changed @returns a new batch
+ * @param images [batch, channels, height, width], not changed
+ * @returns a new batch, and how much of the next image is blended into each
  */
-export function augment(images: Float32Array, [batch, channels, height, width]: readonly [number, number, number, number], { shift, flip, blend = false }: Augmentation, random: Random): Float32Array {
+export function augment(images: Float32Array, [batch, channels, height, width]: readonly [number, number, number, number], { shift, flip, blend = false }: Augmentation, random: Random): { images: Float32Array; shares: Float32Array } {
   const out = new Float32Array(images.length);
   for (let n = 0; n < batch; n++) {
     const down = random.integer(2 * shift + 1) - shift, right = random.integer(2 * shift + 1) - shift, mirrored = flip && random.uniform() < 0.5;
@@ -27,15 +28,16 @@ export function augment(images: Float32Array, [batch, channels, height, width]: 
       }
     }
   }
-  return blend ? blended(out, batch, random) : out;
+  const shares = Float32Array.from({ length: batch }, () => (blend ? 0.5 * random.uniform() : 0));
+  return { images: blend ? blended(out, shares) : out, shares };
 }
 
-/** Every image and the next one in the batch, in proportions between none and half of the other. */
-function blended(images: Float32Array, batch: number, random: Random): Float32Array {
-  const size = images.length / batch, out = new Float32Array(images.length);
-  for (let n = 0; n < batch; n++) {
-    const share = 0.5 * random.uniform(), own = n * size, other = ((n + 1) % batch) * size;
+/** Every image with its share of the next one in the batch. */
+function blended(images: Float32Array, shares: Float32Array): Float32Array {
+  const batch = shares.length, size = images.length / batch, out = new Float32Array(images.length);
+  shares.forEach((share, n) => {
+    const own = n * size, other = ((n + 1) % batch) * size;
     for (let i = 0; i < size; i++) out[own + i] = (1 - share) * images[own + i]! + share * images[other + i]!;
-  }
+  });
   return out;
 }

@@ -7,7 +7,7 @@ import { type Tensor, floats } from '../runtime/session.ts';
 import { anyBatch } from './anyBatch.ts';
 import { type Augmentation, augment } from './augmentation.ts';
 import type { Feature } from './features.ts';
-import { type ClassificationLoss, classificationLoss, labelsName, logitsOf, matchingLoss, sumOfLosses } from './losses.ts';
+import { type ClassificationLoss, classificationLoss, labelFeeds, logitsOf, matchingLoss, sumOfLosses } from './losses.ts';
 import { withParameters } from './parameters.ts';
 import { cosineSchedule } from './schedule.ts';
 import { Teacher } from './teacher.ts';
@@ -165,11 +165,12 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
 
   async function feedsOf(indices: readonly number[], view: number, random: Random): Promise<Record<string, Tensor>> {
     const { inputs, labels } = await samples.batch(indices), shown = { ...inputs };
-    if (picture !== undefined) shown[picture] = floats(augment(shown[picture]!.data as Float32Array, inputShapes[picture] as [number, number, number, number], options.augmentation!, random), inputShapes[picture]!);
+    const augmented = picture === undefined ? undefined : augment(shown[picture]!.data as Float32Array, inputShapes[picture] as [number, number, number, number], options.augmentation!, random);
+    if (augmented) shown[picture!] = floats(augmented.images, inputShapes[picture!]!);
     const feeds: Record<string, Tensor> = { ...shown };
     if (options.distillation < 1) {
       if (!labels) throw new InputError('The training images have no labels; use distillation alone (distillation 1).');
-      feeds[labelsName] = { type: 'int64', dims: [batchSize], data: BigInt64Array.from(labels, BigInt) };
+      Object.assign(feeds, labelFeeds(labels, augmented?.shares));
     }
     return guide ? { ...feeds, ...await guide.answers(shown, indices.map((index) => (picture === undefined ? 0 : view * samples.count) + index)) } : feeds;
   }

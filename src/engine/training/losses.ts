@@ -2,6 +2,7 @@ import type { GraphProto, ModelProto } from 'onnx-buf';
 import { UnsupportedModelError } from '../errors.ts';
 import { GraphView } from '../onnx/graphView.ts';
 import { DataType } from '../onnx/tensor.ts';
+import { type Tensor, floats } from '../runtime/session.ts';
 import { type LossWriter, trainingName } from './trainer.ts';
 
 type Model = ModelProto & { graph: GraphProto };
@@ -22,11 +23,20 @@ export interface ClassificationLoss {
   readonly temperature: number;
 }
 
-export const labelsName = trainingName('labels'), teacherLogitsName = trainingName('teacherLogits');
+export const labelsName = trainingName('labels'), otherLabelsName = trainingName('otherLabels'), sharesName = trainingName('shares'), teacherLogitsName = trainingName('teacherLogits');
+
+/**
+ * Feeds of the cross-entropy on labels.
+ * @param shares how much of the next image of the batch is blended into each, whose label then counts for as much (mixup, Zhang et al. 2018); none where left out
+ */
+export function labelFeeds(labels: ArrayLike<number>, shares: Float32Array = new Float32Array(labels.length)): Record<string, Tensor> {
+  const batch = labels.length, classes = Array.from(labels, BigInt), column = (values: readonly bigint[]): Tensor => ({ type: 'int64', dims: [batch], data: BigInt64Array.from(values) });
+  return { [labelsName]: column(classes), [otherLabelsName]: column(classes.map((_, n) => classes[(n + 1) % batch]!)), [sharesName]: floats(shares, [batch, 1]) };
+}
 
 /**
  * (1 - d) * cross-entropy(labels) + d * T^2 * KL(teacher || student) at temperature T, means over the batch.
- * Declares the inputs `labelsName` (int64 [batch]) where d < 1 and `teacherLogitsName` ([batch, classes]) where d > 0; hands out `correct`, the share of
+ * Declares the inputs of `labelFeeds` where d < 1 and `teacherLogitsName` ([batch, classes]) where d > 0; hands out `correct`, the share of
  * the batch that is classified as the label says, or as the teacher does where there are no labels.
  */
 export function classificationLoss(logits: string, { distillation, temperature }: ClassificationLoss): LossWriter {
@@ -38,9 +48,10 @@ export function classificationLoss(logits: string, { distillation, temperature }
     const parts: string[] = [];
     let truth: string | undefined;
     if (distillation < 1) {
-      const labels = build.input(labelsName, [batch], DataType.INT64);
-      const oneHot = build.op('OneHot', [labels, build.scalarInt(classes), build.floats([2], Float32Array.of(0, 1))]);
-      const total = build.op('ReduceSum', [build.mul(oneHot, build.op('LogSoftmax', [logits], { axis: 1 }))], { keepdims: 0 });
+      const labels = build.input(labelsName, [batch], DataType.INT64), others = build.input(otherLabelsName, [batch], DataType.INT64);
+      const oneHot = (values: string): string => build.op('OneHot', [values, build.scalarInt(classes), build.floats([2], Float32Array.of(0, 1))]), own = oneHot(labels);
+      const wanted = build.add(own, build.mul(build.sub(oneHot(others), own), build.input(sharesName, [batch, 1])));
+      const total = build.op('ReduceSum', [build.mul(wanted, build.op('LogSoftmax', [logits], { axis: 1 }))], { keepdims: 0 });
       parts.push(build.mul(total, -(1 - distillation) / batch));
       truth = labels;
     }

@@ -5,7 +5,7 @@ import { Random } from '../../../src/engine/numerics/random.ts';
 import { loadModel } from '../../../src/engine/onnx/modelFile.ts';
 import { Session, floats } from '../../../src/engine/runtime/session.ts';
 import { finetuneDefaults } from '../../../src/engine/training/finetune.ts';
-import { classificationLoss, labelsName, logitsOf } from '../../../src/engine/training/losses.ts';
+import { classificationLoss, labelFeeds, logitsOf } from '../../../src/engine/training/losses.ts';
 import { packParameters, parametersOf, withParameters } from '../../../src/engine/training/parameters.ts';
 import { Trainer } from '../../../src/engine/training/trainer.ts';
 
@@ -24,7 +24,7 @@ describe.skipIf(!existsSync(folder))('training steps of real models (needs ../sh
     const { proto: model } = await loadModel(join(folder, `${name}.onnx`)), parameters = parametersOf(model), start = packParameters(parameters);
     const image = floats(Float32Array.from({ length: batch * 3072 }, () => random.normal()), [batch, 3, 32, 32]), labels = Array.from({ length: batch }, () => random.integer(10));
     const trainer = await Trainer.create(model, { ...finetuneDefaults, optimizer: 'sgd', momentum: 0, weightDecay: 0, inputShapes: { input: image.dims }, loss: classificationLoss(logitsOf(model), { distillation: 0, temperature: 1 }) });
-    const { loss } = await trainer.step({ input: image, [labelsName]: { type: 'int64', dims: [batch], data: BigInt64Array.from(labels, BigInt) } }, 1);
+    const { loss } = await trainer.step({ input: image, ...labelFeeds(labels) }, 1);
     const moved = trainer.vector(), gradient = start.map((value, i) => value - moved[i]!);
     await trainer.release();
     const lossAt = async (along: number): Promise<number> => {

@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest';
+import { GraphBuilder } from '../../../src/engine/onnx/graphBuilder.ts';
+import { Session, floats } from '../../../src/engine/runtime/session.ts';
+import { classificationLoss, labelFeeds, teacherLogitsName } from '../../../src/engine/training/losses.ts';
+
+const logits = [[2, -1, 0.5], [0, 1, 3], [-2, 0.5, 0.25]], teacher = [[1, 0, 0], [0.5, 0.5, 2], [1, 3, -1]], labels = [0, 2, 2], shares = [0.5, 0.125, 0.25];
+const softmax = (row: readonly number[], temperature = 1): number[] => { const powers = row.map((x) => Math.exp(x / temperature)), sum = powers.reduce((a, b) => a + b, 0); return powers.map((x) => x / sum); };
+
+async function lossOf(distillation: number, feeds: Parameters<Session['run']>[0]): Promise<{ loss: number; correct: number }> {
+  const build = new GraphBuilder(), scores = build.input('scores', [3, 3]), { loss, metrics } = classificationLoss(scores, { distillation, temperature: 4 })(build, { shapes: new Map([[scores, [3, 3]]]), small: new Map(), inputShapes: { scores: [3, 3] } });
+  build.output(loss, 'loss', []);
+  build.output(metrics!['correct']!, 'correct', []);
+  const session = await Session.create(build.model());
+  try {
+    const results = await session.run({ scores: floats(Float32Array.from(logits.flat()), [3, 3]), ...feeds });
+    return { loss: Number(results['loss']!.data[0]), correct: Number(results['correct']!.data[0]) };
+  } finally { await session.release(); }
+}
+
+describe('the loss of a classifier', () => {
+  const crossEntropy = (weights: (n: number, c: number) => number): number => logits.reduce((sum, row, n) => sum - softmax(row).reduce((own, p, c) => own + weights(n, c) * Math.log(p), 0), 0) / 3;
+
+  it('is cross-entropy on labels', async () => {
+    const { loss, correct } = await lossOf(0, labelFeeds(labels));
+    expect(loss).toBeCloseTo(crossEntropy((n, c) => Number(labels[n] === c)), 5);
+    expect(correct).toBeCloseTo(2 / 3, 5);
+  });
+
+  it('counts the label of a blended image as much as the image', async () => {
+    const { loss } = await lossOf(0, labelFeeds(labels, Float32Array.from(shares)));
+    expect(loss).toBeCloseTo(crossEntropy((n, c) => (1 - shares[n]!) * Number(labels[n] === c) + shares[n]! * Number(labels[(n + 1) % 3] === c)), 5);
+  });
+
+  it('mixes it with what the teacher answers, softened', async () => {
+    const { loss } = await lossOf(0.75, { ...labelFeeds(labels), [teacherLogitsName]: floats(Float32Array.from(teacher.flat()), [3, 3]) });
+    const divergence = teacher.reduce((sum, row, n) => { const wanted = softmax(row, 4), own = softmax(logits[n]!, 4); return sum + wanted.reduce((a, p, c) => a + p * Math.log(p / own[c]!), 0); }, 0) / 3;
+    expect(loss).toBeCloseTo(0.25 * crossEntropy((n, c) => Number(labels[n] === c)) + 0.75 * 16 * divergence, 4);
+  });
+});
