@@ -72,7 +72,7 @@ async function lessonOf(step: 'refine' | 'finetune', network: Network, task: Tas
   const { metric, outputs } = task.judge, classes = metric !== 'agreement' || (outputs.length === 1 && outputs[0]!.classes);
   const features = [...(classes ? [] : outputFeatures(analysis, outputs.map(({ name }) => name))), ...(refining ? lastFeatures(proto, analysis, kept) : [])];
   const batchSize = batchFor(analysis, images.count), learningRate = (refining ? refinementRate : finetuneDefaults.learningRate) * Math.sqrt(batchSize / finetuneDefaults.batchSize);
-  return { images, classes, features, training: { epochs, batchSize, learningRate, views: viewsOf(epochs, images, features), ...(!refining && classes && images.labels ? {} : { distillation: 1 }) } };
+  return { images, classes, features, training: { epochs, batchSize, learningRate, ...(refining ? { views: viewsOf(images, features) } : {}), ...(!refining && classes && images.labels ? {} : { distillation: 1 }) } };
 }
 
 /** Float32 values of all layers that a training step may keep for its gradients: about three gigabytes with these. */
@@ -81,23 +81,20 @@ const trainingValues = 2.5e8;
 /** Images a step: as many as usual, or the greatest power of two that memory has room for and that there are images for. */
 const batchFor = (analysis: Network['analysis'], images: number): number => 2 ** Math.floor(Math.log2(Math.max(1, Math.min(finetuneDefaults.batchSize, images, Math.max(4, trainingValues / valuesASample(analysis))))));
 
-/** Ways in which images are shown in a short training; from then on they come again, and the original's answers to them are known. */
-const fewViews = 3;
-/** Times that each way comes again in a long one. */
-const timesShown = 5;
+/** Ways in which images are shown when there is no need to remember less: from then on they come again, and the original's answers to them are known. */
+const mostViews = 3;
 /** Bytes that remembered answers may take. */
 const answerBytes = 6e8;
 
-/** Ways in which each image is shown, 0 for a new one every epoch: a few, more in a long training, and as many as answers can be remembered (docs/decisions/fine-tuning.md). */
-export const viewsOf = (epochs: number, { count }: Pick<Samples, 'count'>, features: readonly Feature[]): number =>
-  Math.min(Math.max(fewViews, Math.ceil(epochs / timesShown)), Math.floor(answerBytes / (4 * count * features.reduce((sum, { elements }) => sum + elements, 1000))));
+/** Ways in which each image is shown, 0 for a new one every epoch: as many as answers can be remembered. */
+const viewsOf = ({ count }: Samples, features: readonly Feature[]): number => Math.min(mostViews, Math.floor(answerBytes / (4 * count * features.reduce((sum, { elements }) => sum + elements, 1000))));
 
 /**
  * Seconds on a laptop of training on the calibration images: a step costs about five forward passes of the small network and, the first times, one of the original.
  * @param macs of the compressed network as a fraction of the original's
  */
 export const trainingSeconds = ({ analysis }: Network, { calibration }: Task, macs: number, epochs: number): number =>
-  calibration.count * forwardSeconds(analysis) * (5 * macs * epochs + Math.min(epochs, fewViews));
+  calibration.count * forwardSeconds(analysis) * (5 * macs * epochs + Math.min(epochs, mostViews));
 
 /**
  * Epochs of refinement that take about four minutes, at most twelve; where the validation data show that accuracy was lost, up to eight if these take no more than twelve minutes.
@@ -129,7 +126,7 @@ async function train(kind: 'refine' | 'finetune', network: Network, task: Task, 
   let unwritten: unknown;
   const { model, bestEpoch } = await finetune({
     model: start.proto, teacher: network.proto, features, classes, samples: trainingSamples(images, training.distillation !== 1), signal,
-    options: { ...training, seed: options.seed, keepZeros: options.method === 'weights', threads: options.threads, augmentation: pictures ? { shift: Math.round(height / 8), flip: true, blend: training.distillation === 1 } : undefined },
+    options: { ...training, seed: options.seed, keepZeros: options.method === 'weights', threads: options.threads, augmentation: pictures ? { shift: Math.round(height / 8), flip: true, blend: true } : undefined },
     evaluate: (proto) => task.judge.assess(proto, undefined, signal),
     onProgress: ({ epoch, epochs, loss, secondsLeft, assessment }) => { emit({ type: 'training', epoch, epochs, loss, secondsLeft, ...(assessment ? { accuracy: assessment.accuracy } : {}) }); },
     onCheckpoint: (bytes) => run.writeCheckpoint({ header: { kind }, bytes }).catch((error: unknown) => { unwritten = error; throw error; }),
