@@ -1,5 +1,5 @@
 // Fine-tunes a pruned CIFAR-10 model and times a training step against the forward pass of the same model and batch.
-// --train npm45k takes the 45,000 training images of the npm package (bench/cifar10.ts); --test judges on the test images as well, before and after.
+// --train npm45k takes the 45,000 training images of the npm package (bench/cifar10.ts); --test judges on the test images as well, after every epoch: they choose nothing.
 // node scripts/run.mjs bench/finetune.ts MODEL.onnx --train train10k.npz|npm45k --val val5k.npz [--teacher MODEL] [--epochs N]
 //   [--minutes M] [--optimizer adamw|sgd] [--lr X] [--distillation D] [--temperature T] [--no-augment] [--no-blend] [--views N (0: a new one every epoch)] [--plain] [--absolute] [--limit N] [--time-only] [--test] [--out FILE]
 import { parseArgs } from 'node:util';
@@ -74,7 +74,10 @@ const percent = (value: number): string => `${(100 * value).toFixed(2)}%`, judge
 console.log(`original ${await judged(teacher)}, before fine-tuning ${await judged(model)} of ${judge.images.count} validation images; ${epochs} epochs of ${samples.count} images, ${views || epochs} views of each`);
 const start = performance.now(), seconds = (): string => ((performance.now() - start) / 1000).toFixed(0);
 const result = await finetune({
-  model, teacher, samples, evaluate: (candidate) => judge.assess(candidate),
+  model, teacher, samples, evaluate: async (candidate, epoch) => {
+    if (test) console.log(`epoch ${epoch}: ${percent((await test.assess(candidate)).accuracy)} of the test images, which choose nothing`);
+    return judge.assess(candidate);
+  },
   options: { ...options, epochs, views, augmentation: args['no-augment'] ? undefined : { shift: 4, flip: true, blend: !args['no-blend'] } },
   onProgress: ({ epoch, loss, trainAccuracy, assessment }) => { if (assessment) console.log(`epoch ${epoch}: loss ${loss.toFixed(4)}, train ${percent(trainAccuracy)}, validation ${percent(assessment.accuracy)} after ${seconds()} s`); },
 });
