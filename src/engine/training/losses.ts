@@ -23,7 +23,8 @@ export interface ClassificationLoss {
   readonly temperature: number;
 }
 
-export const labelsName = trainingName('labels'), otherLabelsName = trainingName('otherLabels'), sharesName = trainingName('shares'), teacherLogitsName = trainingName('teacherLogits');
+const labelsName = trainingName('labels'), otherLabelsName = trainingName('otherLabels'), sharesName = trainingName('shares');
+export const teacherLogitsName = trainingName('teacherLogits');
 
 /**
  * Feeds of the cross-entropy on labels.
