@@ -16,21 +16,23 @@ export interface DifferentiateOptions {
   readonly wrt: readonly string[];
   /** Shape of every graph input that the gradients are for; found by trying the usual ones when left out. */
   readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
+  /** Channels of a block of onnxruntime's blocked layout, where the gradients may use it (blockedLayout.ts); 0 [default] for ONNX's own operators only. */
+  readonly block?: number;
 }
 
 /** Name of the output that holds the gradient of the loss by a value. */
 export const gradientName = (value: string): string => `gradient of ${value}`;
 
 /**
- * The model with the gradients of one of its values as further outputs (reverse-mode differentiation; ONNX operators only).
+ * The model with the gradients of one of its values as further outputs (reverse-mode differentiation).
  * @returns the same graph with one output `gradientName(value)` more for each value of `wrt`; for the given input shapes only
  * @throws {UnsupportedModelError} names the first node on the way whose operator has no gradient rule
  */
-export async function differentiate(model: Model, { loss, wrt, inputShapes }: DifferentiateOptions): Promise<Model> {
+export async function differentiate(model: Model, { loss, wrt, inputShapes, block = 0 }: DifferentiateOptions): Promise<Model> {
   const build = new GraphBuilder(model);
   const view = new GraphView(model.graph);
   const shapes = inputShapes ? await runShapes(model, view, inputShapes) : await findShapes(model, view);
-  const gradients = appendGradients(build, { loss, wrt, shapes });
+  const gradients = appendGradients(build, { loss, wrt, shapes, block });
   wrt.forEach((value, i) => { build.output(gradients[i]!, gradientName(value), shapes.shapes.get(value)!); });
   return build.model();
 }
@@ -49,7 +51,7 @@ export async function shapesOf(build: GraphBuilder): Promise<ValueShapes> {
  * Appends the nodes that compute the gradients of `loss` to a graph under construction.
  * @returns the name of the gradient by each value of `wrt`; zeros where the loss does not depend on it
  */
-export function appendGradients(build: GraphBuilder, { loss, wrt, shapes: { shapes, small } }: { loss: string; wrt: readonly string[]; shapes: ValueShapes }): string[] {
+export function appendGradients(build: GraphBuilder, { loss, wrt, shapes: { shapes, small }, block = 0 }: Pick<DifferentiateOptions, 'loss' | 'wrt' | 'block'> & { readonly shapes: ValueShapes }): string[] {
   const view = new GraphView(build.model().graph);
   const shape = (value: string): readonly number[] => {
     const dims = shapes.get(value);
@@ -77,7 +79,7 @@ export function appendGradients(build: GraphBuilder, { loss, wrt, shapes: { shap
     if (rule === 'constant' || !node.input.some((value) => active.has(value)) || !node.output.some((value) => contributions.has(value))) continue;
     if (!rule) throw new UnsupportedModelError(`Can't differentiate ${nodeLabel(node)}: the operator ${node.opType} has no gradient rule. Leave fine-tuning off for this model.`);
     const inputGradients = rule({
-      node, build, shape,
+      node, build, shape, block,
       gradients: node.output.map(total),
       wants: (input) => active.has(node.input[input] ?? ''),
       contents: (value) => {

@@ -9,6 +9,8 @@ export interface RuleContext {
   readonly node: NodeProto;
   /** Where the rule writes the nodes of the gradient. */
   readonly build: GraphBuilder;
+  /** Channels of a block of onnxruntime's blocked layout, if its convolutions may be used (blockedLayout.ts); otherwise 0. */
+  readonly block: number;
   /** Gradient of the loss by each output of the node; undefined where the loss does not depend on that output. */
   readonly gradients: readonly (string | undefined)[];
   /** Whether the gradient by this input is asked for. */

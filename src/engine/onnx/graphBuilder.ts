@@ -30,6 +30,7 @@ export class GraphBuilder {
   private readonly taken = new Set<string>();
   private readonly counts = new Map<string, number>();
   private readonly shared = new Map<string, string>();
+  private readonly domains = new Set<string>();
 
   constructor(model?: ModelProto & { graph: GraphProto }) {
     this.source = model ?? create(ModelProtoSchema, {
@@ -69,6 +70,14 @@ export class GraphBuilder {
   /** Appends a node with one output. @returns its name */
   op(opType: string, inputs: readonly Operand[], attributes: Readonly<Record<string, AttributeValue>> = {}): string {
     return this.ops(opType, inputs, 1, attributes)[0]!;
+  }
+
+  /** Appends a node of another operator set than ONNX's own, version 1. @returns its name */
+  opOf(domain: string, opType: string, inputs: readonly Operand[], attributes: Readonly<Record<string, AttributeValue>> = {}): string {
+    const name = this.op(opType, inputs, attributes);
+    this.nodes.at(-1)!.domain = domain;
+    this.domains.add(domain);
+    return name;
   }
 
   add(a: Operand, b: Operand): string { return this.op('Add', [a, b]); }
@@ -125,8 +134,8 @@ export class GraphBuilder {
 
   /** The model as it stands. */
   model(): ModelProto & { graph: GraphProto } {
-    const { graph } = this.source;
-    return { ...this.source, graph: { ...graph, node: [...this.nodes], initializer: [...this.initializers], input: [...this.inputs], output: [...this.outputs], valueInfo: [] } };
+    const { graph, opsetImport } = this.source, more = [...this.domains].filter((domain) => opsetImport.every((entry) => entry.domain !== domain)).map((domain) => create(OperatorSetIdProtoSchema, { domain, version: 1n }));
+    return { ...this.source, opsetImport: [...opsetImport, ...more], graph: { ...graph, node: [...this.nodes], initializer: [...this.initializers], input: [...this.inputs], output: [...this.outputs], valueInfo: [] } };
   }
 
   private operand(value: Operand): string { return typeof value === 'number' ? this.scalar(value) : value; }

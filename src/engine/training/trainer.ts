@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { GraphProto, ModelProto, ValueInfoProto } from 'onnx-buf';
+import { channelBlock } from '../autodiff/blockedLayout.ts';
 import { depthwiseAsProducts, smallAsProducts } from '../autodiff/convolve.ts';
 import { appendGradients, shapesOf } from '../autodiff/differentiate.ts';
 import { adamStep, appendAdam, appendNesterov } from '../autodiff/optimizers.ts';
@@ -191,7 +192,7 @@ async function gradientGraph(model: Model, parameters: readonly Parameter[], inp
 
   depthwiseAsProducts(build, (value) => shapes.shapes.get(value));
   const { loss, metrics = {} } = writeLoss(build, shapes);
-  const gradients = appendGradients(build, { loss, wrt: parameters.map(({ name }) => name), shapes: await shapesOf(build) });
+  const gradients = appendGradients(build, { loss, wrt: parameters.map(({ name }) => name), shapes: await shapesOf(build), block: await channelBlock() });
   smallAsProducts(build, (value) => shapes.shapes.get(value));
   build.output(build.concat(gradients.map((value, i) => build.reshape(value, [parameters[i]!.length])), 0), gradientName, [total]);
   for (const [name, value] of Object.entries({ loss, ...metrics })) build.output(build.reshape(value, []), trainingName(name), []);

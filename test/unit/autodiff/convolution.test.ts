@@ -1,5 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
+import { channelBlock } from '../../../src/engine/autodiff/blockedLayout.ts';
+import { differentiate } from '../../../src/engine/autodiff/differentiate.ts';
 import { Random } from '../../../src/engine/numerics/random.ts';
 import { type Inputs, expectClose, makeCase, ourGradients, tfGradients } from './oracle.ts';
 
@@ -47,6 +49,21 @@ describe('gradients of Conv', () => {
   it.each(cases)('%s agrees with TensorFlow.js', async (_title, s) => {
     const graph = await makeCase(random, inputsOf(s), (build, names) => build.op('Conv', names, attributesOf(s)));
     expectClose(await ourGradients(graph), await tfGradients(graph, referenceConv(s) as never));
+  });
+
+  it.each(cases)('%s, sixteen images, in blocks where this machine has them, agrees with TensorFlow.js', async (_title, changes) => {
+    const s = { ...changes, batch: 16 }, graph = await makeCase(random, inputsOf(s), (build, names) => build.op('Conv', names, attributesOf(s)));
+    expectClose(await ourGradients(graph, undefined, await channelBlock()), await tfGradients(graph, referenceConv(s) as never));
+  });
+
+  it("uses onnxruntime's blocked layout only where it is asked to and the images fill blocks", async () => {
+    const domains = async (batch: number, block: number): Promise<string[]> => {
+      const { model } = await makeCase(random, inputsOf(spec({ batch })), (build, names) => build.op('Conv', names, attributesOf(spec({ batch }))));
+      return (await differentiate(model, { loss: 'loss', wrt: ['w'], block })).opsetImport.map(({ domain }) => domain);
+    };
+    expect(await domains(16, 16)).toEqual(['', 'com.microsoft.nchwc']);
+    expect(await domains(16, 0)).toEqual(['']);
+    expect(await domains(12, 8)).toEqual(['']);
   });
 
   it("agrees with the gradient of TensorFlow.js's own conv2d and depthwiseConv2d", async () => {

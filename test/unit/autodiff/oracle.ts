@@ -46,9 +46,9 @@ export async function makeCase(random: Random, inputs: Inputs, write: (build: Gr
 
 const feedsOf = (inputs: Inputs, values: Values): Record<string, Tensor> => Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, floats(values[name]!, dims)]));
 
-/** Gradients of the loss by every input, as the project computes them. */
-export async function ourGradients({ model, inputs, values }: Case, wrt = Object.keys(inputs)): Promise<Values> {
-  const withGradients = await differentiate(model, { loss: 'loss', wrt, inputShapes: Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, dims])) });
+/** Gradients of the loss by every input, as the project computes them. @param block @see DifferentiateOptions */
+export async function ourGradients({ model, inputs, values }: Case, wrt = Object.keys(inputs), block = 0): Promise<Values> {
+  const withGradients = await differentiate(model, { loss: 'loss', wrt, inputShapes: Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, dims])), block });
   const session = await Session.create(withGradients);
   try {
     const result = await session.run(feedsOf(inputs, values));

@@ -1,16 +1,17 @@
 import { hasAttribute, stringAttribute } from '../../onnx/attributes.ts';
 import type { GraphBuilder } from '../../onnx/graphBuilder.ts';
+import { appendBlockedWeightGradient, suitsBlocks } from '../blockedLayout.ts';
 import { type Convolution, appendConvolution, channelsLast, convolutionOf, metBy, padded } from '../convolve.ts';
 import { type Rule, type Rules, outputGradient, product, range, unsupported } from '../rule.ts';
 import { positions } from '../windows.ts';
 
 /** Conv-11: bias gradient by a sum, input gradient by a convolution, weight gradient by matrix products over shifted inputs. */
 const conv: Rule = (context) => {
-  const { node, build, shape, wants } = context;
+  const { node, build, shape, block, wants } = context;
   const g = outputGradient(context), [x, w] = node.input as [string, string], sizes = convolutionOf(node, shape(x), shape(w), shape(node.output[0]!));
   return [
     wants(0) ? inputGradient(build, sizes, g, w) : undefined,
-    wants(1) ? weightGradient(build, sizes, padded(build, x, sizes), g) : undefined,
+    wants(1) ? weightGradient(build, sizes, padded(build, x, sizes), g, block) : undefined,
     wants(2) ? build.sum(g, [0, ...range(sizes.output.length).map((axis) => axis + 2)]) : undefined,
   ];
 };
@@ -48,8 +49,9 @@ const largeImage = 256;
 /** Below this many input channels a group's shifted inputs are multiplied as one matrix. */
 const fewChannels = 16;
 
-/** For each kernel position, the product of the output gradient with the input that the position met. */
-function weightGradient(build: GraphBuilder, sizes: Convolution, x: string, g: string): string {
+/** For each kernel position, the product of the output gradient with the input that the position met. @param x padded, so that every window is inside */
+function weightGradient(build: GraphBuilder, sizes: Convolution, x: string, g: string, block: number): string {
+  if (suitsBlocks(sizes, block)) return appendBlockedWeightGradient(build, sizes, x, g, block);
   const { batch, inChannels, outChannels, groups, output, kernel } = sizes;
   const area = product(output), inner = inChannels / groups, outer = outChannels / groups, taps = positions(kernel), axes = range(kernel.length);
   const met = (value: string, position: readonly number[], first: number): string => metBy(build, value, position, first, sizes);
@@ -80,14 +82,14 @@ function weightGradient(build: GraphBuilder, sizes: Convolution, x: string, g: s
  * convolution, and its weight gradient that convolution's, with the roles of input and output gradient exchanged.
  */
 const convTranspose: Rule = (context) => {
-  const { node, build, shape, wants } = context;
+  const { node, build, shape, block, wants } = context;
   const g = outputGradient(context), [x, w] = node.input as [string, string];
   const sizes = convolutionOf(node, shape(node.output[0]!), shape(w), shape(x));
   if (hasAttribute(node, 'output_shape') || stringAttribute(node, 'auto_pad', 'NOTSET') !== 'NOTSET') throw unsupported(node, 'its padding is not given as pads');
   const wide = padded(build, g, sizes);
   return [
     wants(0) ? build.op('Conv', [wide, w], { kernel_shape: sizes.kernel, strides: sizes.strides, dilations: sizes.dilations, group: sizes.groups }) : undefined,
-    wants(1) ? weightGradient(build, sizes, wide, x) : undefined,
+    wants(1) ? weightGradient(build, sizes, wide, x, block) : undefined,
     wants(2) ? build.sum(g, [0, ...range(sizes.output.length).map((axis) => axis + 2)]) : undefined,
   ];
 };
