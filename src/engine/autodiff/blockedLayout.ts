@@ -1,12 +1,12 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { GraphBuilder } from '../onnx/graphBuilder.ts';
 import { Session, floats } from '../runtime/session.ts';
-import type { Convolution } from './convolve.ts';
 import { product } from './rule.ts';
+import type { Convolution } from './windows.ts';
 
 /**
  * The operators of onnxruntime's blocked layout NCHWc, which its optimiser puts in the place of convolutions with constant weights: [batch, channels / block, ...spatial, block].
- * They take weights that change as well, if these are laid out by the graph: [out / block, in / block, ...kernel, block (in), block (out)].
+ * They take weights that change as well, if the graph lays these out as [out / block, in / block, ...kernel, block (in), block (out)].
  */
 const domain = 'com.microsoft.nchwc';
 
@@ -39,8 +39,26 @@ async function tried(): Promise<number> {
   return 0;
 }
 
+/** Most that the multiplications of whole blocks may be of those of a convolution's own channels: with more, Conv is as fast. */
+const mostWaste = 2;
+
+/** Whether a convolution can be written in blocks, and its channels nearly fill them. */
+export const fillsBlocks = ({ groups, kernel, inChannels, outChannels }: Convolution, block: number): boolean =>
+  block > 0 && groups === 1 && kernel.length === 2 && inChannels % reordered === 0 && roundUp(inChannels, block) * roundUp(outChannels, block) <= mostWaste * inChannels * outChannels;
+
+/** A convolution in blocks, for inputs and outputs in the usual layout. It has the padding of the sizes, which must not be negative; windows may stop short of the border. */
+export function appendBlockedConvolution(build: GraphBuilder, x: string, w: string, bias: string, { inChannels, outChannels, kernel, strides, dilations, before, after }: Convolution, block: number): string {
+  const [ins, outs] = [roundUp(inChannels, block), roundUp(outChannels, block)], area = product(kernel);
+  const fill = (value: string, ...missing: number[]): string => (missing.every((count) => count === 0) ? value : build.op('Pad', [value, build.ints([...missing.map(() => 0), ...missing])]));
+  const rows = inBlocks(build, fill(w, outs - outChannels, ins - inChannels, 0, 0), [outs / block, block, ins * area]); // [outs / block, ins, area, block]
+  const filter = build.reshape(build.transpose(build.reshape(rows, [outs / block, ins / block, block, area, block]), [0, 1, 3, 2, 4]), [outs, ins, ...kernel]);
+  const pads = [...before, ...after.map((pad) => Math.max(0, pad))], biases = bias === '' ? [] : [fill(bias, outs - outChannels)];
+  const result = build.opOf(domain, 'Conv', [build.opOf(domain, 'ReorderInput', [x]), filter, ...biases], { kernel_shape: kernel, strides, dilations, pads, group: 1 });
+  return build.opOf(domain, 'ReorderOutput', [result], { channels: outChannels });
+}
+
 /** Whether a convolution's weight gradient is found in blocks: for a kernel of one position matrix products are as fast. */
-export const suitsBlocks = ({ batch, groups, kernel }: Convolution, block: number): boolean => block > 0 && batch % block === 0 && groups === 1 && kernel.length === 2 && product(kernel) > 1;
+export const batchFillsBlocks = ({ batch, groups, kernel }: Convolution, block: number): boolean => block > 0 && batch % block === 0 && groups === 1 && kernel.length === 2 && product(kernel) > 1;
 
 /**
  * The weight gradient [out, in, ...kernel] as one convolution over the images, which takes the batch for channels: of the input [in, batch, ...] by the output gradient [out, batch, ...] as its kernel, with
@@ -48,17 +66,23 @@ export const suitsBlocks = ({ batch, groups, kernel }: Convolution, block: numbe
  * @param x padded, so that every window is inside
  */
 export function appendBlockedWeightGradient(build: GraphBuilder, { batch, inChannels, outChannels, output, kernel, strides, dilations }: Convolution, x: string, g: string, block: number): string {
-  const seen = kernel.map((k, i) => (output[i]! - 1) * strides[i]! + (k - 1) * dilations[i]! + 1), area = product(output), images = batch / block;
-  const blocked = build.transpose(build.reshape(x, [images, block, inChannels * product(seen)]), [0, 2, 1]);
-  const input = build.reshape(build.transpose(build.reshape(blocked, [images, inChannels, product(seen) * block]), [1, 0, 2]), [inChannels, batch, ...seen]);
+  const seen = kernel.map((k, i) => (output[i]! - 1) * strides[i]! + (k - 1) * dilations[i]! + 1), images = batch / block;
+  const rows = build.reshape(inBlocks(build, x, [images, block, inChannels * product(seen)]), [images, inChannels, product(seen) * block]);
+  const input = build.reshape(build.transpose(rows, [1, 0, 2]), [inChannels, batch, ...seen]);
 
-  const outs = roundUp(outChannels, block), missing = roundUp(outChannels, 4) - outChannels; // ReorderInput adds channels to whole blocks itself, but takes fours only
+  const outs = roundUp(outChannels, block), area = product(output), missing = roundUp(outChannels, reordered) - outChannels;
   const whole = missing === 0 ? g : build.op('Pad', [g, build.ints([0, 0, 0, 0, 0, missing, 0, 0])]);
-  const gradient = build.reshape(build.opOf(domain, 'ReorderInput', [whole]), [images, block, outs / block, area, block]);
+  const gradient = build.reshape(inBlocks(build, whole, [batch, outChannels + missing, area]), [images, block, outs / block, area, block]);
   const filter = build.reshape(build.transpose(gradient, [2, 0, 3, 1, 4]), [outs, batch, ...output]);
 
   const result = build.opOf(domain, 'Conv', [input, filter], { kernel_shape: output, strides: dilations, dilations: strides, pads: [0, 0, 0, 0], group: 1 });
   return build.transpose(build.opOf(domain, 'ReorderOutput', [result], { channels: outChannels }), [1, 0, 2, 3]);
 }
+
+/** ReorderInput takes numbers of channels that this divides, and adds zeros for the rest of a block. */
+const reordered = 4;
+
+/** A value [count, channels, length] as [count, channels / block, length, block]: what a transposition does, in less time. */
+const inBlocks = (build: GraphBuilder, value: string, [count, channels, length]: readonly [number, number, number]): string => build.opOf(domain, 'ReorderInput', [build.reshape(value, [count, channels, length, 1])]);
 
 const roundUp = (value: number, to: number): number => Math.ceil(value / to) * to;

@@ -1,18 +1,7 @@
-import type { NodeProto } from 'onnx-buf';
 import type { GraphBuilder } from '../onnx/graphBuilder.ts';
+import { appendBlockedConvolution, fillsBlocks } from './blockedLayout.ts';
 import { product, range } from './rule.ts';
-import { type Windows, groupsOf, positions, windowsOf } from './windows.ts';
-
-/** A convolution's sizes: X [batch, inChannels, ...input], W [outChannels, inChannels/groups, ...kernel], Y [batch, outChannels, ...output]. */
-export interface Convolution extends Windows {
-  readonly batch: number; readonly inChannels: number; readonly outChannels: number; readonly groups: number;
-  readonly input: readonly number[]; readonly output: readonly number[];
-}
-
-export function convolutionOf(node: NodeProto, x: readonly number[], w: readonly number[], y: readonly number[]): Convolution {
-  const [batch, inChannels, ...input] = x as [number, number, ...number[]], [, outChannels, ...output] = y as [number, number, ...number[]];
-  return { batch, inChannels, outChannels, groups: groupsOf(node), input, output, ...windowsOf(node, w.slice(2), input, output) };
-}
+import { type Convolution, convolutionOf, positions } from './windows.ts';
 
 /** The input with its padding made explicit; cut where the last window stops short of the border. */
 export function padded(build: GraphBuilder, x: string, { before, after }: Convolution): string {
@@ -32,8 +21,12 @@ export const channelsLast = (build: GraphBuilder, value: string, spatial: number
 const smallImage = 16;
 const isSmall = ({ groups, output }: Convolution): boolean => groups === 1 && product(output) < smallImage;
 
-/** A convolution, written as Conv or, for very small images, as one Gemm. @param bias '' for none */
-export function appendConvolution(build: GraphBuilder, x: string, w: string, bias: string, sizes: Convolution): string {
+/** Whether a convolution in blocks is faster than otherwise: not for kernels of one position, unless images are very small. */
+const suitsBlocks = (sizes: Convolution, block: number): boolean => fillsBlocks(sizes, block) && (product(sizes.kernel) > 1 || isSmall(sizes));
+
+/** A convolution whose weights change in every step, written in blocks, for very small images as one Gemm, or as Conv. @param bias '' for none @param block @see channelBlock */
+export function appendConvolution(build: GraphBuilder, x: string, w: string, bias: string, sizes: Convolution, block: number): string {
+  if (suitsBlocks(sizes, block)) return appendBlockedConvolution(build, x, w, bias, sizes, block);
   const { batch, inChannels, outChannels, groups, output, kernel, strides, dilations, before, after } = sizes;
   if (!isSmall(sizes)) return build.op('Conv', [x, w, ...(bias === '' ? [] : [bias])], { kernel_shape: kernel, strides, dilations, group: groups, pads: [...before, ...after.map((pad) => Math.max(0, pad))] });
   const rows = channelsLast(build, padded(build, x, sizes), kernel.length), columns = product(kernel) * inChannels;
@@ -84,10 +77,11 @@ export const depthwiseAsProducts = (build: GraphBuilder, shape: (value: string) 
   });
 };
 
-/** Rewrites convolutions on very small images, after a graph was differentiated. */
-export const smallAsProducts = (build: GraphBuilder, shape: (value: string) => readonly number[] | undefined): void => {
+/** Rewrites convolutions that are faster in another form, after a graph was differentiated. */
+export const inFastestForm = (build: GraphBuilder, shape: (value: string) => readonly number[] | undefined, block: number): void => {
   replaceConvolutions(build, shape, (sizes, x, w, bias) => {
-    if (isSmall(sizes)) appendConvolution(build, x, w, bias, sizes);
-    return isSmall(sizes);
+    const faster = suitsBlocks(sizes, block) || isSmall(sizes);
+    if (faster) appendConvolution(build, x, w, bias, sizes, block);
+    return faster;
   });
 };

@@ -29,3 +29,14 @@ export const groupsOf = (node: NodeProto): number => intAttribute(node, 'group',
 export function positions(kernel: readonly number[]): number[][] {
   return kernel.reduce<number[][]>((all, length) => all.flatMap((head) => Array.from({ length }, (_, i) => [...head, i])), [[]]);
 }
+
+/** A convolution's sizes: X [batch, inChannels, ...input], W [outChannels, inChannels/groups, ...kernel], Y [batch, outChannels, ...output]. */
+export interface Convolution extends Windows {
+  readonly batch: number; readonly inChannels: number; readonly outChannels: number; readonly groups: number;
+  readonly input: readonly number[]; readonly output: readonly number[];
+}
+
+export function convolutionOf(node: NodeProto, x: readonly number[], w: readonly number[], y: readonly number[]): Convolution {
+  const [batch, inChannels, ...input] = x as [number, number, ...number[]], [, outChannels, ...output] = y as [number, number, ...number[]];
+  return { batch, inChannels, outChannels, groups: groupsOf(node), input, output, ...windowsOf(node, w.slice(2), input, output) };
+}

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { GraphProto, ModelProto, ValueInfoProto } from 'onnx-buf';
 import { channelBlock } from '../autodiff/blockedLayout.ts';
-import { depthwiseAsProducts, smallAsProducts } from '../autodiff/convolve.ts';
+import { depthwiseAsProducts, inFastestForm } from '../autodiff/convolve.ts';
 import { appendGradients, shapesOf } from '../autodiff/differentiate.ts';
 import { adamStep, appendAdam, appendNesterov } from '../autodiff/optimizers.ts';
 import { InputError, UnsupportedModelError } from '../errors.ts';
@@ -192,8 +192,8 @@ async function gradientGraph(model: Model, parameters: readonly Parameter[], inp
 
   depthwiseAsProducts(build, (value) => shapes.shapes.get(value));
   const { loss, metrics = {} } = writeLoss(build, shapes);
-  const gradients = appendGradients(build, { loss, wrt: parameters.map(({ name }) => name), shapes: await shapesOf(build), block: await channelBlock() });
-  smallAsProducts(build, (value) => shapes.shapes.get(value));
+  const block = await channelBlock(), gradients = appendGradients(build, { loss, wrt: parameters.map(({ name }) => name), shapes: await shapesOf(build), block });
+  inFastestForm(build, (value) => shapes.shapes.get(value), block);
   build.output(build.concat(gradients.map((value, i) => build.reshape(value, [parameters[i]!.length])), 0), gradientName, [total]);
   for (const [name, value] of Object.entries({ loss, ...metrics })) build.output(build.reshape(value, []), trainingName(name), []);
   return build.model();

@@ -2,7 +2,12 @@ import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import { channelBlock } from '../../../src/engine/autodiff/blockedLayout.ts';
 import { differentiate } from '../../../src/engine/autodiff/differentiate.ts';
+import { inFastestForm } from '../../../src/engine/autodiff/convolve.ts';
 import { Random } from '../../../src/engine/numerics/random.ts';
+import { GraphBuilder, tensorValueInfo } from '../../../src/engine/onnx/graphBuilder.ts';
+import { GraphView } from '../../../src/engine/onnx/graphView.ts';
+import { Session, floats } from '../../../src/engine/runtime/session.ts';
+import { runShapes } from '../../../src/engine/runtime/shapes.ts';
 import { type Inputs, expectClose, makeCase, ourGradients, tfGradients } from './oracle.ts';
 
 const random = new Random(11);
@@ -51,9 +56,21 @@ describe('gradients of Conv', () => {
     expectClose(await ourGradients(graph), await tfGradients(graph, referenceConv(s) as never));
   });
 
-  it.each(cases)('%s, sixteen images, in blocks where this machine has them, agrees with TensorFlow.js', async (_title, changes) => {
+  const wide: [string, Spec][] = [['sixteen channels', spec({ channels: 16, out: 16 })], ['channels that fill no block', spec({ channels: 20, out: 28, size: [5, 6] })], ['many channels, stride and dilation', spec({ channels: 12, out: 16, size: [9, 9], strides: [2, 1], dilations: [1, 2], pads: [1, 2, 0, 1] })], ['many channels, very small images', spec({ channels: 16, out: 24, size: [2, 3], kernel: [1, 1], pads: [0, 0, 0, 0] })]];
+  it.each([...cases, ...wide])('%s, sixteen images, in blocks where this machine has them, agrees with TensorFlow.js', async (_title, changes) => {
     const s = { ...changes, batch: 16 }, graph = await makeCase(random, inputsOf(s), (build, names) => build.op('Conv', names, attributesOf(s)));
     expectClose(await ourGradients(graph, undefined, await channelBlock()), await tfGradients(graph, referenceConv(s) as never));
+  });
+
+  it.each([...cases, ...wide])('%s gives the same in its fastest form', async (_title, s) => {
+    const { model, inputs, values } = await makeCase(random, inputsOf(s), (build, names) => build.op('Conv', names, attributesOf(s))), build = new GraphBuilder(model);
+    const { shapes } = await runShapes(model, new GraphView(model.graph), Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, dims])));
+    inFastestForm(build, (value) => shapes.get(value), await channelBlock());
+    const outputOf = async (source: typeof model): Promise<Float32Array> => {
+      const session = await Session.create({ ...source, graph: { ...source.graph, output: [tensorValueInfo('Conv', shapes.get('Conv')!)] } });
+      try { return (await session.run(Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, floats(values[name]!, dims)]))))['Conv']!.data as Float32Array; } finally { await session.release(); }
+    };
+    expectClose({ output: await outputOf(build.model()) }, { output: await outputOf(model) });
   });
 
   it("uses onnxruntime's blocked layout only where it is asked to and the images fill blocks", async () => {

@@ -1,16 +1,16 @@
 import { hasAttribute, stringAttribute } from '../../onnx/attributes.ts';
 import type { GraphBuilder } from '../../onnx/graphBuilder.ts';
-import { appendBlockedWeightGradient, suitsBlocks } from '../blockedLayout.ts';
-import { type Convolution, appendConvolution, channelsLast, convolutionOf, metBy, padded } from '../convolve.ts';
+import { appendBlockedWeightGradient, batchFillsBlocks } from '../blockedLayout.ts';
+import { appendConvolution, channelsLast, metBy, padded } from '../convolve.ts';
 import { type Rule, type Rules, outputGradient, product, range, unsupported } from '../rule.ts';
-import { positions } from '../windows.ts';
+import { type Convolution, convolutionOf, positions } from '../windows.ts';
 
 /** Conv-11: bias gradient by a sum, input gradient by a convolution, weight gradient by matrix products over shifted inputs. */
 const conv: Rule = (context) => {
   const { node, build, shape, block, wants } = context;
   const g = outputGradient(context), [x, w] = node.input as [string, string], sizes = convolutionOf(node, shape(x), shape(w), shape(node.output[0]!));
   return [
-    wants(0) ? inputGradient(build, sizes, g, w) : undefined,
+    wants(0) ? inputGradient(build, sizes, g, w, block) : undefined,
     wants(1) ? weightGradient(build, sizes, padded(build, x, sizes), g, block) : undefined,
     wants(2) ? build.sum(g, [0, ...range(sizes.output.length).map((axis) => axis + 2)]) : undefined,
   ];
@@ -20,7 +20,7 @@ const conv: Rule = (context) => {
  * With stride 1 the input gradient is a convolution with the kernel turned round and its channel axes exchanged (faster than
  * ConvTranspose); with larger strides it is ConvTranspose, which need not multiply by the zeros between the outputs.
  */
-function inputGradient(build: GraphBuilder, sizes: Convolution, g: string, w: string): string {
+function inputGradient(build: GraphBuilder, sizes: Convolution, g: string, w: string, block: number): string {
   const { kernel, strides, dilations, before, after, groups } = sizes, spatial = range(kernel.length);
   const reach = kernel.map((k, i) => (k - 1) * dilations[i]!);
   if (strides.every((stride) => stride === 1) && spatial.every((i) => before[i]! <= reach[i]! && after[i]! <= reach[i]!)) {
@@ -28,7 +28,7 @@ function inputGradient(build: GraphBuilder, sizes: Convolution, g: string, w: st
     return appendConvolution(build, g, exchangeChannels(build, turned, sizes), '', {
       ...sizes, inChannels: sizes.outChannels, outChannels: sizes.inChannels, input: sizes.output, output: sizes.input,
       before: spatial.map((i) => reach[i]! - before[i]!), after: spatial.map((i) => reach[i]! - after[i]!),
-    });
+    }, block);
   }
   // positions that no window reaches (after < 0) have gradient zero; ConvTranspose makes the rest
   const covered = build.op('ConvTranspose', [g, w], { kernel_shape: kernel, strides, dilations, group: groups, pads: [...before, ...after.map((pad) => Math.max(0, pad))] });
@@ -51,7 +51,7 @@ const fewChannels = 16;
 
 /** For each kernel position, the product of the output gradient with the input that the position met. @param x padded, so that every window is inside */
 function weightGradient(build: GraphBuilder, sizes: Convolution, x: string, g: string, block: number): string {
-  if (suitsBlocks(sizes, block)) return appendBlockedWeightGradient(build, sizes, x, g, block);
+  if (batchFillsBlocks(sizes, block)) return appendBlockedWeightGradient(build, sizes, x, g, block);
   const { batch, inChannels, outChannels, groups, output, kernel } = sizes;
   const area = product(output), inner = inChannels / groups, outer = outChannels / groups, taps = positions(kernel), axes = range(kernel.length);
   const met = (value: string, position: readonly number[], first: number): string => metBy(build, value, position, first, sizes);
