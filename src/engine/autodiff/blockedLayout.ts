@@ -2,7 +2,7 @@ import type { GraphProto, ModelProto } from 'onnx-buf';
 import { GraphBuilder } from '../onnx/graphBuilder.ts';
 import { Session, floats } from '../runtime/session.ts';
 import { product } from './rule.ts';
-import type { Convolution } from './windows.ts';
+import { type Convolution, isDepthwise } from './windows.ts';
 
 /**
  * The operators of onnxruntime's blocked layout NCHWc, which its optimiser puts in the place of convolutions with constant weights: [batch, channels / block, ...spatial, block].
@@ -42,41 +42,51 @@ async function tried(): Promise<number> {
 /** Most that the multiplications of whole blocks may be of those of a convolution's own channels: with more, Conv is as fast. */
 const mostWaste = 2;
 
-/** Whether a convolution can be written in blocks, and its channels nearly fill them. */
-export const fillsBlocks = ({ groups, kernel, inChannels, outChannels }: Convolution, block: number): boolean =>
-  block > 0 && groups === 1 && kernel.length === 2 && inChannels % reordered === 0 && roundUp(inChannels, block) * roundUp(outChannels, block) <= mostWaste * inChannels * outChannels;
+/** Whether a convolution can be written in blocks, and its channels fill them well enough. */
+export function fillsBlocks(sizes: Convolution, block: number): boolean {
+  const { groups, kernel, inChannels, outChannels } = sizes, filled = (channels: number): number => channels / roundUp(channels, block);
+  if (block === 0 || kernel.length !== 2 || inChannels % reordered > 0) return false;
+  return isDepthwise(sizes) ? filled(inChannels) >= 1 / mostWaste : groups === 1 && filled(inChannels) * filled(outChannels) >= 1 / mostWaste;
+}
 
 /** A convolution in blocks, for inputs and outputs in the usual layout. It has the padding of the sizes, which must not be negative; windows may stop short of the border. */
-export function appendBlockedConvolution(build: GraphBuilder, x: string, w: string, bias: string, { inChannels, outChannels, kernel, strides, dilations, before, after }: Convolution, block: number): string {
-  const [ins, outs] = [roundUp(inChannels, block), roundUp(outChannels, block)], area = product(kernel);
+export function appendBlockedConvolution(build: GraphBuilder, x: string, w: string, bias: string, sizes: Convolution, block: number): string {
+  const { inChannels, outChannels, kernel, strides, dilations, before, after } = sizes, [ins, outs] = [roundUp(inChannels, block), roundUp(outChannels, block)], area = product(kernel), depthwise = isDepthwise(sizes);
   const fill = (value: string, ...missing: number[]): string => (missing.every((count) => count === 0) ? value : build.op('Pad', [value, build.ints([...missing.map(() => 0), ...missing])]));
-  const rows = inBlocks(build, fill(w, outs - outChannels, ins - inChannels, 0, 0), [outs / block, block, ins * area]); // [outs / block, ins, area, block]
-  const filter = build.reshape(build.transpose(build.reshape(rows, [outs / block, ins / block, block, area, block]), [0, 1, 3, 2, 4]), [outs, ins, ...kernel]);
+  const rows = (inner: number): string => inBlocks(build, fill(w, outs - outChannels, depthwise ? 0 : ins - inChannels, 0, 0), [outs / block, block, inner * area]); // [outs / block, inner, area, block]
+  const filter = depthwise ? build.reshape(rows(1), [outs, 1, ...kernel])
+    : build.reshape(build.transpose(build.reshape(rows(ins), [outs / block, ins / block, block, area, block]), [0, 1, 3, 2, 4]), [outs, ins, ...kernel]);
   const pads = [...before, ...after.map((pad) => Math.max(0, pad))], biases = bias === '' ? [] : [fill(bias, outs - outChannels)];
-  const result = build.opOf(domain, 'Conv', [build.opOf(domain, 'ReorderInput', [x]), filter, ...biases], { kernel_shape: kernel, strides, dilations, pads, group: 1 });
+  const result = build.opOf(domain, 'Conv', [build.opOf(domain, 'ReorderInput', [x]), filter, ...biases], { kernel_shape: kernel, strides, dilations, pads, group: depthwise ? outs : 1 });
   return build.opOf(domain, 'ReorderOutput', [result], { channels: outChannels });
 }
 
 /** Whether a convolution's weight gradient is found in blocks: for a kernel of one position matrix products are as fast. */
-export const batchFillsBlocks = ({ batch, groups, kernel }: Convolution, block: number): boolean => block > 0 && batch % block === 0 && groups === 1 && kernel.length === 2 && product(kernel) > 1;
+export const batchFillsBlocks = (sizes: Convolution, block: number): boolean =>
+  block > 0 && sizes.batch % block === 0 && sizes.kernel.length === 2 && product(sizes.kernel) > 1 && (sizes.groups === 1 || isDepthwise(sizes));
 
 /**
- * The weight gradient [out, in, ...kernel] as one convolution over the images, which takes the batch for channels: of the input [in, batch, ...] by the output gradient [out, batch, ...] as its kernel, with
- * strides and dilations exchanged. It is about twice as fast as a matrix product for each position of the kernel (docs/decisions/autodiff.md).
+ * The weight gradient [out, in / groups, ...kernel] as one convolution over the images, which takes the batch for channels: of the input [in, batch, ...] by the output gradient [out, batch, ...] as its kernel, with
+ * strides and dilations exchanged. It is about twice as fast as a matrix product for each position of the kernel (docs/decisions/autodiff.md). Of a depthwise convolution each block of channels
+ * is a group of its own, [block, batch, ...] by [block, batch, ...], and of what it gives only the diagonal is wanted; even that is faster.
  * @param x padded, so that every window is inside
  */
-export function appendBlockedWeightGradient(build: GraphBuilder, { batch, inChannels, outChannels, output, kernel, strides, dilations }: Convolution, x: string, g: string, block: number): string {
-  const seen = kernel.map((k, i) => (output[i]! - 1) * strides[i]! + (k - 1) * dilations[i]! + 1), images = batch / block;
-  const rows = build.reshape(inBlocks(build, x, [images, block, inChannels * product(seen)]), [images, inChannels, product(seen) * block]);
-  const input = build.reshape(build.transpose(rows, [1, 0, 2]), [inChannels, batch, ...seen]);
+export function appendBlockedWeightGradient(build: GraphBuilder, sizes: Convolution, x: string, g: string, block: number): string {
+  const { batch, inChannels, outChannels, output, kernel, strides, dilations } = sizes, depthwise = isDepthwise(sizes), area = product(output), images = batch / block, outs = roundUp(outChannels, block);
+  const seen = kernel.map((k, i) => (output[i]! - 1) * strides[i]! + (k - 1) * dilations[i]! + 1), [groups, inner] = depthwise ? [outs / block, block] : [1, inChannels];
+  const fill = (value: string, channels: number, to: number): string => (to === channels ? value : build.op('Pad', [value, build.ints([0, 0, 0, 0, 0, to - channels, 0, 0])]));
+  const rows = inBlocks(build, fill(x, inChannels, groups * inner), [images, block, groups * inner * product(seen)]);
+  const input = build.reshape(build.transpose(build.reshape(rows, [images, groups, inner, product(seen) * block]), [2, 1, 0, 3]), [inner, groups * batch, ...seen]);
 
-  const outs = roundUp(outChannels, block), area = product(output), missing = roundUp(outChannels, reordered) - outChannels;
-  const whole = missing === 0 ? g : build.op('Pad', [g, build.ints([0, 0, 0, 0, 0, missing, 0, 0])]);
-  const gradient = build.reshape(inBlocks(build, whole, [batch, outChannels + missing, area]), [images, block, outs / block, area, block]);
+  const whole = roundUp(outChannels, reordered), gradient = build.reshape(inBlocks(build, fill(g, outChannels, whole), [batch, whole, area]), [images, block, outs / block, area, block]);
   const filter = build.reshape(build.transpose(gradient, [2, 0, 3, 1, 4]), [outs, batch, ...output]);
 
-  const result = build.opOf(domain, 'Conv', [input, filter], { kernel_shape: output, strides: dilations, dilations: strides, pads: [0, 0, 0, 0], group: 1 });
-  return build.transpose(build.opOf(domain, 'ReorderOutput', [result], { channels: outChannels }), [1, 0, 2, 3]);
+  const blocked = build.opOf(domain, 'Conv', [input, filter], { kernel_shape: output, strides: dilations, dilations: strides, pads: [0, 0, 0, 0], group: groups });
+  const result = build.opOf(domain, 'ReorderOutput', [blocked], { channels: depthwise ? outs : outChannels });
+  if (!depthwise) return build.transpose(result, [1, 0, 2, 3]);
+  const diagonal = build.floats([block, 1, block, 1], Float32Array.from({ length: block * block }, (_, i) => (i % (block + 1) === 0 ? 1 : 0)));
+  const own = build.reshape(build.sum(build.mul(build.reshape(result, [block, groups, block, product(kernel)]), diagonal), [0]), [outs, 1, ...kernel]);
+  return outs === outChannels ? own : build.slice(own, [0], [0], [outChannels]);
 }
 
 /** ReorderInput takes numbers of channels that this divides, and adds zeros for the rest of a block. */

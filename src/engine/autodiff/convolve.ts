@@ -1,7 +1,7 @@
 import type { GraphBuilder } from '../onnx/graphBuilder.ts';
 import { appendBlockedConvolution, fillsBlocks } from './blockedLayout.ts';
 import { product, range } from './rule.ts';
-import { type Convolution, convolutionOf, positions } from './windows.ts';
+import { type Convolution, convolutionOf, isDepthwise, positions } from './windows.ts';
 
 /** The input with its padding made explicit; cut where the last window stops short of the border. */
 export function padded(build: GraphBuilder, x: string, { before, after }: Convolution): string {
@@ -35,27 +35,42 @@ export function appendConvolution(build: GraphBuilder, x: string, w: string, bia
   return build.transpose(build.reshape(flat, [batch, ...output, outChannels]), [0, kernel.length + 1, ...range(kernel.length).map((i) => i + 1)]);
 }
 
-/** A depthwise convolution becomes a matrix product where a channel's matrix [input positions, output positions] has at most this many elements. */
-const largestMatrix = 16384;
+/** A depthwise convolution becomes a matrix product where a channel's matrix [input positions, output positions] has at most this many elements; in blocks, larger images are faster. */
+const largestMatrix = (block: number): number => (block > 0 ? 4096 : 16384);
+/** Whether a depthwise convolution is so small that a channel's whole matrix is used. */
+export const hasSmallMatrix = (sizes: Convolution, block: number): boolean => isDepthwise(sizes) && product(sizes.input) * product(sizes.output) <= largestMatrix(block);
+
+/** Where a channel's matrix has each weight of its kernel, [kernel positions, input positions * output positions] of zeros and ones. */
+function placement({ input, output, kernel, strides, dilations, before }: Convolution): Float32Array {
+  const taps = positions(kernel), [inArea, outArea] = [product(input), product(output)], placed = new Float32Array(taps.length * inArea * outArea);
+  taps.forEach((tap, t) => {
+    positions(output).forEach((at, o) => {
+      const source = at.map((p, axis) => p * strides[axis]! - before[axis]! + tap[axis]! * dilations[axis]!);
+      if (source.every((p, axis) => p >= 0 && p < input[axis]!)) placed[(t * inArea + source.reduce((index, p, axis) => index * input[axis]! + p, 0)) * outArea + o] = 1;
+    });
+  });
+  return placed;
+}
 
 /**
  * A depthwise convolution as one matrix a channel, Y[c] = X[c] [batch, input positions] * T[c], whose entries are the kernel's weights:
  * onnxruntime's Conv is several times slower on small images, and the gradients are matrix products too.
  */
 function appendDepthwise(build: GraphBuilder, x: string, w: string, bias: string, sizes: Convolution): string {
-  const { batch, inChannels: channels, input, output, kernel, strides, dilations, before } = sizes, taps = positions(kernel);
-  const [inArea, outArea] = [product(input), product(output)], placement = new Float32Array(taps.length * inArea * outArea);
-  taps.forEach((tap, t) => {
-    positions(output).forEach((at, o) => {
-      const source = at.map((p, axis) => p * strides[axis]! - before[axis]! + tap[axis]! * dilations[axis]!);
-      if (source.every((p, axis) => p >= 0 && p < input[axis]!)) placement[(t * inArea + source.reduce((index, p, axis) => index * input[axis]! + p, 0)) * outArea + o] = 1;
-    });
-  });
-  const matrices = build.op('Gemm', [build.reshape(w, [channels, taps.length]), build.floats([taps.length, inArea * outArea], placement)]);
+  const { batch, inChannels: channels, input, output, kernel } = sizes, taps = product(kernel), [inArea, outArea] = [product(input), product(output)];
+  const matrices = build.op('Gemm', [build.reshape(w, [channels, taps]), build.floats([taps, inArea * outArea], placement(sizes))]);
   const images = build.transpose(build.reshape(x, [batch, channels, inArea]), [1, 0, 2]);
   const products = build.op('MatMul', [images, build.reshape(matrices, [channels, inArea, outArea])]);
   const biased = bias === '' ? products : build.add(products, build.reshape(bias, [channels, 1, 1]));
   return build.reshape(build.transpose(biased, [1, 0, 2]), [batch, channels, ...output]);
+}
+
+/** The weight gradient of a depthwise convolution from the gradients by its channels' matrices, X[c]ᵀ * G[c]. */
+export function appendMatrixGradient(build: GraphBuilder, x: string, g: string, sizes: Convolution): string {
+  const { batch, inChannels: channels, input, output, kernel } = sizes, [inArea, outArea] = [product(input), product(output)];
+  const images = build.transpose(build.reshape(x, [batch, channels, inArea]), [1, 2, 0]), gradients = build.transpose(build.reshape(g, [batch, channels, outArea]), [1, 0, 2]);
+  const matrices = build.reshape(build.op('MatMul', [images, gradients]), [channels, inArea * outArea]);
+  return build.reshape(build.op('Gemm', [matrices, build.floats([product(kernel), inArea * outArea], placement(sizes))], { transB: 1 }), [channels, 1, ...kernel]);
 }
 
 /** Replaces convolutions of a graph under construction; the values keep their names. @param append writes a replacement, or nothing */
@@ -67,11 +82,10 @@ function replaceConvolutions(build: GraphBuilder, shape: (value: string) => read
   }
 }
 
-/** Rewrites depthwise convolutions on small images, before a graph is differentiated. */
-export const depthwiseAsProducts = (build: GraphBuilder, shape: (value: string) => readonly number[] | undefined): void => {
+/** Rewrites depthwise convolutions on small images, before a graph is differentiated; those with stride 1 are as fast in blocks. */
+export const depthwiseAsProducts = (build: GraphBuilder, shape: (value: string) => readonly number[] | undefined, block: number): void => {
   replaceConvolutions(build, shape, (sizes, x, w, bias) => {
-    const { groups, inChannels, outChannels, input, output } = sizes;
-    const fits = groups > 1 && groups === inChannels && groups === outChannels && product(input) * product(output) <= largestMatrix;
+    const fits = hasSmallMatrix(sizes, block) && !(fillsBlocks(sizes, block) && sizes.strides.every((stride) => stride === 1));
     if (fits) appendDepthwise(build, x, w, bias, sizes);
     return fits;
   });

@@ -40,3 +40,6 @@ export function convolutionOf(node: NodeProto, x: readonly number[], w: readonly
   const [batch, inChannels, ...input] = x as [number, number, ...number[]], [, outChannels, ...output] = y as [number, number, ...number[]];
   return { batch, inChannels, outChannels, groups: groupsOf(node), input, output, ...windowsOf(node, w.slice(2), input, output) };
 }
+
+/** Whether each channel is convolved for itself, to one channel. */
+export const isDepthwise = ({ groups, inChannels, outChannels }: Convolution): boolean => groups > 1 && groups === inChannels && groups === outChannels;

@@ -190,10 +190,11 @@ async function gradientGraph(model: Model, parameters: readonly Parameter[], inp
   parameters.forEach(({ name, dims }, i) => { build.nodes.push(makeNode('Reshape', [pieces[i]!, build.ints(dims)], [name], {}, build.fresh(`unpack ${name}`))); });
   build.nodes.push(...forward);
 
-  depthwiseAsProducts(build, (value) => shapes.shapes.get(value));
+  const block = await channelBlock(), shapeOf = (value: string): readonly number[] | undefined => shapes.shapes.get(value);
+  depthwiseAsProducts(build, shapeOf, block);
   const { loss, metrics = {} } = writeLoss(build, shapes);
-  const block = await channelBlock(), gradients = appendGradients(build, { loss, wrt: parameters.map(({ name }) => name), shapes: await shapesOf(build), block });
-  inFastestForm(build, (value) => shapes.shapes.get(value), block);
+  const gradients = appendGradients(build, { loss, wrt: parameters.map(({ name }) => name), shapes: await shapesOf(build), block });
+  inFastestForm(build, shapeOf, block);
   build.output(build.concat(gradients.map((value, i) => build.reshape(value, [parameters[i]!.length])), 0), gradientName, [total]);
   for (const [name, value] of Object.entries({ loss, ...metrics })) build.output(build.reshape(value, []), trainingName(name), []);
   return build.model();

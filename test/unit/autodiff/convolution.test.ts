@@ -56,7 +56,9 @@ describe('gradients of Conv', () => {
     expectClose(await ourGradients(graph), await tfGradients(graph, referenceConv(s) as never));
   });
 
-  const wide: [string, Spec][] = [['sixteen channels', spec({ channels: 16, out: 16 })], ['channels that fill no block', spec({ channels: 20, out: 28, size: [5, 6] })], ['many channels, stride and dilation', spec({ channels: 12, out: 16, size: [9, 9], strides: [2, 1], dilations: [1, 2], pads: [1, 2, 0, 1] })], ['many channels, very small images', spec({ channels: 16, out: 24, size: [2, 3], kernel: [1, 1], pads: [0, 0, 0, 0] })]];
+  const wide: [string, Spec][] = [['sixteen channels', spec({ channels: 16, out: 16 })], ['channels that fill no block', spec({ channels: 20, out: 28, size: [5, 6] })], ['many channels, stride and dilation', spec({ channels: 12, out: 16, size: [9, 9], strides: [2, 1], dilations: [1, 2], pads: [1, 2, 0, 1] })], ['many channels, very small images', spec({ channels: 16, out: 24, size: [2, 3], kernel: [1, 1], pads: [0, 0, 0, 0] })],
+    ['depthwise in blocks', spec({ channels: 16, out: 16, groups: 16 })], ['depthwise on larger images', spec({ channels: 20, out: 20, groups: 20, size: [9, 9] })], ['depthwise on larger images, stride 2', spec({ channels: 12, out: 12, groups: 12, size: [12, 13], strides: [2, 2] })],
+    ['depthwise on larger images, strides, dilation and uneven padding', spec({ channels: 16, out: 16, groups: 16, size: [13, 11], strides: [1, 2], dilations: [2, 1], pads: [2, 0, 1, 1] })]];
   it.each([...cases, ...wide])('%s, sixteen images, in blocks where this machine has them, agrees with TensorFlow.js', async (_title, changes) => {
     const s = { ...changes, batch: 16 }, graph = await makeCase(random, inputsOf(s), (build, names) => build.op('Conv', names, attributesOf(s)));
     expectClose(await ourGradients(graph, undefined, await channelBlock()), await tfGradients(graph, referenceConv(s) as never));

@@ -1,9 +1,9 @@
 import { hasAttribute, stringAttribute } from '../../onnx/attributes.ts';
 import type { GraphBuilder } from '../../onnx/graphBuilder.ts';
-import { appendBlockedWeightGradient, batchFillsBlocks } from '../blockedLayout.ts';
-import { appendConvolution, channelsLast, metBy, padded } from '../convolve.ts';
+import { appendBlockedWeightGradient, batchFillsBlocks, fillsBlocks } from '../blockedLayout.ts';
+import { appendConvolution, appendMatrixGradient, channelsLast, hasSmallMatrix, metBy, padded } from '../convolve.ts';
 import { type Rule, type Rules, outputGradient, product, range, unsupported } from '../rule.ts';
-import { type Convolution, convolutionOf, positions } from '../windows.ts';
+import { type Convolution, convolutionOf, isDepthwise, positions } from '../windows.ts';
 
 /** Conv-11: bias gradient by a sum, input gradient by a convolution, weight gradient by matrix products over shifted inputs. */
 const conv: Rule = (context) => {
@@ -11,28 +11,36 @@ const conv: Rule = (context) => {
   const g = outputGradient(context), [x, w] = node.input as [string, string], sizes = convolutionOf(node, shape(x), shape(w), shape(node.output[0]!));
   return [
     wants(0) ? inputGradient(build, sizes, g, w, block) : undefined,
-    wants(1) ? weightGradient(build, sizes, padded(build, x, sizes), g, block) : undefined,
+    wants(1) ? hasSmallMatrix(sizes, block) ? appendMatrixGradient(build, x, g, sizes) : weightGradient(build, sizes, padded(build, x, sizes), g, block) : undefined,
     wants(2) ? build.sum(g, [0, ...range(sizes.output.length).map((axis) => axis + 2)]) : undefined,
   ];
 };
 
 /**
  * With stride 1 the input gradient is a convolution with the kernel turned round and its channel axes exchanged (faster than
- * ConvTranspose); with larger strides it is ConvTranspose, which need not multiply by the zeros between the outputs.
+ * ConvTranspose); with larger strides it is ConvTranspose, which need not multiply by the zeros between the outputs. Depthwise, in blocks, that convolution is faster with the zeros, too.
  */
 function inputGradient(build: GraphBuilder, sizes: Convolution, g: string, w: string, block: number): string {
-  const { kernel, strides, dilations, before, after, groups } = sizes, spatial = range(kernel.length);
-  const reach = kernel.map((k, i) => (k - 1) * dilations[i]!);
-  if (strides.every((stride) => stride === 1) && spatial.every((i) => before[i]! <= reach[i]! && after[i]! <= reach[i]!)) {
-    const axes = spatial.map((i) => i + 2), turned = product(kernel) === 1 ? w : build.slice(w, axes, axes.map(() => -1), axes.map(() => -(2 ** 31)), axes.map(() => -1));
-    return appendConvolution(build, g, exchangeChannels(build, turned, sizes), '', {
-      ...sizes, inChannels: sizes.outChannels, outChannels: sizes.inChannels, input: sizes.output, output: sizes.input,
-      before: spatial.map((i) => reach[i]! - before[i]!), after: spatial.map((i) => reach[i]! - after[i]!),
-    }, block);
+  const { outChannels, input, output, kernel, strides, dilations, before, after, groups } = sizes, spatial = range(kernel.length), axes = spatial.map((i) => i + 2);
+  const spread = output.map((length, i) => length * strides[i]!), left = kernel.map((k, i) => (k - 1) * dilations[i]! - before[i]!), right = kernel.map((k, i) => (k - 1) * dilations[i]! + input[i]! - spread[i]! - left[i]!);
+  const back: Convolution = { ...sizes, inChannels: outChannels, outChannels: sizes.inChannels, input: spread, output: input, strides: strides.map(() => 1), before: left, after: right };
+  const dense = strides.every((stride) => stride === 1);
+  if ([...left, ...right].every((pad) => pad >= 0) && (dense || (isDepthwise(sizes) && fillsBlocks(back, block)))) {
+    const turned = product(kernel) === 1 ? w : build.slice(w, axes, axes.map(() => -1), axes.map(() => -(2 ** 31)), axes.map(() => -1));
+    const apart = dense ? g : withZerosBetween(build, g, back, strides as [number, number]);
+    return appendConvolution(build, apart, exchangeChannels(build, turned, sizes), '', back, block);
   }
   // positions that no window reaches (after < 0) have gradient zero; ConvTranspose makes the rest
   const covered = build.op('ConvTranspose', [g, w], { kernel_shape: kernel, strides, dilations, group: groups, pads: [...before, ...after.map((pad) => Math.max(0, pad))] });
   return after.some((pad) => pad < 0) ? build.op('Pad', [covered, build.ints([0, 0, ...kernel.map(() => 0), 0, 0, ...after.map((pad) => Math.max(0, -pad))])]) : covered;
+}
+
+/** Output gradients [batch, channels, rows, columns] as far apart as the strides: columns by a product with zeros and ones, which is faster than padding single numbers, rows by padding. */
+function withZerosBetween(build: GraphBuilder, g: string, { batch, inChannels, input: [rows, columns] }: Convolution, [down, across]: readonly [number, number]): string {
+  const [lines, length] = [batch * inChannels * rows! / down, columns! / across];
+  const placed = build.floats([length, columns!], Float32Array.from({ length: length * columns! }, (_, i) => (i % columns! === Math.floor(i / columns!) * across ? 1 : 0)));
+  const wide = build.reshape(build.op('MatMul', [build.reshape(g, [lines, length]), placed]), [lines, 1, columns!]);
+  return build.reshape(build.op('Pad', [wide, build.ints([0, 0, 0, 0, down - 1, 0])]), [batch, inChannels, rows!, columns!]);
 }
 
 /** W [groups * out, in, ...] to [groups * in, out, ...]. */
