@@ -44,22 +44,49 @@ const mostWaste = 2;
 
 /** Whether a convolution can be written in blocks, and its channels fill them well enough. */
 export function fillsBlocks(sizes: Convolution, block: number): boolean {
-  const { groups, kernel, inChannels, outChannels } = sizes, filled = (channels: number): number => channels / roundUp(channels, block);
+  const { groups, kernel, inChannels, outChannels } = sizes, share = (channels: number): number => channels / roundUp(channels, block);
   if (block === 0 || kernel.length !== 2 || inChannels % reordered > 0) return false;
-  return isDepthwise(sizes) ? filled(inChannels) >= 1 / mostWaste : groups === 1 && filled(inChannels) * filled(outChannels) >= 1 / mostWaste;
+  return isDepthwise(sizes) ? share(inChannels) >= 1 / mostWaste : groups === 1 && share(inChannels) * share(outChannels) >= 1 / mostWaste;
 }
 
-/** A convolution in blocks, for inputs and outputs in the usual layout. It has the padding of the sizes, which must not be negative; windows may stop short of the border. */
-export function appendBlockedConvolution(build: GraphBuilder, x: string, w: string, bias: string, sizes: Convolution, block: number): string {
-  const { inChannels, outChannels, kernel, strides, dilations, before, after } = sizes, [ins, outs] = [roundUp(inChannels, block), roundUp(outChannels, block)], area = product(kernel), depthwise = isDepthwise(sizes);
-  const fill = (value: string, ...missing: number[]): string => (missing.every((count) => count === 0) ? value : build.op('Pad', [value, build.ints([...missing.map(() => 0), ...missing])]));
-  const rows = (inner: number): string => inBlocks(build, fill(w, outs - outChannels, depthwise ? 0 : ins - inChannels, 0, 0), [outs / block, block, inner * area]); // [outs / block, inner, area, block]
-  const filter = depthwise ? build.reshape(rows(1), [outs, 1, ...kernel])
-    : build.reshape(build.transpose(build.reshape(rows(ins), [outs / block, ins / block, block, area, block]), [0, 1, 3, 2, 4]), [outs, ins, ...kernel]);
-  const pads = [...before, ...after.map((pad) => Math.max(0, pad))], biases = bias === '' ? [] : [fill(bias, outs - outChannels)];
-  const result = build.opOf(domain, 'Conv', [build.opOf(domain, 'ReorderInput', [x]), filter, ...biases], { kernel_shape: kernel, strides, dilations, pads, group: depthwise ? outs : 1 });
+/**
+ * A convolution in blocks, for inputs and outputs in the usual layout. It has the padding of the sizes, which must not be negative; windows may stop short of the border.
+ * @param w [out, in / groups, ...kernel]; with `back`, as the convolution has it whose input gradient this is: [in, out / groups, ...kernel], to be turned round
+ */
+export function appendBlockedConvolution(build: GraphBuilder, x: string, w: string, bias: string, sizes: Convolution, block: number, back = false): string {
+  const { inChannels, outChannels, kernel, strides, dilations, before, after } = sizes, outs = roundUp(outChannels, block);
+  const pads = [...before, ...after.map((pad) => Math.max(0, pad))], biases = bias === '' ? [] : [filled(build, bias, [outs - outChannels])];
+  const filter = isDepthwise(sizes) ? depthwiseFilter(build, w, sizes, block, back) : back ? backwardFilter(build, w, sizes, block) : forwardFilter(build, w, sizes, block);
+  const result = build.opOf(domain, 'Conv', [build.opOf(domain, 'ReorderInput', [x]), filter, ...biases], { kernel_shape: kernel, strides, dilations, pads, group: isDepthwise(sizes) ? roundUp(inChannels, block) : 1 });
   return build.opOf(domain, 'ReorderOutput', [result], { channels: outChannels });
 }
+
+/** [out, in, ...kernel] in blocks. */
+function forwardFilter(build: GraphBuilder, w: string, { inChannels, outChannels, kernel }: Convolution, block: number): string {
+  const [ins, outs] = [roundUp(inChannels, block), roundUp(outChannels, block)], area = product(kernel);
+  const rows = inBlocks(build, filled(build, w, [outs - outChannels, ins - inChannels, 0, 0]), [outs / block, block, ins * area]);
+  return build.reshape(build.transpose(build.reshape(rows, [outs / block, ins / block, block, area, block]), [0, 1, 3, 2, 4]), [outs, ins, ...kernel]);
+}
+
+/** [in, out, ...kernel], turned round, in blocks. */
+function backwardFilter(build: GraphBuilder, w: string, { inChannels, outChannels, kernel }: Convolution, block: number): string {
+  const [ins, outs] = [roundUp(inChannels, block), roundUp(outChannels, block)], area = product(kernel);
+  const rows = inBlocks(build, filled(build, w, [ins - inChannels, outs - outChannels, 0, 0]), [ins, outs, area]);
+  const tiles = build.reshape(build.transpose(build.reshape(rows, [ins / block, block, outs / block, area, block]), [2, 0, 3, 1, 4]), [outs * ins / block ** 2, area, block ** 2]);
+  return build.reshape(turned(build, tiles, area), [outs, ins, ...kernel]);
+}
+
+/** [channels, 1, ...kernel], turned round where it is a convolution back, in blocks. */
+function depthwiseFilter(build: GraphBuilder, w: string, { outChannels, kernel }: Convolution, block: number, back: boolean): string {
+  const outs = roundUp(outChannels, block), area = product(kernel), rows = inBlocks(build, filled(build, w, [outs - outChannels, 0, 0, 0]), [outs / block, block, area]);
+  return build.reshape(back ? turned(build, build.reshape(rows, [outs / block, area, block]), area) : rows, [outs, 1, ...kernel]);
+}
+
+/** Positions of a kernel, on axis 1, from the last to the first. */
+const turned = (build: GraphBuilder, value: string, area: number): string => (area === 1 ? value : build.op('Gather', [value, build.ints(Array.from({ length: area }, (_, i) => area - 1 - i))], { axis: 1 }));
+
+/** A value with zeros behind its elements, as many along each axis. */
+const filled = (build: GraphBuilder, value: string, missing: readonly number[]): string => (missing.every((count) => count === 0) ? value : build.op('Pad', [value, build.ints([...missing.map(() => 0), ...missing])]));
 
 /** Whether a convolution's weight gradient is found in blocks: for a kernel of one position matrix products are as fast. */
 export const batchFillsBlocks = (sizes: Convolution, block: number): boolean =>
@@ -74,11 +101,10 @@ export const batchFillsBlocks = (sizes: Convolution, block: number): boolean =>
 export function appendBlockedWeightGradient(build: GraphBuilder, sizes: Convolution, x: string, g: string, block: number): string {
   const { batch, inChannels, outChannels, output, kernel, strides, dilations } = sizes, depthwise = isDepthwise(sizes), area = product(output), images = batch / block, outs = roundUp(outChannels, block);
   const seen = kernel.map((k, i) => (output[i]! - 1) * strides[i]! + (k - 1) * dilations[i]! + 1), [groups, inner] = depthwise ? [outs / block, block] : [1, inChannels];
-  const fill = (value: string, channels: number, to: number): string => (to === channels ? value : build.op('Pad', [value, build.ints([0, 0, 0, 0, 0, to - channels, 0, 0])]));
-  const rows = inBlocks(build, fill(x, inChannels, groups * inner), [images, block, groups * inner * product(seen)]);
+  const rows = inBlocks(build, filled(build, x, [0, groups * inner - inChannels, 0, 0]), [images, block, groups * inner * product(seen)]);
   const input = build.reshape(build.transpose(build.reshape(rows, [images, groups, inner, product(seen) * block]), [2, 1, 0, 3]), [inner, groups * batch, ...seen]);
 
-  const whole = roundUp(outChannels, reordered), gradient = build.reshape(inBlocks(build, fill(g, outChannels, whole), [batch, whole, area]), [images, block, outs / block, area, block]);
+  const whole = roundUp(outChannels, reordered), gradient = build.reshape(inBlocks(build, filled(build, g, [0, whole - outChannels, 0, 0]), [batch, whole, area]), [images, block, outs / block, area, block]);
   const filter = build.reshape(build.transpose(gradient, [2, 0, 3, 1, 4]), [outs, batch, ...output]);
 
   const blocked = build.opOf(domain, 'Conv', [input, filter], { kernel_shape: output, strides: dilations, dilations: strides, pads: [0, 0, 0, 0], group: groups });

@@ -22,7 +22,7 @@ const smallImage = 16;
 const isSmall = ({ groups, output }: Convolution): boolean => groups === 1 && product(output) < smallImage;
 
 /** Whether a convolution in blocks is faster than otherwise: not for kernels of one position, unless images are very small. */
-const suitsBlocks = (sizes: Convolution, block: number): boolean => fillsBlocks(sizes, block) && (product(sizes.kernel) > 1 || isSmall(sizes));
+export const suitsBlocks = (sizes: Convolution, block: number): boolean => fillsBlocks(sizes, block) && (product(sizes.kernel) > 1 || isSmall(sizes));
 
 /** A convolution whose weights change in every step, written in blocks, for very small images as one Gemm, or as Conv. @param bias '' for none @param block @see channelBlock */
 export function appendConvolution(build: GraphBuilder, x: string, w: string, bias: string, sizes: Convolution, block: number): string {

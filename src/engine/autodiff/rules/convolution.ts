@@ -1,7 +1,7 @@
 import { hasAttribute, stringAttribute } from '../../onnx/attributes.ts';
 import type { GraphBuilder } from '../../onnx/graphBuilder.ts';
-import { appendBlockedWeightGradient, batchFillsBlocks, fillsBlocks } from '../blockedLayout.ts';
-import { appendConvolution, appendMatrixGradient, channelsLast, hasSmallMatrix, metBy, padded } from '../convolve.ts';
+import { appendBlockedConvolution, appendBlockedWeightGradient, batchFillsBlocks, fillsBlocks } from '../blockedLayout.ts';
+import { appendConvolution, appendMatrixGradient, channelsLast, hasSmallMatrix, metBy, padded, suitsBlocks } from '../convolve.ts';
 import { type Rule, type Rules, outputGradient, product, range, unsupported } from '../rule.ts';
 import { type Convolution, convolutionOf, isDepthwise, positions } from '../windows.ts';
 
@@ -26,8 +26,9 @@ function inputGradient(build: GraphBuilder, sizes: Convolution, g: string, w: st
   const back: Convolution = { ...sizes, inChannels: outChannels, outChannels: sizes.inChannels, input: spread, output: input, strides: strides.map(() => 1), before: left, after: right };
   const dense = strides.every((stride) => stride === 1);
   if ([...left, ...right].every((pad) => pad >= 0) && (dense || (isDepthwise(sizes) && fillsBlocks(back, block)))) {
-    const turned = product(kernel) === 1 ? w : build.slice(w, axes, axes.map(() => -1), axes.map(() => -(2 ** 31)), axes.map(() => -1));
     const apart = dense ? g : withZerosBetween(build, g, back, strides as [number, number]);
+    if (suitsBlocks(back, block)) return appendBlockedConvolution(build, apart, w, '', back, block, true);
+    const turned = product(kernel) === 1 ? w : build.slice(w, axes, axes.map(() => -1), axes.map(() => -(2 ** 31)), axes.map(() => -1));
     return appendConvolution(build, apart, exchangeChannels(build, turned, sizes), '', back, block);
   }
   // positions that no window reaches (after < 0) have gradient zero; ConvTranspose makes the rest
