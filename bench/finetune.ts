@@ -1,7 +1,7 @@
 // Fine-tunes a pruned CIFAR-10 model and times a training step against the forward pass of the same model and batch.
 // --train npm45k takes the 45,000 training images of the npm package (bench/cifar10.ts); --test judges on the test images as well, after every epoch: they choose nothing.
 // node scripts/run.mjs bench/finetune.ts MODEL.onnx --train train10k.npz|npm45k --val val5k.npz [--teacher MODEL] [--epochs N]
-//   [--minutes M] [--optimizer adamw|sgd] [--lr X] [--distillation D] [--temperature T] [--no-augment] [--no-blend] [--views N (0: a new one every epoch)] [--plain] [--absolute] [--limit N] [--time-only] [--test] [--out FILE]
+//   [--minutes M] [--optimizer adamw|sgd] [--lr X] [--distillation D] [--temperature T] [--no-augment] [--no-blend] [--views N (0: a new one every epoch; as many as the teacher has time for)] [--plain] [--absolute] [--limit N] [--time-only] [--test] [--out FILE]
 import { parseArgs } from 'node:util';
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { openDataset } from '../src/engine/data/openDataset.ts';
@@ -14,7 +14,7 @@ import { trainingSamples } from '../src/engine/flow/train.ts';
 import { loadModel, saveModel } from '../src/engine/onnx/modelFile.ts';
 import { Session } from '../src/engine/runtime/session.ts';
 import { anyBatch } from '../src/engine/training/anyBatch.ts';
-import { finetune, finetuneDefaults } from '../src/engine/training/finetune.ts';
+import { affordableViews, finetune, finetuneDefaults } from '../src/engine/training/finetune.ts';
 import { classificationLoss, labelFeeds, logitsOf } from '../src/engine/training/losses.ts';
 import { Trainer } from '../src/engine/training/trainer.ts';
 import { whitenLayers } from '../src/engine/training/whitening.ts';
@@ -24,7 +24,7 @@ type Model = ModelProto & { graph: GraphProto };
 const { values: args, positionals } = parseArgs({ allowPositionals: true, options: {
   train: { type: 'string', default: '../shared/data/cifar10/train10k.npz' }, val: { type: 'string', default: '../shared/data/cifar10/val5k.npz' }, teacher: { type: 'string' },
   epochs: { type: 'string' }, minutes: { type: 'string', default: '3' }, optimizer: { type: 'string', default: 'adamw' }, lr: { type: 'string', default: String(finetuneDefaults.learningRate) },
-  decay: { type: 'string', default: String(finetuneDefaults.weightDecay) }, distillation: { type: 'string', default: '0.7' }, temperature: { type: 'string', default: '4' }, absolute: { type: 'boolean', default: false }, 'no-augment': { type: 'boolean', default: false }, 'no-blend': { type: 'boolean', default: false }, views: { type: 'string', default: '0' }, plain: { type: 'boolean', default: false },
+  decay: { type: 'string', default: String(finetuneDefaults.weightDecay) }, distillation: { type: 'string', default: '0.7' }, temperature: { type: 'string', default: '4' }, absolute: { type: 'boolean', default: false }, 'no-augment': { type: 'boolean', default: false }, 'no-blend': { type: 'boolean', default: false }, views: { type: 'string' }, plain: { type: 'boolean', default: false },
   limit: { type: 'string' }, 'time-only': { type: 'boolean', default: false }, test: { type: 'boolean', default: false }, out: { type: 'string' }, threads: { type: 'string', default: '0' }, batch: { type: 'string', default: '64' },
 } });
 const path = positionals[0] ?? '../shared/models/cifar10/plain20.onnx', model = (await loadModel(path)).proto, threads = Number(args.threads), batchSize = Number(args.batch);
@@ -67,8 +67,8 @@ console.log(`batch ${batchSize}: forward ${forwardMs.toFixed(1)} ms, training st
 if (args['time-only']) process.exit(0);
 
 // as many epochs as the minutes allow; the teacher looks at each view of the images once
-const views = Number(args.views), planned = (epochs: number): number => (stepMs * epochs + teacherMs * Math.min(epochs, views || epochs)) * samples.count / batchSize;
-const epochs = Number(args.epochs ?? mostWithin(Number(args.minutes) * 60_000));
+const viewsOf = (epochs: number): number => Number(args.views ?? affordableViews(epochs, teacherMs / stepMs)), planned = (epochs: number): number => (stepMs * epochs + teacherMs * Math.min(epochs, viewsOf(epochs) || epochs)) * samples.count / batchSize;
+const epochs = Number(args.epochs ?? mostWithin(Number(args.minutes) * 60_000)), views = viewsOf(epochs);
 const test = args.test ? await Judge.create(teacher, await loaded(await testImages()), 'top1', { threads }) : undefined;
 const percent = (value: number): string => `${(100 * value).toFixed(2)}%`, judged = async (candidate: Model): Promise<string> => percent((await judge.assess(candidate)).accuracy) + (test ? ` (${percent((await test.assess(candidate)).accuracy)} of the test images)` : '');
 console.log(`original ${await judged(teacher)}, before fine-tuning ${await judged(model)} of ${judge.images.count} validation images; ${epochs} epochs of ${samples.count} images, ${views || epochs} views of each`);

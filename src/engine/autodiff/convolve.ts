@@ -21,13 +21,13 @@ export const channelsLast = (build: GraphBuilder, value: string, spatial: number
 const smallImage = 16;
 const isSmall = ({ groups, output }: Convolution): boolean => groups === 1 && product(output) < smallImage;
 
-/** Whether a convolution in blocks is faster than otherwise: not for kernels of one position, unless images are very small. */
-export const suitsBlocks = (sizes: Convolution, block: number): boolean => fillsBlocks(sizes, block) && (product(sizes.kernel) > 1 || isSmall(sizes));
+/** Whether a convolution in blocks is faster than Conv: not for kernels of one position. */
+export const suitsBlocks = (sizes: Convolution, block: number): boolean => fillsBlocks(sizes, block) && product(sizes.kernel) > 1;
 
-/** A convolution whose weights change in every step, written in blocks, for very small images as one Gemm, or as Conv. @param bias '' for none @param block @see channelBlock */
+/** A convolution whose weights change in every step, written as one Gemm for very small images, in blocks, or as Conv. @param bias '' for none @param block @see channelBlock */
 export function appendConvolution(build: GraphBuilder, x: string, w: string, bias: string, sizes: Convolution, block: number): string {
-  if (suitsBlocks(sizes, block)) return appendBlockedConvolution(build, x, w, bias, sizes, block);
   const { batch, inChannels, outChannels, groups, output, kernel, strides, dilations, before, after } = sizes;
+  if (!isSmall(sizes) && suitsBlocks(sizes, block)) return appendBlockedConvolution(build, x, w, bias, sizes, block);
   if (!isSmall(sizes)) return build.op('Conv', [x, w, ...(bias === '' ? [] : [bias])], { kernel_shape: kernel, strides, dilations, group: groups, pads: [...before, ...after.map((pad) => Math.max(0, pad))] });
   const rows = channelsLast(build, padded(build, x, sizes), kernel.length), columns = product(kernel) * inChannels;
   const patches = build.concat(positions(kernel).map((position) => metBy(build, rows, position, 1, sizes)), kernel.length + 1);

@@ -11,7 +11,7 @@ import type { CompressOptions, Report, RunEvent } from '../protocol.ts';
 import type { RunFolder } from '../run/runFolder.ts';
 import type { KeptUnits } from '../pruning/types.ts';
 import { type Feature, lastFeatures, outputFeatures } from '../training/features.ts';
-import { type FinetuneOptions, type TrainingSamples, finetune, finetuneDefaults } from '../training/finetune.ts';
+import { type FinetuneOptions, type TrainingSamples, affordableViews, finetune, finetuneDefaults } from '../training/finetune.ts';
 import type { StageClock } from '../run/stageClock.ts';
 import { floorOf, goalOf } from './goal.ts';
 import type { Network } from './network.ts';
@@ -67,12 +67,12 @@ const refinementRate = 2.5e-3;
 /** What a step of training learns from. */
 interface Lesson { readonly images: Samples; readonly classes: boolean; readonly features: readonly Feature[]; readonly training: Partial<FinetuneOptions> & Pick<FinetuneOptions, 'batchSize'> }
 
-async function lessonOf(step: 'refine' | 'finetune', network: Network, task: Task, { proto, kept }: Pick<Winner, 'proto'> & { readonly kept: KeptUnits }, options: CompressOptions, epochs: number, signal: AbortSignal): Promise<Lesson> {
+async function lessonOf(step: 'refine' | 'finetune', network: Network, task: Task, { proto, kept, macs }: Pick<Winner, 'proto'> & { readonly macs: number; readonly kept: KeptUnits }, options: CompressOptions, epochs: number, signal: AbortSignal): Promise<Lesson> {
   const refining = step === 'refine', { analysis } = network, images = refining ? task.calibration : await trainingData(network, task, options, signal);
   const { metric, outputs } = task.judge, classes = metric !== 'agreement' || (outputs.length === 1 && outputs[0]!.classes);
   const features = [...(classes ? [] : outputFeatures(analysis, outputs.map(({ name }) => name))), ...(refining ? lastFeatures(proto, analysis, kept) : [])];
   const batchSize = batchFor(analysis, images.count), learningRate = (refining ? refinementRate : finetuneDefaults.learningRate) * Math.sqrt(batchSize / finetuneDefaults.batchSize);
-  return { images, classes, features, training: { epochs, batchSize, learningRate, ...(refining ? { views: viewsOf(images, features) } : {}), ...(!refining && classes && images.labels ? {} : { distillation: 1 }) } };
+  return { images, classes, features, training: { epochs, batchSize, learningRate, views: refining ? viewsOf(images, features) : affordableViews(epochs, 1 / (stepCost * (options.method === 'weights' ? 1 : macs))), ...(!refining && classes && images.labels ? {} : { distillation: 1 }) } };
 }
 
 /** Float32 values of all layers that a training step may keep for its gradients: about three gigabytes with these. */
@@ -89,12 +89,15 @@ const answerBytes = 6e8;
 /** Ways in which each image is shown, 0 for a new one every epoch: as many as answers can be remembered. */
 const viewsOf = ({ count }: Samples, features: readonly Feature[]): number => Math.min(mostViews, Math.floor(answerBytes / (4 * count * features.reduce((sum, { elements }) => sum + elements, 1000))));
 
+/** Forward passes that a training step costs. */
+const stepCost = 5;
+
 /**
- * Seconds on a laptop of training on the calibration images: a step costs about five forward passes of the small network and, the first times, one of the original.
+ * Seconds on a laptop of training on the calibration images: a step, and the first times a forward pass of the original.
  * @param macs of the compressed network as a fraction of the original's
  */
 export const trainingSeconds = ({ analysis }: Network, { calibration }: Task, macs: number, epochs: number): number =>
-  calibration.count * forwardSeconds(analysis) * (5 * macs * epochs + Math.min(epochs, mostViews));
+  calibration.count * forwardSeconds(analysis) * (stepCost * macs * epochs + Math.min(epochs, mostViews));
 
 /**
  * Epochs of refinement that take about four minutes, at most twelve; where the validation data show that accuracy was lost, up to eight if these take no more than twelve minutes.

@@ -42,7 +42,7 @@ export class GraphBuilder {
     this.inputs = [...graph.input];
     this.outputs = [...graph.output];
     for (const { name } of [...this.initializers, ...this.inputs]) this.taken.add(name);
-    for (const node of this.nodes) for (const name of node.output) this.taken.add(name);
+    for (const node of this.nodes) for (const name of [node.name, ...node.output]) this.taken.add(name); // nodes are named by what they give
   }
 
   get opset(): number { return opsetOf(this.source); }

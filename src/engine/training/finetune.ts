@@ -49,6 +49,15 @@ export const finetuneDefaults: FinetuneOptions = {
   distillation: 0.7, temperature: 4, augmentation: { shift: 4, flip: true }, views: 0, featureWeight: 4, whiten: true, seed: 0, patience: 0, threads: 0,
 };
 
+/**
+ * Ways to show each image for which the teacher takes at most half as long as training does, 0 (a new one every epoch) where that is all epochs.
+ * @param teacherCost of the teacher's look at an image, in units of a training step's share of it
+ */
+export function affordableViews(epochs: number, teacherCost: number): number {
+  const views = Math.max(1, Math.floor(epochs / (2 * teacherCost)));
+  return views < epochs ? views : 0;
+}
+
 export interface FinetuneProgress {
   /** Epochs done, in fractions; whole where one has just been scored. */
   readonly epoch: number;

@@ -6,7 +6,7 @@ import { DataType, floatsOf } from '../../../src/engine/onnx/tensor.ts';
 import { Random } from '../../../src/engine/numerics/random.ts';
 import { analyse } from '../../../src/engine/pruning/analysis.ts';
 import { Session, floats } from '../../../src/engine/runtime/session.ts';
-import { type FinetuneTask, type TrainingSamples, distill, finetune } from '../../../src/engine/training/finetune.ts';
+import { type FinetuneTask, type TrainingSamples, affordableViews, distill, finetune } from '../../../src/engine/training/finetune.ts';
 import { outputFeatures } from '../../../src/engine/training/features.ts';
 import { packParameters, parametersOf } from '../../../src/engine/training/parameters.ts';
 import { smallClassifier, stripes } from './smallNets.ts';
@@ -139,5 +139,12 @@ describe('finetune', () => {
     const odd = new GraphBuilder();
     odd.output(odd.op('Acosh', [odd.op('Gemm', [odd.input('x', ['batch', 3]), odd.floats([3, 2], new Float32Array(6).fill(1))])]), 'y', ['batch', 2]);
     await expect(finetune({ model: odd.model(), samples: { count: 32, dims: { x: [3] }, batch: (i) => Promise.resolve({ inputs: { x: floats(new Float32Array(3 * i.length), [i.length, 3]) }, labels: new Int32Array(i.length) }) }, options })).rejects.toThrow(/Acosh.*no gradient rule/);
+  });
+});
+
+describe('affordableViews', () => {
+  it.each([[9, 1.5, 3], [39, 0.4, 0], [4, 0.5, 0], [10, 0.75, 6], [2, 10, 1], [1, 10, 0], [5, 0, 0]])('%i epochs with a teacher of %f steps: %i', (epochs, teacherCost, views) => {
+    expect(affordableViews(epochs, teacherCost)).toBe(views);
+    expect((views || epochs) * teacherCost).toBeLessThanOrEqual(Math.max(teacherCost, epochs / 2)); // half, but each image is shown to it at least once
   });
 });
