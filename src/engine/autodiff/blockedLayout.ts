@@ -10,7 +10,7 @@ import { type Convolution, isDepthwise } from './windows.ts';
  */
 const domain = 'com.microsoft.nchwc';
 
-/** Blocks that processors have: 16 floats with AVX-512, 8 with AVX2; others have none of these operators. */
+/** Blocks that processors have: 16 floats with AVX-512, 8 on other x64 ones; onnxruntime may have none of these operators for others. */
 const blocks = [16, 8];
 let found: Promise<number> | undefined;
 
