@@ -88,9 +88,10 @@ async function* make(network: string, macsTarget: number, wanted: readonly Metho
     let counts: Counts | undefined, episodes = 0;
     switch (method) {
       case 'random search': case "paper's agent": { // repaired and chosen as ours is: the best candidates are made again and judged on all of val5k
-        const search = new Search(calibration, task, judge, { ...options, agent: 'paper' }, await createRunFolder(options), context);
+        const run = await createRunFolder(options), search = new Search(calibration, task, judge, { ...options, agent: 'paper' }, run, context);
         await search.anchor();
         const found = await (method === 'random search' ? search.random() : search.agent());
+        await run.close();
         const { winner } = await rebuild(found, [], judge, task.judge, calibration, context.signal, () => undefined);
         ({ episodes } = search);
         await save(winner.proto);
