@@ -1,7 +1,7 @@
 // Fine-tunes a pruned CIFAR-10 model and times a training step against the forward pass of the same model and batch.
 // --train npm45k takes the 45,000 training images of the npm package (bench/cifar10.ts); --test judges on the test images as well, after every epoch: they choose nothing.
 // node scripts/run.mjs bench/finetune.ts MODEL.onnx --train train10k.npz|npm45k --val val5k.npz [--teacher MODEL] [--epochs N]
-//   [--minutes M] [--optimizer adamw|sgd] [--lr X] [--distillation D] [--temperature T] [--no-augment] [--no-blend] [--views N (0: a new one every epoch; as many as the teacher has time for)] [--plain] [--absolute] [--limit N] [--time-only] [--test] [--out FILE]
+//   [--minutes M] [--optimizer adamw|sgd] [--lr X] [--distillation D] [--temperature T] [--no-augment] [--no-blend] [--views N (0: a new one every epoch) [as many as the teacher has time for]] [--plain] [--absolute] [--limit N] [--time-only] [--test] [--out FILE]
 import { parseArgs } from 'node:util';
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { openDataset } from '../src/engine/data/openDataset.ts';
@@ -63,7 +63,7 @@ const trainer = await Trainer.create(model, { ...options, ...(whitened ? { white
 const feeds = { ...inputs, ...labelFeeds(labels!) };
 const forwardMs = await medianMs(() => forward.run(inputs), 15), teacherMs = options.distillation > 0 ? await medianMs(() => asked.run(inputs), 5) : 0, stepMs = await medianMs(() => trainer.step(feeds, 1e-5), 15);
 for (const each of [forward, asked, trainer]) await each.release();
-console.log(`batch ${batchSize}: forward ${forwardMs.toFixed(1)} ms, training step ${stepMs.toFixed(1)} ms = ${(stepMs / forwardMs).toFixed(2)}x forward (at most 5x)`);
+console.log(`batch ${batchSize}: forward ${forwardMs.toFixed(1)} ms, training step ${stepMs.toFixed(1)} ms = ${(stepMs / forwardMs).toFixed(2)}x forward (at most 5x)${teacherMs > 0 ? `; the teacher's forward ${teacherMs.toFixed(1)} ms` : ''}`);
 if (args['time-only']) process.exit(0);
 
 // as many epochs as the minutes allow; the teacher looks at each view of the images once

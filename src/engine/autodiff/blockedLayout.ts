@@ -94,8 +94,8 @@ export const batchFillsBlocks = (sizes: Convolution, block: number): boolean =>
 
 /**
  * The weight gradient [out, in / groups, ...kernel] as one convolution over the images, which takes the batch for channels: of the input [in, batch, ...] by the output gradient [out, batch, ...] as its kernel, with
- * strides and dilations exchanged. It is about twice as fast as a matrix product for each position of the kernel (docs/decisions/autodiff.md). Of a depthwise convolution each block of channels
- * is a group of its own, [block, batch, ...] by [block, batch, ...], and of what it gives only the diagonal is wanted; even that is faster.
+ * strides and dilations exchanged. It takes from less than half of to as much time as a matrix product for each position of the kernel (docs/decisions/autodiff.md). Of a depthwise convolution each block of channels
+ * is a group of its own, [block, batch, ...] by [block, batch, ...], and of what it gives only the diagonal is wanted; even that is twice as fast where there is a stride.
  * @param x padded, so that every window is inside
  */
 export function appendBlockedWeightGradient(build: GraphBuilder, sizes: Convolution, x: string, g: string, block: number): string {

@@ -33,7 +33,7 @@ interface Trained { readonly proto: Model; readonly outcomes: Outcomes; readonly
  */
 export async function trainSteps(network: Network, task: Task, winner: Winner & { readonly macs: number; readonly kept: KeptUnits }, options: CompressOptions, run: RunFolder, clock: StageClock, context: Context): Promise<{ proto: Model; steps: Report['steps']; notes: string[] }> {
   const steps: { step: 'reconstruct' | 'refine' | 'finetune'; accuracy: number; epochs?: number }[] = [{ step: 'reconstruct', accuracy: winner.accuracy }], notes: string[] = [];
-  const epochs = { refine: options.refine ?? refinementEpochs(network, task, options.method === 'weights' ? 1 : winner.macs, winner.accuracy), finetune: options.finetune };
+  const epochs = { refine: options.refine ?? refinementEpochs(network, task, trainedMacs(options, winner.macs), winner.accuracy), finetune: options.finetune };
   if (epochs.refine === 0 && epochs.finetune === 0) return { proto: winner.proto, steps, notes };
   await saveModel(withPreprocessing(winner.proto, task.preparation.recipe), run.file('reconstructed.onnx'));
   let now: Trained = { proto: winner.proto, outcomes: await task.judge.outcomes(winner.proto, undefined, context.signal), epochs: 0 };
@@ -72,7 +72,7 @@ async function lessonOf(step: 'refine' | 'finetune', network: Network, task: Tas
   const { metric, outputs } = task.judge, classes = metric !== 'agreement' || (outputs.length === 1 && outputs[0]!.classes);
   const features = [...(classes ? [] : outputFeatures(analysis, outputs.map(({ name }) => name))), ...(refining ? lastFeatures(proto, analysis, kept) : [])];
   const batchSize = batchFor(analysis, images.count), learningRate = (refining ? refinementRate : finetuneDefaults.learningRate) * Math.sqrt(batchSize / finetuneDefaults.batchSize);
-  return { images, classes, features, training: { epochs, batchSize, learningRate, views: refining ? viewsOf(images, features) : affordableViews(epochs, 1 / (stepCost * (options.method === 'weights' ? 1 : macs))), ...(!refining && classes && images.labels ? {} : { distillation: 1 }) } };
+  return { images, classes, features, training: { epochs, batchSize, learningRate, views: refining ? viewsOf(images, features) : affordableViews(epochs, 1 / (stepCost * trainedMacs(options, macs))), ...(!refining && classes && images.labels ? {} : { distillation: 1 }) } };
 }
 
 /** Float32 values of all layers that a training step may keep for its gradients: about three gigabytes with these. */
@@ -88,6 +88,9 @@ const answerBytes = 6e8;
 
 /** Ways in which each image is shown, 0 for a new one every epoch: as many as answers can be remembered. */
 const viewsOf = ({ count }: Samples, features: readonly Feature[]): number => Math.min(mostViews, Math.floor(answerBytes / (4 * count * features.reduce((sum, { elements }) => sum + elements, 1000))));
+
+/** MACs that training pays for, as a fraction of the original's: single weights that are zero cost what others do. */
+const trainedMacs = ({ method }: CompressOptions, macs: number): number => (method === 'weights' ? 1 : macs);
 
 /** Forward passes that a training step costs. */
 const stepCost = 5;
