@@ -6,8 +6,10 @@ import type { GraphProto, ModelProto } from 'onnx-buf';
 import { InputError } from '../errors.ts';
 import { type Tensor, loadFailure, runFailure, sessionArguments } from './session.ts';
 
-type Feeds = Readonly<Record<string, Tensor>>;
-type Answer = { readonly results: Record<string, Tensor> } | { readonly failure: string };
+type Tensors = Readonly<Record<string, Tensor>>;
+/** What a thread is to run: tensors it may read, and where it knows them, those it is to write. Their memory goes to the thread, and comes back with its answer to be used again: new memory in every step would be as slow as the copy. */
+interface Task { readonly feeds: Tensors; readonly outputs?: Tensors }
+type Answer = { readonly feeds: Tensors; readonly results: Record<string, Tensor> } | { readonly failure: string };
 
 /**
  * What a thread does: it loads the model, says so, and runs it on every message until it is told to release it. It goes to the thread as text, since a
@@ -20,14 +22,16 @@ async function serve(load: NodeJS.Require): Promise<void> {
   const failed = (error: unknown): void => { parentPort!.postMessage({ failure: error instanceof Error ? error.message : String(error) }); };
   try {
     const session = await InferenceSession.create(...model);
-    parentPort!.on('message', (feeds: Feeds | 'release') => {
-      if (feeds === 'release') { void session.release().finally(() => { parentPort!.close(); }); return; }
-      session.run(Object.fromEntries(Object.entries(feeds).map(([name, { type, data, dims }]) => [name, new OrtTensor(type as 'float32', data as Float32Array, dims)]))).then((values) => {
-        const results = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, { type: value.type, dims: value.dims, data: (value.data as Float32Array<ArrayBuffer>).slice() }]));
-        parentPort!.postMessage({ results }, Object.values(results).map(({ data }) => data.buffer));
+    const toOrt = (tensors: Tensors): Record<string, onnxruntime.Tensor> => Object.fromEntries(Object.entries(tensors).map(([name, { type, data, dims }]) => [name, new OrtTensor(type as 'float32', data as Float32Array, dims)]));
+    parentPort!.on('message', (task: Task | 'release') => {
+      if (task === 'release') { void session.release().finally(() => { parentPort!.close(); }); return; }
+      const { feeds, outputs } = task;
+      session.run(toOrt(feeds), outputs ? toOrt(outputs) : session.outputNames).then((values) => {
+        const results = outputs ?? Object.fromEntries(Object.entries(values).map(([name, value]) => [name, { type: value.type, dims: value.dims, data: (value.data as Float32Array).slice() }]));
+        parentPort!.postMessage({ feeds, results }, [...Object.values(feeds), ...Object.values(results)].map(({ data }) => data.buffer as ArrayBuffer));
       }, failed);
     });
-    parentPort!.postMessage({ results: {} });
+    parentPort!.postMessage({ feeds: {}, results: {} });
   } catch (error) {
     failed(error);
     parentPort!.close();
@@ -51,6 +55,8 @@ async function allDone<T>(work: readonly Promise<T>[]): Promise<T[]> {
 /** One model on several threads of this process, each with one thread inside its operators: parts of a batch run at the same time. */
 export class ParallelSession {
   private readonly threads: readonly Worker[];
+  /** Each thread's last answer, whose memory the next run uses. */
+  private readonly memory: ({ readonly feeds: Tensors; readonly results?: Record<string, Tensor> } | undefined)[] = [];
   private constructor(threads: readonly Worker[]) { this.threads = threads; }
 
   /**
@@ -74,12 +80,18 @@ export class ParallelSession {
   /**
    * Runs the model on each part at the same time.
    * @param parts feeds of each thread, as many as there are threads; they are copied
+   * @returns what each thread found, which must be read before the next run: that writes to the same memory
    * @throws {InputError} with onnxruntime's message
    */
-  run(parts: readonly Feeds[]): Promise<Record<string, Tensor>[]> {
-    return allDone(this.threads.map((thread, i) => {
-      thread.postMessage(parts[i]);
-      return answerOf(thread, runFailure);
+  run(parts: readonly Tensors[]): Promise<Record<string, Tensor>[]> {
+    return allDone(this.threads.map(async (thread, i) => {
+      const { feeds: before = {}, results } = this.memory[i] ?? {}, feeds = Object.fromEntries(Object.entries(parts[i]!).map(([name, tensor]) => [name, copied(tensor, before[name])]));
+      const outputs = Object.entries(feeds).every(([name, { dims }]) => before[name]?.dims.join() === dims.join()) ? results : undefined; // of other feeds they may have other shapes
+      this.memory[i] = undefined;
+      thread.postMessage({ feeds, ...(outputs ? { outputs } : {}) } satisfies Task, [...Object.values(feeds), ...Object.values(outputs ?? {})].map(({ data }) => data.buffer as ArrayBuffer));
+      const answer = await answerOf(thread, runFailure);
+      this.memory[i] = answer;
+      return answer.results;
     }));
   }
 
@@ -93,11 +105,18 @@ export class ParallelSession {
   }
 }
 
+/** A tensor's copy, in the memory of one of the same kind and size where there is one. */
+function copied({ type, dims, data }: Tensor, memory: Tensor | undefined): Tensor {
+  if (memory?.type !== type || memory.data.length !== data.length) return { type, dims, data: data.slice() };
+  (memory.data as Float32Array).set(data as Float32Array);
+  return { type, dims, data: memory.data };
+}
+
 /** What a thread says next. */
-function answerOf(thread: Worker, failing: string): Promise<Record<string, Tensor>> {
+function answerOf(thread: Worker, failing: string): Promise<Exclude<Answer, { failure: string }>> {
   return new Promise((resolve, reject) => {
     const done = (): void => { thread.off('message', answered); thread.off('error', broke); };
-    const answered = (answer: Answer): void => { done(); if ('failure' in answer) reject(new InputError(`${failing}: ${answer.failure}`)); else resolve(answer.results); };
+    const answered = (answer: Answer): void => { done(); if ('failure' in answer) reject(new InputError(`${failing}: ${answer.failure}`)); else resolve(answer); };
     const broke = (error: Error): void => { done(); reject(new InputError(`${failing}: ${error.message}`, { cause: error })); };
     thread.on('message', answered);
     thread.on('error', broke);

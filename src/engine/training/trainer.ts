@@ -164,7 +164,7 @@ const partName = (thread: number): string => trainingName(`gradient ${thread}`);
 function part(feeds: Readonly<Record<string, Tensor>>, index: number, count: number): Record<string, Tensor> {
   return Object.fromEntries(Object.entries(feeds).map(([name, { type, dims: [batch = 1, ...dims], data }]) => {
     const size = data.length / count;
-    return [name, { type, dims: [batch / count, ...dims], data: data.slice(index * size, (index + 1) * size) }];
+    return [name, { type, dims: [batch / count, ...dims], data: data.subarray(index * size, (index + 1) * size) }];
   }));
 }
 

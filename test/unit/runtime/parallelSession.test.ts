@@ -4,10 +4,10 @@ import { GraphBuilder } from '../../../src/engine/onnx/graphBuilder.ts';
 import { ParallelSession, threadsAtRest } from '../../../src/engine/runtime/parallelSession.ts';
 import { floats } from '../../../src/engine/runtime/session.ts';
 
-/** y = 2 x, of a vector of three. */
-function doubling(): ReturnType<GraphBuilder['model']> {
+/** y = 2 x, of a vector. */
+function doubling(length: number | string = 3): ReturnType<GraphBuilder['model']> {
   const build = new GraphBuilder();
-  build.output(build.mul(build.input('x', [3]), 2), 'y', [3]);
+  build.output(build.mul(build.input('x', [length]), 2), 'y', [length]);
   return build.model();
 }
 /** Threads of this process that run JavaScript beside the first. */
@@ -23,6 +23,16 @@ describe('ParallelSession', () => {
       expect(results.map(({ y }) => Array.from(y!.data, Number))).toEqual([[2 * round, 4, 6], [8, 10, 12], [14, 16, 18]]);
       expect(results[0]!['y']!.dims).toEqual([3]);
     }
+    await session.release();
+  });
+
+  it('takes parts of other sizes in every run, and leaves what it was fed as it was', async () => {
+    const session = await ParallelSession.create(doubling('length'), 1), fed = feed(1, 2, 3);
+    expect((await session.run([fed]))[0]!['y']!.data).toEqual(Float32Array.of(2, 4, 6));
+    expect((await session.run([feed(1, 2)]))[0]!['y']).toMatchObject({ dims: [2], data: Float32Array.of(2, 4) });
+    expect((await session.run([feed(3, 2)]))[0]!['y']).toMatchObject({ dims: [2], data: Float32Array.of(6, 4) });
+    expect((await session.run([fed]))[0]!['y']).toMatchObject({ dims: [3], data: Float32Array.of(2, 4, 6) });
+    expect(fed.x.data).toEqual(Float32Array.of(1, 2, 3));
     await session.release();
   });
 
