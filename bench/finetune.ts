@@ -1,7 +1,7 @@
 // Fine-tunes a pruned CIFAR-10 model and times a training step against the forward pass of the same model and batch.
 // --train npm45k takes the 45,000 training images of the npm package (bench/cifar10.ts); --test judges on the test images as well, after every epoch: they choose nothing.
 // node scripts/run.mjs bench/finetune.ts MODEL.onnx --train train10k.npz|npm45k --val val5k.npz [--teacher MODEL] [--epochs N]
-//   [--minutes M] [--optimizer adamw|sgd] [--lr X] [--distillation D] [--temperature T] [--no-augment] [--no-blend] [--views N (0: a new one every epoch) [as many as the teacher has time for]] [--plain] [--absolute] [--limit N] [--time-only] [--test] [--out FILE]
+//   [--minutes M] [--optimizer adamw|sgd] [--lr X] [--distillation D] [--temperature T] [--no-augment] [--no-blend] [--views N (0: a new one every epoch) [as many as the teacher has time for]] [--plain] [--absolute] [--keep-zeros] [--limit N] [--time-only] [--test] [--out FILE]
 import { parseArgs } from 'node:util';
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { openDataset } from '../src/engine/data/openDataset.ts';
@@ -24,7 +24,7 @@ type Model = ModelProto & { graph: GraphProto };
 const { values: args, positionals } = parseArgs({ allowPositionals: true, options: {
   train: { type: 'string', default: '../shared/data/cifar10/train10k.npz' }, val: { type: 'string', default: '../shared/data/cifar10/val5k.npz' }, teacher: { type: 'string' },
   epochs: { type: 'string' }, minutes: { type: 'string', default: '3' }, optimizer: { type: 'string', default: 'adamw' }, lr: { type: 'string', default: String(finetuneDefaults.learningRate) },
-  decay: { type: 'string', default: String(finetuneDefaults.weightDecay) }, distillation: { type: 'string', default: '0.7' }, temperature: { type: 'string', default: '4' }, absolute: { type: 'boolean', default: false }, 'no-augment': { type: 'boolean', default: false }, 'no-blend': { type: 'boolean', default: false }, views: { type: 'string' }, plain: { type: 'boolean', default: false },
+  decay: { type: 'string', default: String(finetuneDefaults.weightDecay) }, distillation: { type: 'string', default: '0.7' }, temperature: { type: 'string', default: '4' }, absolute: { type: 'boolean', default: false }, 'no-augment': { type: 'boolean', default: false }, 'no-blend': { type: 'boolean', default: false }, views: { type: 'string' }, plain: { type: 'boolean', default: false }, 'keep-zeros': { type: 'boolean', default: false },
   limit: { type: 'string' }, 'time-only': { type: 'boolean', default: false }, test: { type: 'boolean', default: false }, out: { type: 'string' }, threads: { type: 'string', default: '0' }, batch: { type: 'string', default: '64' },
 } });
 const path = positionals[0] ?? '../shared/models/cifar10/plain20.onnx', model = (await loadModel(path)).proto, threads = Number(args.threads), batchSize = Number(args.batch);
@@ -57,7 +57,7 @@ const train = await loaded(args.train === 'npm45k' ? await trainingImages(args.v
 // one step against one forward pass, the same batch
 const samples = { ...trainingSamples(train, true), count: Math.min(train.count, Number(args.limit ?? train.count)) }, { inputs, labels } = await samples.batch(Array.from({ length: batchSize }, (_, i) => i));
 const forward = await Session.create(model, { threads }), asked = await Session.create(teacher, { threads });
-const options = { ...finetuneDefaults, batchSize, optimizer: args.optimizer as 'adamw' | 'sgd', threads, relativeSteps: !args.absolute, learningRate: Number(args.lr), distillation: Number(args.distillation), temperature: Number(args.temperature), weightDecay: Number(args.decay), whiten: !args.plain };
+const options = { ...finetuneDefaults, batchSize, optimizer: args.optimizer as 'adamw' | 'sgd', threads, relativeSteps: !args.absolute, learningRate: Number(args.lr), distillation: Number(args.distillation), temperature: Number(args.temperature), weightDecay: Number(args.decay), whiten: !args.plain, keepZeros: args['keep-zeros'] };
 const whitened = options.whiten ? await whitenLayers(anyBatch(model), Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, [tensor]])), { threads, seed: 0 }) : undefined;
 const trainer = await Trainer.create(model, { ...options, ...(whitened ? { whitened } : {}), inputShapes: Object.fromEntries(Object.entries(samples.dims).map(([name, dims]) => [name, [batchSize, ...dims]])), loss: classificationLoss(logitsOf(model), { distillation: 0, temperature: 1 }) });
 const feeds = { ...inputs, ...labelFeeds(labels!) };

@@ -37,7 +37,7 @@ export interface FinetuneOptions extends OptimizerOptions, ClassificationLoss {
   readonly views: number;
   /** Weight of the features' relative squared distance beside the loss on answers. */
   readonly featureWeight: number;
-  /** Whether layers are trained in coordinates in which their inputs have no correlations; not where zeros are to stay. */
+  /** Whether layers are trained in coordinates in which their inputs have no correlations. */
   readonly whiten: boolean;
   readonly seed: number;
   /** Epochs without a higher reward after which training stops; 0 for never. */
@@ -121,7 +121,7 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
   if (stepsPerEpoch === 0) throw new InputError(`There are only ${samples.count} samples to train on, fewer than one batch of ${batchSize}.`);
   const inputShapes = Object.fromEntries(Object.entries(samples.dims).map(([name, dims]) => [name, [batchSize, ...dims]])), picture = options.augmentation && pictureOf(samples);
   const losses = [...(classes ? [classificationLoss(logitsOf(model), options)] : []), ...(features.length > 0 ? [matchingLoss(features.map(({ value }) => value), options.featureWeight)] : [])];
-  const whitened = options.whiten && !options.keepZeros ? await whitenLayers(anyBatch(model), await firstSamples(samples, batchSize), { threads: options.threads, seed: options.seed, ...(signal ? { signal } : {}) }) : undefined;
+  const whitened = options.whiten ? await whitenLayers(anyBatch(model), await firstSamples(samples, batchSize), { threads: options.threads, seed: options.seed, ...(signal ? { signal } : {}) }) : undefined;
   const trainer = await Trainer.create(anyBatch(model), { ...options, inputShapes, loss: sumOfLosses(losses), ...(whitened ? { whitened } : {}) });
   const guide = teacher && options.distillation > 0 ? await Teacher.create(teacher, classes ? logitsOf(teacher) : undefined, features, { threads: options.threads, remember: options.views > 0 || (picture === undefined && features.length === 0) }) : undefined;
   let best = trainer.vector();

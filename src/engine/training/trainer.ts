@@ -3,7 +3,7 @@ import type { GraphProto, ModelProto, ValueInfoProto } from 'onnx-buf';
 import { channelBlock } from '../autodiff/blockedLayout.ts';
 import { depthwiseAsProducts, inFastestForm } from '../autodiff/convolve.ts';
 import { appendGradients, shapesOf } from '../autodiff/differentiate.ts';
-import { adamStep, appendAdam, appendNesterov } from '../autodiff/optimizers.ts';
+import { type AdamState, type MomentumState, adamStep, appendAdam, appendNesterov } from '../autodiff/optimizers.ts';
 import { InputError, UnsupportedModelError } from '../errors.ts';
 import { makeNode } from '../onnx/attributes.ts';
 import { GraphBuilder, tensorValueInfo } from '../onnx/graphBuilder.ts';
@@ -14,7 +14,7 @@ import { ParallelSession } from '../runtime/parallelSession.ts';
 import { Session, type Tensor, floats } from '../runtime/session.ts';
 import { type ValueShapes, runShapes } from '../runtime/shapes.ts';
 import { type Parameter, packParameters, parametersOf, withParameters } from './parameters.ts';
-import { type WhitenedLayer, appendToWeights, appendToWhitened, packWhitened } from './whitening.ts';
+import { type WhitenedLayer, appendToWeights, appendToWhitened } from './whitening.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
@@ -44,12 +44,12 @@ export type LossWriter = (build: GraphBuilder, shapes: ValueShapes) => { loss: s
 export interface TrainerSetup extends OptimizerOptions {
   /** Shape of every graph input of the model in every step; the first dimension of each runs over the samples of a batch. */
   readonly inputShapes: Readonly<Record<string, readonly number[]>>;
-  /** Layers that are trained in other coordinates. */
+  /** Layers whose gradients and steps are taken in other coordinates. */
   readonly whitened?: readonly WhitenedLayer[];
   readonly loss: LossWriter;
 }
 
-const stateNames: Readonly<Record<Optimizer, readonly string[]>> = { adamw: ['parameters', 'mean', 'square'], sgd: ['parameters', 'velocity'] };
+const stateNames: Readonly<Record<Optimizer, readonly string[]>> = { adamw: ['weights', 'mean', 'square'], sgd: ['weights', 'velocity'] };
 /** Names of what training adds to a graph, which no model uses. */
 export const trainingName = (name: string): string => `training/${name}`;
 const updated = (name: string): string => trainingName(`${name}/updated`);
@@ -81,15 +81,14 @@ export class Trainer {
   private spare: Record<string, Float32Array>;
   private steps = 0;
 
-  private constructor(model: Model, parameters: readonly Parameter[], gradients: ParallelSession, update: Session, { optimizer, whitened }: TrainerSetup) {
+  private constructor(model: Model, parameters: readonly Parameter[], gradients: ParallelSession, update: Session, { optimizer }: TrainerSetup) {
     this.model = model;
     this.parameters = parameters;
     this.gradients = gradients;
     this.update = update;
     this.optimizer = optimizer;
     const start = packParameters(parameters);
-    this.state = Object.fromEntries(stateNames[optimizer].map((name) => [name, name === 'parameters' ? start : new Float32Array(start.length)]));
-    if (whitened) this.state = { ...this.state, parameters: packWhitened(start, whitened), weights: start };
+    this.state = Object.fromEntries(stateNames[optimizer].map((name) => [name, name === 'weights' ? start : new Float32Array(start.length)]));
     this.spare = Object.fromEntries(Object.keys(this.state).map((name) => [name, new Float32Array(start.length)]));
   }
 
@@ -114,7 +113,7 @@ export class Trainer {
    * @throws {InputError} when the loss is not a number any more
    */
   async step(feeds: Readonly<Record<string, Tensor>>, learningRate: number): Promise<Record<string, number>> {
-    const { count } = this.gradients, vector = this.weights, length = vector.length;
+    const { count } = this.gradients, vector = this.state['weights']!, length = vector.length;
     const parts = await this.gradients.run(Array.from({ length: count }, (_, i) => ({ [trainingName('parameters')]: floats(vector, [length]), ...part(feeds, i, count) })));
     const numbers = Object.fromEntries(Object.keys(parts[0]!).filter((name) => name !== gradientName).map((name) => [name.slice(trainingName('').length), parts.reduce((sum, values) => sum + Number(values[name]!.data[0]) / count, 0)]));
     if (!Number.isFinite(numbers['loss']!)) throw new InputError('Training diverged (the loss is not a number). Use a smaller learning rate.');
@@ -131,9 +130,7 @@ export class Trainer {
   /** The model with the parameters as they are now. */
   current(): Model { return withParameters(this.model, this.parameters, this.vector()); }
   /** A copy of all parameters. */
-  vector(): Float32Array { return this.weights.slice(); }
-  /** The parameters as the model has them. */
-  private get weights(): Float32Array { return this.state['weights'] ?? this.state['parameters']!; }
+  vector(): Float32Array { return this.state['weights']!.slice(); }
 
   /** Everything a later trainer of the same model and optimiser needs to go on. */
   save(): { steps: number; arrays: Record<string, Float32Array> } { return { steps: this.steps, arrays: { ...this.state } }; }
@@ -202,23 +199,24 @@ async function gradientGraph(model: Model, parameters: readonly Parameter[], inp
 
 /** The optimiser's step: from its state and the gradients of all threads to its next state. */
 function updateGraph(parameters: readonly Parameter[], threads: number, setup: OptimizerOptions & Pick<TrainerSetup, 'whitened'>): Model {
-  const build = new GraphBuilder(), total = totalOf(parameters);
-  const state = Object.fromEntries(stateNames[setup.optimizer].map((name) => [name, build.input(trainingName(name), [total])])), vector = state['parameters']!;
-  const parts = Array.from({ length: threads }, (_, i) => build.input(partName(i), [total]));
-  const { whitened } = setup, mean = build.op('Mean', parts), gradient = whitened ? appendToWhitened(build, mean, parameters, whitened) : mean;
+  const build = new GraphBuilder(), total = totalOf(parameters), { optimizer, whitened } = setup, start = packParameters(parameters);
+  const state = Object.fromEntries(stateNames[optimizer].map((name) => [name, build.input(trainingName(name), [total])])), weights = state['weights']!;
+  const parts = Array.from({ length: threads }, (_, i) => build.input(partName(i), [total])), average = build.op('Mean', parts);
   const [rate, plainRate, epsilon] = build.split(build.input(trainingName('rates'), [3]), 0, [1, 1, 1]) as [string, string, string];
   const decay = setup.weightDecay > 0 ? build.floats([total], perElement(parameters, total, ({ isWeight }) => (isWeight ? setup.weightDecay : 0))) : undefined;
-  const next: Record<string, string> = setup.optimizer === 'adamw'
-    ? { ...appendAdam(build, { parameters: vector, mean: state['mean']!, square: state['square']! }, gradient, setup.relativeSteps ? build.mul(build.floats([total], channelSizes(parameters, total, whitened)), rate) : rate, epsilon, decay ? build.mul(decay, plainRate) : undefined) }
-    : { ...appendNesterov(build, { parameters: vector, velocity: state['velocity']! }, decay ? build.add(gradient, build.mul(decay, vector)) : gradient, rate, setup.momentum) };
-  if (setup.keepZeros) {
-    const start = packParameters(parameters);
-    next['parameters'] = build.mul(next['parameters']!, build.floats([total], perElement(parameters, total, ({ isWeight }, i) => (isWeight && start[i] === 0 ? 0 : 1))));
-  }
-  if (whitened) build.output(appendToWeights(build, next['parameters']!, parameters, whitened), updated('weights'), [total]);
-  for (const name of stateNames[setup.optimizer]) build.output(next[name]!, updated(name), [total]);
+  const kept = setup.keepZeros ? build.floats([total], perElement(parameters, total, ({ isWeight }, i) => (isWeight && start[i] === 0 ? 0 : 1))) : undefined;
+  const toWhitened = (gradient: string): string => (whitened ? appendToWhitened(build, gradient, parameters, whitened, kept) : gradient);
+  const toWeights = (step: string): string => (whitened ? appendToWeights(build, step, parameters, whitened, kept) : step);
+  const next: Record<string, string> = optimizer === 'adamw'
+    ? stateOf(appendAdam(build, { parameters: weights, mean: state['mean']!, square: state['square']! }, toWhitened(average), setup.relativeSteps ? build.mul(build.floats([total], channelSizes(parameters, total, whitened)), rate) : rate, epsilon, decay ? build.mul(decay, plainRate) : undefined, toWeights))
+    : stateOf(appendNesterov(build, { parameters: weights, velocity: state['velocity']! }, toWhitened(decay ? build.add(average, build.mul(decay, weights)) : average), rate, setup.momentum, toWeights));
+  if (kept !== undefined) next['weights'] = build.mul(next['weights']!, kept);
+  for (const name of stateNames[optimizer]) build.output(next[name]!, updated(name), [total]);
   return build.model();
 }
+
+/** An optimiser's state by the trainer's names. */
+const stateOf = ({ parameters, ...moments }: AdamState | MomentumState): Record<string, string> => ({ weights: parameters, ...moments });
 
 const totalOf = (parameters: readonly Parameter[]): number => parameters.reduce((sum, { length }) => sum + length, 0);
 
@@ -232,12 +230,11 @@ function channelSizes(parameters: readonly Parameter[], total: number, whitened:
     const floor = Math.max(1e-4, 0.01 * Math.sqrt(squares.reduce((a, b) => a + b, 0) / channels));
     for (let i = 0; i < length; i++) sizes[offset + i] = Math.max(floor, Math.sqrt(squares[channelOf(i)]!));
   }
-  for (const { weight, bias, outs, inputs, start: own } of whitened) {
-    for (let o = 0; o < outs; o++) {
-      const spread = Math.sqrt(own.weight.subarray(o * inputs, (o + 1) * inputs).reduce((sum, v) => sum + v * v, 0));
-      sizes.fill(spread / Math.sqrt(inputs), weight.offset + o * inputs, weight.offset + (o + 1) * inputs);
-      if (bias) sizes[bias.offset + o] = spread;
-    }
+  for (const { weight, bias, inputs, sizes: rows } of whitened) {
+    rows.forEach((size, o) => {
+      sizes.fill(size, weight.offset + o * inputs, weight.offset + (o + 1) * inputs);
+      if (bias) sizes[bias.offset + o] = size * Math.sqrt(inputs);
+    });
   }
   return sizes;
 }

@@ -18,7 +18,8 @@ type Model = ModelProto & { graph: GraphProto };
  * The coordinates in which a layer is trained. Its inputs, as rows x of a regression (layerRows.ts), have the mean m and the covariance K Kᵀ, K lower triangular, so that
  * z = K⁻¹(x - m) has no mean, no correlations and unit size. The layer W x + b = V z + v is trained by V = W K and v = b + W m: steps of the same size change what the layer gives by
  * the same amount, whatever its inputs are like. This is natural gradient descent with one factor of the Fisher matrix (Martens and Grosse 2015; alone: Benzing 2022, arXiv 2201.12250), the
- * other left to Adam. Columns of wide layers are taken in blocks, as if they had no correlations with those of other blocks.
+ * other left to Adam. Columns of wide layers are taken in blocks, as if they had no correlations with those of other blocks. Only gradients and steps are taken in these coordinates; where zeros
+ * are to stay, what a step would make of them is left out, and what the gradient says of them too: it still goes downhill, since the two maps are each other's transposes.
  */
 export interface WhitenedLayer {
   readonly weight: Parameter;
@@ -29,8 +30,8 @@ export interface WhitenedLayer {
   /** m, [inputs]; zero without a bias. */
   readonly mean: Float32Array;
   readonly blocks: readonly WhitenedBlock[];
-  /** V and v at the start, [outs, inputs] and [outs]. */
-  readonly start: { readonly weight: Float32Array; readonly bias: Float32Array };
+  /** The root mean square of each row of V at the start, [outs]. */
+  readonly sizes: Float32Array;
 }
 
 /** Columns [from, from + width) of a layer's inputs. */
@@ -87,8 +88,7 @@ async function inputMoments(model: Model, requests: readonly Request[], feeds: R
 
 async function whitened({ weight, bias, layout }: Request, moments: Moments): Promise<WhitenedLayer> {
   const inputs = columnsOf(layout) - 1, { outs } = layout, mean = Float32Array.from(moments.sums, (sum) => (bias ? sum / moments.rows : 0)), blocks: WhitenedBlock[] = [];
-  const values = rowsOf(weight, outs, inputs), start = { weight: new Float32Array(outs * inputs), bias: new Float32Array(bias ? outs : 0) };
-  if (bias) floatsOf(bias.tensor).forEach((b, o) => { start.bias[o] = mean.reduce((sum, m, c) => sum + m * values[o * inputs + c]!, b); });
+  const values = rowsOf(weight, outs, inputs), squares = new Float64Array(outs);
   for (const { from, width, gram } of moments.blocks) {
     const covariance = gram.map((sum, i) => sum / moments.rows - mean[from + Math.floor(i / width)]! * mean[from + (i % width)]!), part = new Float64Array(width * outs), identity = new Float64Array(width * width);
     let trace = 0;
@@ -99,10 +99,10 @@ async function whitened({ weight, bias, layout }: Request, moments: Moments): Pr
       for (let o = 0; o < outs; o++) part[r * outs + o] = values[o * inputs + from + r]!;
     }
     const half = await product(covariance, part, width, width, outs), factor = await CholeskyFactor.of(covariance, width), own = await factor.forward(half, outs); // Vᵀ = Kᵀ Wᵀ = K⁻¹ (K Kᵀ) Wᵀ
-    for (let r = 0; r < width; r++) for (let o = 0; o < outs; o++) start.weight[o * inputs + from + r] = own[r * outs + o]!;
+    own.forEach((v, i) => { squares[i % outs]! += v * v; });
     blocks.push({ from, width, inverse: Float32Array.from(await factor.forward(identity, width)) });
   }
-  return { weight, bias, outs, inputs, mean, blocks, start };
+  return { weight, bias, outs, inputs, mean, blocks, sizes: Float32Array.from(squares, (sum) => Math.sqrt(sum / inputs)) };
 }
 
 /** Weights as [outs, inputs]. */
@@ -111,33 +111,27 @@ function rowsOf({ tensor, outAxis }: Parameter, outs: number, inputs: number): F
   return outAxis === 0 ? values : Float32Array.from(values, (_, i) => values[(i % inputs) * outs + Math.floor(i / inputs)]!);
 }
 
-/** The vector of all parameters with V and v in the places of the layers' own weights and biases. */
-export function packWhitened(vector: Float32Array, layers: readonly WhitenedLayer[]): Float32Array {
-  const out = vector.slice();
-  for (const { weight, bias, start } of layers) {
-    out.set(start.weight, weight.offset);
-    if (bias) out.set(start.bias, bias.offset);
-  }
-  return out;
-}
-
-/** Appends what turns gradients by weights into gradients by V and v. @param vector of all parameters @returns another one */
-export const appendToWhitened = (build: GraphBuilder, vector: string, parameters: readonly Parameter[], layers: readonly WhitenedLayer[]): string =>
-  appendMapped(build, vector, parameters, layers, ({ outs, inputs, mean, blocks, weight: { outAxis } }, weight, bias) => {
-    const rows = outAxis === 0 ? build.reshape(weight, [outs, inputs]) : build.transpose(build.reshape(weight, [inputs, outs]), [1, 0]);
+/** Appends what turns gradients by weights into gradients by V and v. @param vector of all parameters @param kept zeros for weights that stay zero, ones for others @returns another vector */
+export const appendToWhitened = (build: GraphBuilder, vector: string, parameters: readonly Parameter[], layers: readonly WhitenedLayer[], kept?: string): string =>
+  appendMapped(build, vector, parameters, layers, kept, (layer, weight, bias, ones) => {
+    const { outs, inputs, mean, blocks } = layer, rows = appendRows(build, layer, weight);
     const centred = bias === undefined ? rows : build.sub(rows, build.mul(build.reshape(bias, [outs, 1]), build.floats([1, inputs], mean)));
-    return { weight: build.reshape(appendBlocks(build, centred, blocks, 1), [outs * inputs]), bias };
+    return { weight: build.reshape(appendBlocks(build, ones === undefined ? centred : build.mul(centred, appendRows(build, layer, ones)), blocks, 1), [outs * inputs]), bias };
   });
 
-/** Appends what turns V and v into weights and biases. @param vector of all parameters @returns another one */
-export const appendToWeights = (build: GraphBuilder, vector: string, parameters: readonly Parameter[], layers: readonly WhitenedLayer[]): string =>
-  appendMapped(build, vector, parameters, layers, ({ outs, inputs, mean, blocks, weight: { outAxis } }, weight, bias) => {
-    const rows = appendBlocks(build, build.reshape(weight, [outs, inputs]), blocks, 0);
+/** Appends what turns steps of V and v into steps of weights and biases. @param vector of all parameters @param kept @see appendToWhitened @returns another vector */
+export const appendToWeights = (build: GraphBuilder, vector: string, parameters: readonly Parameter[], layers: readonly WhitenedLayer[], kept?: string): string =>
+  appendMapped(build, vector, parameters, layers, kept, (layer, weight, bias, ones) => {
+    const { outs, inputs, mean, blocks, weight: { outAxis } } = layer, whole = appendBlocks(build, build.reshape(weight, [outs, inputs]), blocks, 0), rows = ones === undefined ? whole : build.mul(whole, appendRows(build, layer, ones));
     return {
       weight: build.reshape(outAxis === 0 ? rows : build.transpose(rows, [1, 0]), [outs * inputs]),
       bias: bias && build.sub(bias, build.reshape(build.op('MatMul', [rows, build.floats([inputs, 1], mean)]), [outs])),
     };
   });
+
+/** A layer's part of a vector as [outs, inputs]. */
+const appendRows = (build: GraphBuilder, { outs, inputs, weight: { outAxis } }: WhitenedLayer, part: string): string =>
+  outAxis === 0 ? build.reshape(part, [outs, inputs]) : build.transpose(build.reshape(part, [inputs, outs]), [1, 0]);
 
 /** Every block of a matrix [outs, inputs] times its K⁻¹, or its transpose. */
 function appendBlocks(build: GraphBuilder, matrix: string, blocks: readonly WhitenedBlock[], transB: 0 | 1): string {
@@ -146,10 +140,10 @@ function appendBlocks(build: GraphBuilder, matrix: string, blocks: readonly Whit
 }
 
 /** Cuts the vector into its tensors, maps those of the layers, and puts all together again. */
-function appendMapped(build: GraphBuilder, vector: string, parameters: readonly Parameter[], layers: readonly WhitenedLayer[], map: (layer: WhitenedLayer, weight: string, bias: string | undefined) => { weight: string; bias: string | undefined }): string {
-  const pieces = build.split(vector, 0, parameters.map(({ length }) => length)), at = new Map(parameters.map(({ name }, i) => [name, i]));
+function appendMapped(build: GraphBuilder, vector: string, parameters: readonly Parameter[], layers: readonly WhitenedLayer[], kept: string | undefined, map: (layer: WhitenedLayer, weight: string, bias: string | undefined, ones: string | undefined) => { weight: string; bias: string | undefined }): string {
+  const cut = (whole: string): string[] => build.split(whole, 0, parameters.map(({ length }) => length)), pieces = cut(vector), ones = kept === undefined ? [] : cut(kept), at = new Map(parameters.map(({ name }, i) => [name, i]));
   for (const layer of layers) {
-    const weightAt = at.get(layer.weight.name)!, biasAt = layer.bias && at.get(layer.bias.name)!, mapped = map(layer, pieces[weightAt]!, biasAt === undefined ? undefined : pieces[biasAt]!);
+    const weightAt = at.get(layer.weight.name)!, biasAt = layer.bias && at.get(layer.bias.name)!, mapped = map(layer, pieces[weightAt]!, biasAt === undefined ? undefined : pieces[biasAt]!, ones[weightAt]);
     pieces[weightAt] = mapped.weight;
     if (biasAt !== undefined) pieces[biasAt] = mapped.bias!;
   }
