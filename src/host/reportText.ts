@@ -13,19 +13,25 @@ const section = (title: string, lines: readonly string[]): string[] => (lines.le
 
 export function reportMarkdown(report: Report): string {
   const { before, after, target, baselines, layers, notes, seconds, steps, versions } = report;
-  const { macsRatio, speedRatio, speedChanged, sizeRatio, paramsRatio, pointsLost } = outcomeOf(report);
+  const { macsRatio, speedRatio, speedChanged, sizeRatio, paramsRatio, pointsLost, weights } = outcomeOf(report);
   const row = (name: string, value: (measured: Measurements) => string, change: string): Cell[] => [name, value(before), value(after), change];
+  const kilobytes = (bytes: number) => t('{0} kB', fixed(Math.round(bytes / 1000))), smaller = (ratio: number) => t('{0}x smaller', fixed(ratio, 2));
   const fewer = (ratio: number) => t('{0}x fewer', fixed(ratio, 2));
   const faster = !speedChanged ? t('no clear difference in speed') : speedRatio >= 1 ? t('{0}x faster', fixed(speedRatio, 2)) : t('{0}x slower', fixed(1 / speedRatio, 2));
   const policy = report.policy === 'agent' ? t("the agent's policy") : t('the policy "{0}"', report.policy);
   const stepName = { reconstruct: t('Repaired by least squares'), refine: t('Refined without labels'), finetune: t('Fine-tuned') } as const;
   return [
     `# ${basename(report.model.path)}`, '',
-    `**${t('{0}x fewer MACs, {1} on this machine, {2} points of accuracy lost on {3} images.', fixed(macsRatio, 1), faster, fixed(pointsLost, 1), fixed(after.accuracy.images))}**`, '',
+    `**${weights ? t('{0}x fewer weights that are not zero, {1}x smaller in a zip, {2} points of accuracy lost on {3} images.', fixed(weights.nonZeroRatio, 1), fixed(weights.zipRatio, 1), fixed(pointsLost, 1), fixed(after.accuracy.images))
+      : t('{0}x fewer MACs, {1} on this machine, {2} points of accuracy lost on {3} images.', fixed(macsRatio, 1), faster, fixed(pointsLost, 1), fixed(after.accuracy.images))}**`, '',
     t('Target {0}; {1} episodes, seed {2}; written to `{3}` by {4}.', formatTarget(target), fixed(report.episodes), report.seed, report.out, policy), '',
     ...table(['', t('Before'), t('After'), t('Change')], [
       row(t('MACs'), ({ macs }) => fixed(macs), fewer(macsRatio)), row(t('Parameters'), ({ params }) => fixed(params), fewer(paramsRatio)),
-      row(t('File'), ({ sizeBytes }) => t('{0} kB', fixed(Math.round(sizeBytes / 1000))), t('{0}x smaller', fixed(sizeRatio, 2))),
+      row(t('File'), ({ sizeBytes }) => kilobytes(sizeBytes), smaller(sizeRatio)),
+      ...(weights ? [
+        row(t('Weights that are not zero'), ({ sparse }) => fixed(sparse!.nonZero), fewer(weights.nonZeroRatio)),
+        row(t('Stored as bitmap and values'), ({ sparse }) => kilobytes(sparse!.storedBytes), smaller(before.sizeBytes / after.sparse!.storedBytes)), row(t('File in a zip'), ({ sparse }) => kilobytes(sparse!.zipBytes), smaller(weights.zipRatio)),
+      ] : []),
       row(t('Latency, batch 1 (median; 10% to 90%)'), ({ latencyMs: { median, p10, p90 } }) => t('{0} ms ({1} to {2})', fixed(median, 2), fixed(p10, 2), fixed(p90, 2)), faster),
       row(t('Accuracy ({0}, {1} images)', after.accuracy.metric, fixed(after.accuracy.images)), ({ accuracy }) => percent(accuracy.value, 2), t('{0} points', `${pointsLost >= 0 ? '-' : '+'}${fixed(Math.abs(pointsLost), 2)}`)),
     ]), '',

@@ -2,7 +2,7 @@
 import { appendFile, mkdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type CompressRequest, type Report, type RunEvent, parseReport } from '../engine/protocol.ts';
-import { type Outcome, type RunStatus, type RunView, applyEvent, emptyRunView } from '../webview/client/state.ts';
+import { type ListedOutcome, type RunStatus, type RunView, applyEvent, emptyRunView } from '../webview/client/state.ts';
 
 /** What is known of a run without reading its history. */
 export interface RunRecord {
@@ -20,7 +20,7 @@ export interface RunRecord {
   /** Seconds spent in each stage. */
   seconds: Record<string, number>;
   /** Figures of a finished run for lists; see Outcome. */
-  outcome?: Pick<Outcome, 'macsRatio' | 'speedRatio' | 'speedChanged' | 'pointsLost'>;
+  outcome?: ListedOutcome;
 }
 
 /** The part of vscode.Memento that is needed here. */

@@ -1,6 +1,6 @@
 import * as vscode from 'vscode';
 import type { Report } from '../engine/protocol.ts';
-import { type Outcome, type RunStatus, type RunView, outcomeOf } from '../webview/client/state.ts';
+import { type ListedOutcome, type RunStatus, type RunView, outcomeOf } from '../webview/client/state.ts';
 
 const number = (value: number, digits: number) => value.toLocaleString(vscode.env.language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
@@ -25,10 +25,11 @@ export const statusText = (status: RunStatus): string => ({
   crashed: vscode.l10n.t('crashed'), failed: vscode.l10n.t('failed'), done: vscode.l10n.t('done'),
 })[status];
 
-/** `2.0x fewer MACs, 1.7x faster, 0.6 points lost`, for lists. */
-export function outcomeText({ macsRatio, speedRatio, speedChanged, pointsLost }: Pick<Outcome, 'macsRatio' | 'speedRatio' | 'speedChanged' | 'pointsLost'>): string {
+/** `2.0x fewer MACs, 1.7x faster, 0.6 points lost`, for lists; or where single weights were pruned `5.0x fewer weights, 3.7x smaller in a zip, ...`. */
+export function outcomeText({ macsRatio, speedRatio, speedChanged, pointsLost, weights }: ListedOutcome): string {
   const speed = !speedChanged ? vscode.l10n.t('as fast') : speedRatio > 1 ? vscode.l10n.t('{0}x faster', number(speedRatio, 1)) : vscode.l10n.t('{0}x slower', number(1 / speedRatio, 1));
-  return [vscode.l10n.t('{0}x fewer MACs', number(macsRatio, 1)), speed, vscode.l10n.t('{0} points lost', number(pointsLost, 1))].join(', ');
+  const smaller = weights ? [vscode.l10n.t('{0}x fewer weights', number(weights.nonZeroRatio, 1)), vscode.l10n.t('{0}x smaller in a zip', number(weights.zipRatio, 1))] : [vscode.l10n.t('{0}x fewer MACs', number(macsRatio, 1)), speed];
+  return [...smaller, vscode.l10n.t('{0} points lost', number(pointsLost, 1))].join(', ');
 }
 
 export const reportText = (report: Report): string => vscode.l10n.t('{0} on {1} images', outcomeText(outcomeOf(report)), report.after.accuracy.images.toLocaleString(vscode.env.language));

@@ -18,3 +18,9 @@ export const sampleReport: Report = {
   pareto: [], candidates: [candidate(1, 0.5, 0.9), candidate(2, 0.49, 0.921)], baselines: [{ policy: 'uniform', macs: 0.5, accuracy: 0.88 }],
   episodes: 2, steps: [], seconds: { load: 0.5, search: 95, total: 95.5 }, seed: 0, versions: { 'auto-compress': '0.1.0' }, notes: ['One image could not be read.'],
 };
+
+/** A finished run of `--method weights` to a fifth of them: file and time stayed as they were. */
+export const sparseReport: Report = {
+  ...sampleReport, target: { metric: 'params', value: 0.2 },
+  before: { ...measurements(1, 0.927), sparse: { nonZero: 250_000, storedBytes: 1_100_000, zipBytes: 960_000 } }, after: { ...measurements(1, 0.921), sparse: { nonZero: 50_000, storedBytes: 260_000, zipBytes: 240_000 } },
+};

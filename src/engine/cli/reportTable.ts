@@ -27,7 +27,7 @@ export function reportTable({ before, after, agent, baselines, layers, out, poli
   ];
   if (baselines.length > 0) {
     lines.push('', ...columns([
-      ['policies, repaired alike', 'MACs', metric],
+      ['policies, repaired alike', after.sparse ? 'MACs of weights that are not zero' : 'MACs', metric],
       ...[...(agent ? [agent] : []), ...baselines].sort((a, b) => b.accuracy - a.accuracy).map(({ policy, macs, accuracy }) => [policy, `${macs.toFixed(3)}x`, percent(accuracy, 2)]),
     ]));
   }

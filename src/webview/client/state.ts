@@ -205,9 +205,11 @@ export function isWrittenPoint(view: RunView, point: Point | undefined): boolean
 
 /**
  * The figures of the summary sentence. Ratios are before / after, lost accuracy in percentage points. The speed counts as changed when
- * each median lies outside the other's range from 10% to 90%: less is within the noise of the machine.
+ * each median lies outside the other's range from 10% to 90%: less is within the noise of the machine. Where single weights were pruned the file and its time stay as they were, and `weights` tells what changed.
  */
-export interface Outcome { readonly speedChanged: boolean; readonly macsRatio: number; readonly paramsRatio: number; readonly sizeRatio: number; readonly speedRatio: number; readonly pointsLost: number; readonly accuracy: Accuracy }
+export interface Outcome { readonly speedChanged: boolean; readonly macsRatio: number; readonly paramsRatio: number; readonly sizeRatio: number; readonly speedRatio: number; readonly pointsLost: number; readonly accuracy: Accuracy; readonly weights?: { readonly nonZeroRatio: number; readonly zipRatio: number } }
+/** What of it lists show. */
+export type ListedOutcome = Pick<Outcome, 'macsRatio' | 'speedRatio' | 'speedChanged' | 'pointsLost' | 'weights'>;
 
 export function outcomeOf({ before, after }: Report): Outcome {
   const outside = (value: number, { p10, p90 }: Latency) => value < p10 || value > p90;
@@ -215,5 +217,6 @@ export function outcomeOf({ before, after }: Report): Outcome {
     speedChanged: outside(before.latencyMs.median, after.latencyMs) && outside(after.latencyMs.median, before.latencyMs),
     macsRatio: before.macs / after.macs, paramsRatio: before.params / after.params, sizeRatio: before.sizeBytes / after.sizeBytes,
     speedRatio: before.latencyMs.median / after.latencyMs.median, pointsLost: 100 * (before.accuracy.value - after.accuracy.value), accuracy: after.accuracy,
+    ...(before.sparse && after.sparse ? { weights: { nonZeroRatio: before.sparse.nonZero / after.sparse.nonZero, zipRatio: before.sparse.zipBytes / after.sparse.zipBytes } } : {}),
   };
 }

@@ -3,15 +3,17 @@ import type { Report } from '../../engine/protocol.ts';
 import { formatList, formatNumber, formatPercent, formatSeconds, t } from './l10n.ts';
 import { type RunView, outcomeOf } from './state.ts';
 
-/** `2.0x fewer MACs, 1.7x faster on this machine, 0.6 points of accuracy lost on 5,000 images`. */
+/** `2.0x fewer MACs, 1.7x faster on this machine, 0.6 points of accuracy lost on 5,000 images`; or where single weights were pruned `5.0x fewer weights that are not zero, 3.7x smaller in a zip, ...`. */
 export function outcomeSentence(report: Report): string {
-  const { macsRatio, speedRatio, speedChanged, sizeRatio, pointsLost, accuracy } = outcomeOf(report);
+  const { macsRatio, speedRatio, speedChanged, sizeRatio, pointsLost, accuracy, weights } = outcomeOf(report);
   const speed = !speedChanged ? t('no clear difference in speed on this machine')
     : speedRatio > 1 ? t('{0}x faster on this machine', formatNumber(speedRatio, 1)) : t('{0}x slower on this machine', formatNumber(1 / speedRatio, 1));
   const points = formatNumber(Math.abs(pointsLost), 1);
   const images = formatNumber(accuracy.images);
+  const smaller = weights ? [t('{0}x fewer weights that are not zero', formatNumber(weights.nonZeroRatio, 1)), t('{0}x smaller in a zip', formatNumber(weights.zipRatio, 1))]
+    : [t('{0}x fewer MACs', formatNumber(macsRatio, 1)), speed, t('{0}x smaller file', formatNumber(sizeRatio, 1))];
   return [
-    t('{0}x fewer MACs', formatNumber(macsRatio, 1)), speed, t('{0}x smaller file', formatNumber(sizeRatio, 1)),
+    ...smaller,
     pointsLost >= 0 ? t('{0} points of accuracy lost on {1} images ({2})', points, images, formatPercent(accuracy.value)) : t('{0} points of accuracy won on {1} images ({2})', points, images, formatPercent(accuracy.value)),
   ].join(', ') + '.';
 }

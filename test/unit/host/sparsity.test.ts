@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { planGroups } from '../../../src/host/planText.ts';
 import { reportMarkdown } from '../../../src/host/reportText.ts';
 import { type LayerChange, bar, changeLabel, changeText, changesTable, changesText } from '../../../src/host/sparsity.ts';
-import { sampleReport } from '../../support/sampleReport.ts';
+import { sampleReport, sparseReport } from '../../support/sampleReport.ts';
 
 const change = (channelsBefore: number, channelsAfter: number, weightSparsity = 0): LayerChange =>
   ({ name: '/a|b/Conv', opType: 'Conv', weight: 'w', weightShape: [], channelsBefore, channelsAfter, weightSparsity, macsBefore: 2000, macsAfter: 1000 });
@@ -39,5 +39,11 @@ describe('reportMarkdown', () => {
     expect(text.split('\n')[2]).toBe('**2.0x fewer MACs, 2.00x faster on this machine, 0.6 points of accuracy lost on 5,000 images.**');
     expect(text).toContain('| /conv1/Conv | Conv | 64 -> 36 | 30,000,000 -> 16,000,000 | 0.0% |');
     expect(text).toContain('| uniform | 50.0% | 88.00% |');
+  });
+  it('tells of single weights what changed: neither the file nor its time', () => {
+    const text = reportMarkdown(sparseReport);
+    expect(text.split('\n')[2]).toBe('**5.0x fewer weights that are not zero, 4.0x smaller in a zip, 0.6 points of accuracy lost on 5,000 images.**');
+    expect(text).toContain('| Weights that are not zero | 250,000 | 50,000 | 5.00x fewer |');
+    expect(text).toContain('| File in a zip | 960 kB | 240 kB | 4.00x smaller |');
   });
 });

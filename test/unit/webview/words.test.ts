@@ -2,11 +2,15 @@ import { describe, expect, it } from 'vitest';
 import { formatBytes, formatCount, formatSeconds, t, useTexts } from '../../../src/webview/client/l10n.ts';
 import { emptyRunView } from '../../../src/webview/client/state.ts';
 import { costSentence, outcomeSentence, progressSentence, stepsSentence } from '../../../src/webview/client/words.ts';
-import { candidate, sampleReport } from '../../support/sampleReport.ts';
+import { candidate, sampleReport, sparseReport } from '../../support/sampleReport.ts';
 
 describe('words', () => {
   it('sums up a run', () => {
     expect(outcomeSentence(sampleReport)).toBe('2.0x fewer MACs, 2.0x faster on this machine, 2.0x smaller file, 0.6 points of accuracy lost on 5,000 images (92.1%).');
+  });
+
+  it('sums up a run that pruned single weights by what changed', () => {
+    expect(outcomeSentence(sparseReport)).toBe('5.0x fewer weights that are not zero, 4.0x smaller in a zip, 0.6 points of accuracy lost on 5,000 images (92.1%).');
   });
 
   it('says so when the result is slower or more accurate', () => {
