@@ -1,7 +1,7 @@
 /**
- * How well quick scores order candidates as finished models would: node scripts/run.mjs bench/ranking.ts NETWORK... [--target macs=0.5] [--candidates 40]
+ * How well quick scores order candidates as finished models would: node scripts/run.mjs bench/ranking.ts NETWORK... [--target macs=0.5] [--method channels|weights] [--candidates 40] [--finish thorough|careful]
  * For each way of scoring: seconds a candidate, and Spearman's and Pearson's correlation of the reward with the accuracy of the same choice made
- * thoroughly, on all of val5k. Candidates: the first guesses, the hand-made policies, what a search would try around the best of them, and random ones.
+ * thoroughly (or carefully, as policies are compared), on all of val5k. Candidates: the first guesses, the hand-made policies, what a search would try around the best of them, and random ones.
  * Finished accuracies are kept in bench/out and not measured again. Then how far the difference between two candidates, estimated from some of the images, is from
  * that on all of them: for the first images as they come, and for those that the search chooses.
  */
@@ -24,7 +24,7 @@ import { handMade, scaleToBudget } from '../src/engine/rl/policies.ts';
 import type { Counts, SearchSpace } from '../src/engine/rl/searchSpace.ts';
 
 const args = process.argv.slice(2), option = (name: string, fallback: string): string => (args.includes(name) ? args[args.indexOf(name) + 1]! : fallback);
-const target = option('--target', 'macs=0.5'), wanted = Number(option('--candidates', '40'));
+const target = option('--target', 'macs=0.5'), method = option('--method', 'channels') as 'channels' | 'weights', finish = option('--finish', 'thorough') as 'thorough' | 'careful', wanted = Number(option('--candidates', '40'));
 const names = args.filter((arg, i) => !arg.startsWith('--') && !args[i - 1]?.startsWith('--'));
 const signal = new AbortController().signal;
 
@@ -68,29 +68,29 @@ const ways: Way[] = JSON.parse(option('--ways', JSON.stringify([
 const rowBudget = (images: number, points: number): RowBudget => ({ rows: images * points, perColumn: 1.5, points, mostImages: 6000, ...memoryLimits });
 
 for (const name of names) {
-  const options = parseCompressOptions({ model: `../shared/models/cifar10/${name}.onnx`, val: '../shared/data/cifar10/val5k.npz', calibration: '../shared/data/cifar10/train10k.npz', target: parseTarget(target) });
+  const options = parseCompressOptions({ model: `../shared/models/cifar10/${name}.onnx`, val: '../shared/data/cifar10/val5k.npz', calibration: '../shared/data/cifar10/train10k.npz', target: parseTarget(target), method });
   const network = await openNetwork(options.model), task = await openTask(network, options, signal);
-  const { space, goal: { limits: [{ budget }] }, thorough } = await calibrate(network, task, options, signal, () => undefined);
+  const { space, goal: { limits: [{ budget }] }, [finish]: finishing } = await calibrate(network, task, options, signal, () => undefined);
   const judge = new CandidateJudge(network.proto, space, task.judge), choices = candidates(space, budget, wanted);
   mkdirSync('bench/out', { recursive: true });
-  const file = `bench/out/ranking-${name}-${target}.json`, known = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) as Record<string, number> : {};
+  const file = `bench/out/ranking-${name}-${target}-${method}-${finish}.json`, known = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) as Record<string, number> : {};
   let craft: Craft | undefined;
   const start = performance.now();
   for (const counts of choices) {
     if (known[counts.join()] === undefined) {
-      craft ??= await thorough();
+      craft ??= await finishing();
       known[counts.join()] = await task.judge.accuracy(await judge.make(counts, craft));
       writeFileSync(file, JSON.stringify(known));
     }
   }
-  const anchorCounts = fillBudget(space, allocate(space, budget, 1)!, budget, 1);
+  const anchorCounts = method === 'weights' ? space.full : fillBudget(space, allocate(space, budget, 1)!, budget, 1);
   const finished = choices.map((counts) => known[counts.join()]!);
-  console.log(`${name} ${target}: ${choices.length} candidates, finished accuracy ${(100 * Math.min(...finished)).toFixed(2)} to ${(100 * Math.max(...finished)).toFixed(2)}, ${((performance.now() - start) / 1000).toFixed(0)} s`);
+  console.log(`${name} ${target} ${method}, finished ${finish === 'careful' ? 'carefully' : 'thoroughly'}: ${choices.length} candidates, finished accuracy ${(100 * Math.min(...finished)).toFixed(2)} to ${(100 * Math.max(...finished)).toFixed(2)}, ${((performance.now() - start) / 1000).toFixed(0)} s`);
   for (const { anchored, images, points, rounds, ridge, scored } of ways) {
     const started = performance.now(), fit = { rounds, ridge, grouped: false };
-    const targets = await refitTargets(network.proto, network.analysis, chunked(task.calibration, task.calibration.count, 64), rowBudget(images, points), 1);
-    const anchor = anchored ? await AnchoredRefit.prepare(network.proto, space.keptFor(anchorCounts), space.orders, targets, fit) : undefined;
-    const quick: Craft = anchor ? (prune, kept) => anchor.refit(prune(anchor.replaced), kept) : (prune, kept) => sequentialRefit(prune(), kept, targets, fit);
+    const targets = await refitTargets(network.proto, network.analysis, chunked(task.calibration, task.calibration.count, 64), rowBudget(images, points), 1, { firstLayers: method === 'weights' });
+    const anchor = anchored ? await AnchoredRefit.prepare(network.proto, { kept: space.keptFor(anchorCounts), densities: space.densitiesFor(anchorCounts) }, space.orders, targets, fit) : undefined;
+    const quick: Craft = anchor ? (prune, kept, densities) => anchor.refit(prune(anchor.replaced), { kept, densities }) : (prune, kept, densities) => sequentialRefit(prune(), kept, targets, { ...fit, densities });
     const preparing = (performance.now() - started) / 1000;
     let refitSeconds = 0, judgeSeconds = 0;
     const rewards: number[] = [], accuracies: number[] = [];
@@ -106,10 +106,10 @@ for (const name of names) {
     console.log(`  ${anchored ? 'anchored' : 'sequential'}, ${images} images x ${points}, ${rounds} rounds, ridge ${ridge}, scored on ${scored}: Spearman ${spearman(rewards, finished).toFixed(3)} (accuracy ${spearman(accuracies, finished).toFixed(3)}), Pearson ${pearson(rewards, finished).toFixed(3)}; best of the first 3: ${(100 * Math.max(...top.slice(0, 3).map((each) => each.finished))).toFixed(2)}; prepared in ${preparing.toFixed(1)} s, refit ${(refitSeconds / choices.length).toFixed(2)} s, judging ${(judgeSeconds / choices.length).toFixed(2)} s`);
   }
 
-  const targets = await refitTargets(network.proto, network.analysis, chunked(task.calibration, task.calibration.count, 64), rowBudget(512, 8), 1), fit = { rounds: 1, ridge: 1e-3, grouped: false };
-  const anchor = await AnchoredRefit.prepare(network.proto, space.keptFor(anchorCounts), space.orders, targets, fit);
+  const targets = await refitTargets(network.proto, network.analysis, chunked(task.calibration, task.calibration.count, 64), rowBudget(512, 8), 1, { firstLayers: method === 'weights' }), fit = { rounds: 1, ridge: 1e-3, grouped: false };
+  const anchor = await AnchoredRefit.prepare(network.proto, { kept: space.keptFor(anchorCounts), densities: space.densitiesFor(anchorCounts) }, space.orders, targets, fit);
   const all = ScoringSample.first(task.judge, task.judge.images.count), outcomes: Outcomes[] = [];
-  for (const counts of choices) outcomes.push((await judge.score(counts, (prune, kept) => anchor.refit(prune(anchor.replaced), kept), all)).outcomes);
+  for (const counts of choices) outcomes.push((await judge.score(counts, (prune, kept, densities) => anchor.refit(prune(anchor.replaced), { kept, densities }), all)).outcomes);
   const seenBy = ({ images }: ScoringSample, { right, probability }: Outcomes): Outcomes => ({ right: Float32Array.from(images, (i) => right[i]!), probability: Float32Array.from(images, (i) => probability[i]!) });
   const near = outcomes.map((each, i) => ({ each, reward: all.estimate(each).reward, i })).sort((a, b) => b.reward - a.reward).slice(0, 15).map(({ each }) => each);
   const errorOf = (sample: ScoringSample, among: readonly Outcomes[]): number => {

@@ -56,17 +56,18 @@ export async function calibrate(network: Network, task: Task, options: CompressO
     profile.timed('targets', () => refitTargets(proto, analysis, feeds, { ...budget, ...limits }, seed + offset, { ...session, firstLayers: options.method === 'weights' }));
   const sequentially = (targets: RefitTargets, fit: RefitOptions): Craft => (prune, kept, densities) => sequentialRefit(prune(), kept, targets, { ...fit, densities });
   const few = await targetsOf(rows.quick, 1), quickFit = { rounds: 1, ridge: 1e-3, grouped: false, signal };
-  const quick = sequentially(few, quickFit);
+  const around = async (anchor: Counts): Promise<Craft> => {
+    const refit = await profile.timed('anchor', () => AnchoredRefit.prepare(proto, { kept: space.keptFor(anchor), densities: space.densitiesFor(anchor) }, space.orders, few, quickFit));
+    return (prune, kept, densities) => refit.refit(prune(refit.replaced), { kept, densities });
+  };
+  // single weights: far more than a few steps away from any anchor, candidates are ordered best by what the original's own inputs tell of each layer (docs/decisions/anchored-scoring.md)
+  const quick = options.method === 'weights' ? await around(space.full) : sequentially(few, quickFit);
   let many: Promise<RefitTargets> | undefined;
   const ownRows = rows.thorough.points * task.calibration.count; // more positions of few images tell little
   const targets = (): Promise<RefitTargets> => many ??= targetsOf({ ...rows.thorough, rows: Math.min(rows.thorough.rows, Math.max(fewImagesRows, ownRows)) }, 2);
   return {
     space, goal, quick, profile,
-    near: async (anchor) => {
-      if (options.method === 'weights') return quick; // which weights stay depends on the candidate
-      const refit = await profile.timed('anchor', () => AnchoredRefit.prepare(proto, space.keptFor(anchor), space.orders, few, quickFit));
-      return (prune, kept) => refit.refit(prune(refit.replaced), kept);
-    },
+    near: async (anchor) => (options.method === 'weights' ? quick : around(anchor)),
     careful: async () => sequentially(withFewerRows(await targets(), rows.careful), { rounds: 2, ridge: 1e-4, grouped: true, signal }),
     thorough: async () => sequentially(await targets(), { rounds: 12, ridge: 1e-4, grouped: true, signal }),
   };

@@ -3,20 +3,24 @@ import type { GraphProto, ModelProto, TensorProto } from 'onnx-buf';
 import { GraphView } from '../onnx/graphView.ts';
 import { KeptPositions, orderOfLeaving } from '../pruning/keptPositions.ts';
 import { maskConsumers } from '../pruning/mask.ts';
-import type { KeptUnits } from '../pruning/types.ts';
+import type { PlanChoice } from '../pruning/plan.ts';
 import { StagedNetwork } from '../runtime/stagedNetwork.ts';
-import { columnsOf, inputRows, outputRows } from './layerRows.ts';
+import { type RowLayout, columnsOf, inputRows, outputRows } from './layerRows.ts';
 import { tensorsFromMatrices, weightMatrices } from './layerWeights.ts';
-import { type RegressionChunk, addRidge, gramOf, rightSide } from './leastSquares.ts';
+import { type OutputTransform, type RegressionChunk, addRidge, gramOf, rightSide } from './leastSquares.ts';
 import { outputSink } from './outputSink.ts';
 import { type RefitLayer, type RefitTargets, joined, withBiases } from './refitTargets.ts';
 import type { RefitOptions } from './sequentialRefit.ts';
-import { type SubsetRegression, anyRegression, nestedRegression } from './subsetRegression.ts';
+import { sparseRegression } from './sparseRegression.ts';
+import { anyRegression, nestedRegression } from './subsetRegression.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
-/** A layer and its regression in the anchor's network, all its input and output channels present. */
-interface AnchoredLayer { readonly refit: RefitLayer; readonly regression: SubsetRegression }
+/** What a candidate leaves of a layer: input and output channels, ascending (all when absent), and a share of its weights. */
+interface LayerChoice { readonly keptIn: Int32Array | undefined; readonly keptOut?: Int32Array | undefined; readonly density: number }
+
+/** A layer and how it is refitted in the anchor's network, all its input and output channels present there. */
+interface AnchoredLayer { readonly refit: RefitLayer; /** @returns float32 [kept columns, kept outs] */ readonly solve: (choice: LayerChoice) => Promise<Float32Array> }
 
 /** The weights that a layer of a candidate gets. */
 interface RefittedTensors { readonly weight: TensorProto; readonly bias: TensorProto }
@@ -28,14 +32,14 @@ const keptBytes = 1e7, keptTimes = 4;
  * Refits candidates near one choice, the anchor, at the cost of gathers. The anchor's network is refitted sequentially in the original's shape
  * (its consumers ignore what is dropped, but everything is computed), so that every layer's regression is known for all its channels, with
  * the errors that pruning upstream brings, and with the outputs that the activation lets the anchor aim at. A candidate's layer is then a regression on
- * a subset of columns, whose solution depends only on which inputs are kept; output channels are picked from it.
+ * a subset of columns, whose solution depends only on which inputs are kept; output channels are picked from it. Where single weights go, it is that regression with a share of them.
  * A candidate far from the anchor has other errors upstream than its fits assume, and scores lower than it would.
  */
 export class AnchoredRefit {
   private readonly targets: RefitTargets;
   private readonly layers: readonly AnchoredLayer[];
   private readonly names: ReadonlySet<string>;
-  /** Weights by layer, kept inputs and kept outputs. */
+  /** Weights by layer, kept inputs, kept outputs and share. */
   private readonly tensors: LRUCache<string, RefittedTensors>;
 
   private constructor(targets: RefitTargets, layers: readonly AnchoredLayer[]) {
@@ -50,7 +54,7 @@ export class AnchoredRefit {
    * @param anchor the choice around which candidates will be
    * @param orders units of each group in the order in which every candidate gives them up, the first to go first
    */
-  static async prepare(original: Model, anchor: KeptUnits, orders: ReadonlyMap<string, readonly number[]>, targets: RefitTargets, options: RefitOptions): Promise<AnchoredRefit> {
+  static async prepare(original: Model, { kept: anchor, densities }: PlanChoice, orders: ReadonlyMap<string, readonly number[]>, targets: RefitTargets, options: RefitOptions): Promise<AnchoredRefit> {
     const { feeds, analysis, images, session } = targets, positions = new KeptPositions(analysis, anchor), { axes } = analysis.structure.facts;
     const { model, biases } = withBiases(maskConsumers(original, analysis, anchor), targets.layers.map(({ layer }) => layer));
     const view = new GraphView(model.graph), network = new StagedNetwork(model, view, feeds, session, targets.layers[0]?.sampled.length), layers: AnchoredLayer[] = [];
@@ -60,7 +64,7 @@ export class AnchoredRefit {
       const { layer, layout, sampled, wanted } = refit, biasName = biases.get(layer) ?? layer.bias;
       const bias = network.initializers.get(biasName);
       if (layout.groups > 1 || !network.initializers.has(layer.weight) || !bias) continue;
-      const fittedLayer = { ...layer, bias: biasName }, columns = columnsOf(layout), { outs } = layout;
+      const fittedLayer = { ...layer, bias: biasName }, { outs } = layout;
       const sink = outputSink(view, network.initializers, fittedLayer, outs, (shortcut) => shortcut === refit.residual);
       if (sink.target !== refit.target) continue;
       await network.admit(sampled.length);
@@ -70,17 +74,13 @@ export class AnchoredRefit {
         ...(residuals ? { residual: outputRows(layout, residuals[i]!.data as Float32Array, images, sampled[i]!) } : {}),
       })));
       const present = weightMatrices(fittedLayer, layout, constants.get(layer.weight)!, constants.get(layer.bias))[0]!;
-      const inputAxis = axes.axis(layer.weight, layer.inAxis), keptIn = positions.of(inputAxis), order = orderOfLeaving(analysis, inputAxis, orders);
-      const gram = await gramOf([chunk], columns), ridge = addRidge(gram, columns, options.ridge);
-      const regression = order ? await nestedRegression(gram, layout, order) : anyRegression(gram, layout);
-      let whole: Float32Array | undefined;
-      for (let round = 0; round <= options.rounds; round++) {
-        await regression.aim(await rightSide([chunk], columns, outs, present, ridge, sink.transform, whole));
-        whole = spread(await regression.solve(keptIn), keptIn, layout);
-      }
-      if (!whole!.every(Number.isFinite)) continue;
-      layers.push({ refit, regression });
-      const tensors = tensorsFromMatrices(fittedLayer, layout, [whole!], network.initializers.get(layer.weight)!, biasName);
+      const density = densities.get(layer.weight), inputAxis = axes.axis(layer.weight, layer.inAxis), own: LayerChoice = { keptIn: positions.of(inputAxis), density: density ?? 1 };
+      const solve = density === undefined ? await channelSolver(chunk, layout, present, orderOfLeaving(analysis, inputAxis, orders), own, sink.transform, options)
+        : await weightSolver(chunk, layout, present, density, sink.transform, options);
+      const whole = spread(await solve(own), own.keptIn, layout);
+      if (!whole.every(Number.isFinite)) continue;
+      layers.push({ refit, solve });
+      const tensors = tensorsFromMatrices(fittedLayer, layout, [whole], network.initializers.get(layer.weight)!, biasName);
       network.initializers.set(layer.weight, tensors.weight);
       network.initializers.set(biasName, { ...tensors.bias, dims: bias.dims });
     }
@@ -91,7 +91,7 @@ export class AnchoredRefit {
   get replaced(): ReadonlySet<string> { return this.names; }
 
   /** @param pruned the model after surgery with `kept`; `replaced` weights may be without values */
-  async refit(pruned: Model, kept: KeptUnits): Promise<Model> {
+  async refit(pruned: Model, { kept, densities }: PlanChoice): Promise<Model> {
     const { analysis } = this.targets, positions = new KeptPositions(analysis, kept), { axes } = analysis.structure.facts;
     const { model, biases } = withBiases(pruned, this.targets.layers.map(({ layer }) => layer)), replaced = new Map<string, TensorProto>();
     const present = new Map(model.graph.initializer.map((tensor) => [tensor.name, tensor]));
@@ -99,8 +99,8 @@ export class AnchoredRefit {
       const { layer } = anchored.refit, biasName = biases.get(layer) ?? layer.bias, weight = present.get(layer.weight), bias = present.get(biasName);
       if (!weight) continue;
       if (!bias) throw new Error(`the layer ${layer.name} has lost its bias "${biasName}"`);
-      const keptIn = positions.of(axes.axis(layer.weight, layer.inAxis)), keptOut = positions.of(axes.axis(layer.weight, layer.outAxis));
-      const tensors = await this.tensorsOf(anchored, { weight, bias }, keptIn, keptOut);
+      const choice: LayerChoice = { keptIn: positions.of(axes.axis(layer.weight, layer.inAxis)), keptOut: positions.of(axes.axis(layer.weight, layer.outAxis)), density: densities.get(layer.weight) ?? 1 };
+      const tensors = await this.tensorsOf(anchored, { weight, bias }, choice);
       replaced.set(layer.weight, tensors.weight);
       replaced.set(biasName, tensors.bias);
     }
@@ -108,15 +108,33 @@ export class AnchoredRefit {
   }
 
   /** @param cut the layer's tensors after surgery, of which names and shapes count */
-  private async tensorsOf(anchored: AnchoredLayer, cut: RefittedTensors, keptIn: Int32Array | undefined, keptOut: Int32Array | undefined): Promise<RefittedTensors> {
-    const { layer, layout } = anchored.refit, key = `${layer.weight} ${keptIn?.join() ?? ''} ${keptOut?.join() ?? ''}`, known = this.tensors.get(key);
+  private async tensorsOf({ refit: { layer, layout }, solve }: AnchoredLayer, cut: RefittedTensors, choice: LayerChoice): Promise<RefittedTensors> {
+    const { keptIn, keptOut, density } = choice, key = `${layer.weight} ${keptIn?.join() ?? ''} ${keptOut?.join() ?? ''} ${density}`, known = this.tensors.get(key);
     if (known) return known;
-    const matrix = await anchored.regression.solve(keptIn, keptOut);
+    const matrix = await solve(choice);
     const narrow = { ...layout, channels: keptIn?.length ?? layout.channels, outs: keptOut?.length ?? layout.outs };
     const { weight, bias } = tensorsFromMatrices(layer, narrow, [matrix], cut.weight, cut.bias.name), made = { weight, bias: { ...bias, dims: cut.bias.dims } };
     this.tensors.set(key, made);
     return made;
   }
+}
+
+/** Refits for any choice of channels, with what the activation cuts in the anchor's network. */
+async function channelSolver(chunk: RegressionChunk, layout: RowLayout, present: Float32Array, order: ArrayLike<number> | undefined, { keptIn }: LayerChoice, transform: OutputTransform, { rounds, ridge: relativeRidge }: RefitOptions): Promise<AnchoredLayer['solve']> {
+  const columns = columnsOf(layout), gram = await gramOf([chunk], columns), ridge = addRidge(gram, columns, relativeRidge);
+  const regression = order ? await nestedRegression(gram, layout, order) : anyRegression(gram, layout);
+  let whole: Float32Array | undefined;
+  for (let round = 0; round <= rounds; round++) {
+    if (round > 0) whole = spread(await regression.solve(keptIn), keptIn, layout);
+    await regression.aim(await rightSide([chunk], columns, layout.outs, present, ridge, transform, whole));
+  }
+  return ({ keptIn: inputs, keptOut }) => regression.solve(inputs, keptOut);
+}
+
+/** Refits for any share of the weights, likewise. */
+async function weightSolver(chunk: RegressionChunk, layout: RowLayout, present: Float32Array, density: number, transform: OutputTransform, options: RefitOptions): Promise<AnchoredLayer['solve']> {
+  const regression = await sparseRegression([chunk], columnsOf(layout), layout.outs, present, transform, { ...options, density });
+  return (choice) => regression.solve(choice.density);
 }
 
 /** A refitted matrix with zeros for the columns of channels that are gone. @returns float32 [columns, outs] */

@@ -5,6 +5,7 @@ import { floatsOf } from '../../../src/engine/onnx/tensor.ts';
 import { analyse } from '../../../src/engine/pruning/analysis.ts';
 import { channelOrders } from '../../../src/engine/pruning/importance.ts';
 import { maskConsumers } from '../../../src/engine/pruning/mask.ts';
+import type { PlanChoice } from '../../../src/engine/pruning/plan.ts';
 import { applyPlan } from '../../../src/engine/pruning/surgery.ts';
 import type { Analysis, KeptUnits } from '../../../src/engine/pruning/types.ts';
 import { uniformKept } from '../../../src/engine/pruning/uniform.ts';
@@ -40,22 +41,45 @@ async function distance(model: Model): Promise<number> {
   return a.reduce((sum, value, i) => sum + (value - b[i]!) ** 2, 0) / a.length;
 }
 
+/** A choice of channels alone. */
+const channels = (chosen: KeptUnits): PlanChoice => ({ kept: chosen, densities: new Map() });
+
 describe('refitting candidates around an anchor', () => {
   it('repairs the anchor as well as refitting one layer after another does', async () => {
     const anchor = kept(0.6), pruned = applyPlan(proto, analysis, anchor);
-    const anchored = await (await AnchoredRefit.prepare(proto, anchor, orders, targets, fit)).refit(pruned, anchor);
+    const anchored = await (await AnchoredRefit.prepare(proto, channels(anchor), orders, targets, fit)).refit(pruned, channels(anchor));
     const sequential = await sequentialRefit(pruned, anchor, targets, fit); // its ridge is relative to the kept columns, not to all, so that the weights are not the same
     expect(await distance(anchored) / await distance(sequential)).toBeGreaterThan(0.8);
     expect(await distance(anchored) / await distance(sequential)).toBeLessThan(1.25);
   });
 
   it('repairs a candidate near the anchor, and the same way whatever came before it', async () => {
-    const anchored = await AnchoredRefit.prepare(proto, kept(0.6), orders, targets, fit), near = kept(0.7), pruned = applyPlan(proto, analysis, near);
-    const first = await anchored.refit(pruned, near);
+    const anchored = await AnchoredRefit.prepare(proto, channels(kept(0.6)), orders, targets, fit), near = kept(0.7), pruned = applyPlan(proto, analysis, near);
+    const first = await anchored.refit(pruned, channels(near));
     expect(await distance(first)).toBeLessThan(0.7 * await distance(pruned));
-    await anchored.refit(applyPlan(proto, analysis, kept(0.5)), kept(0.5));
-    const again = await anchored.refit(pruned, near);
+    await anchored.refit(applyPlan(proto, analysis, kept(0.5)), channels(kept(0.5)));
+    const again = await anchored.refit(pruned, channels(near));
     for (const [i, tensor] of first.graph.initializer.entries()) if (tensor.dataType === 1) expect(floatsOf(again.graph.initializer[i]!)).toEqual(floatsOf(tensor));
+  });
+
+  it('thins layers out to any share of their weights, at the anchor as well as one after another', async () => {
+    const shares = (density: number): PlanChoice => ({ kept: new Map(), densities: new Map(analysis.layers.map(({ weight }) => [weight, density])) });
+    const anchored = await (await AnchoredRefit.prepare(proto, shares(0.3), orders, targets, fit)).refit(proto, shares(0.3));
+    const sequential = await sequentialRefit(proto, new Map(), targets, { ...fit, densities: shares(0.3).densities });
+    expect(await distance(anchored) / await distance(sequential)).toBeGreaterThan(0.8);
+    expect(await distance(anchored) / await distance(sequential)).toBeLessThan(1.25);
+
+    const whole = await AnchoredRefit.prepare(proto, shares(1), orders, targets, fit), distances: number[] = [];
+    for (const density of [0.1, 0.3, 0.45, 0.8, 1]) {
+      const model = await whole.refit(proto, shares(density)), { constants } = new GraphView(model.graph);
+      for (const { layer: { weight } } of targets.layers) {
+        const values = floatsOf(constants.get(weight)!), there = values.filter((value) => value !== 0).length;
+        expect(Math.abs(there - density * values.length)).toBeLessThan(1);
+      }
+      distances.push(await distance(model));
+    }
+    expect(distances).toEqual([...distances].sort((a, b) => b - a));
+    expect(distances.at(-1)).toBeLessThan(1e-3 * distances[0]!);
   });
 
   it('starts from a network that answers as the pruned one in the shape of the original', async () => {
