@@ -151,6 +151,7 @@ export class Workbench {
     await this.command('Preferences: Color Theme');
     await this.quickInput().getByPlaceholder('Theme').fill(title);
     await this.exactItem(title).click();
+    await this.page.locator('.quick-input-widget').waitFor({ state: 'hidden' }); // it fades
   }
 
   private async explorerReady(): Promise<void> { await this.page.waitForSelector('.explorer-folders-view .monaco-list-row', { timeout: 180_000 }); }
