@@ -1,16 +1,19 @@
 import { type OutputTransform, type RegressionChunk, type RegressionOptions, addRidge, gramOf, rightSide } from './leastSquares.ts';
 import { type SparseProblem, solveMasked, sparseEffort, stagesTo, thinOut } from './sparseWeights.ts';
 
+/** A layer's problem as its activation cuts with given predictions, or not at all. @param predicting float32 [columns, outs], the weights that predict */
+export async function sparseProblems(chunks: readonly RegressionChunk[], columns: number, outs: number, present: Float32Array, transform: OutputTransform, relativeRidge: number): Promise<(predicting?: Float32Array) => Promise<SparseProblem>> {
+  const sum = await gramOf(chunks, columns), ridge = addRidge(sum, columns, relativeRidge), gram = Float32Array.from(sum);
+  return async (predicting) => ({ gram, right: Float32Array.from(await rightSide(chunks, columns, outs, present, ridge, transform, predicting)), columns, outs });
+}
+
 /**
  * Weights [columns, outs] of which only a share is not zero, that make a layer's output nearest to the wanted one in the least-squares sense; the activation
  * behind the layer is known in the rounds, as in fitWeights. Which weights stay is found on the way.
  * @param present float32 [columns, outs], the weights before @param density share of the weights that stay; the bias always does
  */
-export async function fitSparse(chunks: readonly RegressionChunk[], columns: number, outs: number, present: Float32Array, transform: OutputTransform, { rounds, ridge: relativeRidge, density }: Pick<RegressionOptions, 'rounds' | 'ridge'> & { density: number }): Promise<Float32Array> {
-  const sum = await gramOf(chunks, columns);
-  const ridge = addRidge(sum, columns, relativeRidge), gram = Float32Array.from(sum);
-  const problem = async (predicting?: Float32Array): Promise<SparseProblem> => ({ gram, right: Float32Array.from(await rightSide(chunks, columns, outs, present, ridge, transform, predicting)), columns, outs });
-  const { stages, steps } = sparseEffort(columns), linear = await problem();
+export async function fitSparse(chunks: readonly RegressionChunk[], columns: number, outs: number, present: Float32Array, transform: OutputTransform, { rounds, ridge: relativeRidge, density }: RegressionOptions & { density: number }): Promise<Float32Array> {
+  const problem = await sparseProblems(chunks, columns, outs, present, transform, relativeRidge), { stages, steps } = sparseEffort(columns), linear = await problem();
   let mask: Uint8Array = new Uint8Array(columns * outs).fill(1);
   let weights = await solveMasked(linear, mask, present, steps);
   for await (const stage of thinOut(linear, weights, stagesTo(density, stages), steps)) ({ mask, weights } = stage);

@@ -1,5 +1,6 @@
-import { type OutputTransform, type RegressionChunk, type RegressionOptions, addRidge, gramOf, rightSide } from './leastSquares.ts';
-import { type SparseProblem, solveMasked, sparseEffort, thinOut } from './sparseWeights.ts';
+import { sparseProblems } from './fitSparse.ts';
+import type { OutputTransform, RegressionChunk, RegressionOptions } from './leastSquares.ts';
+import { solveMasked, sparseEffort, thinOut } from './sparseWeights.ts';
 
 /** A least-squares problem of one layer that is solved for many shares of its weights. */
 export interface SparseRegression {
@@ -18,9 +19,8 @@ const landmarks = [0.8, 0.64, 0.51, 0.41, 0.33, 0.26, 0.21, 0.17, 0.13, 0.1, 0.0
  * the layer is taken to cut as it does with the share that the layer begins with.
  * @param present float32 [columns, outs], the weights before @param density share of the weights at which the activation is looked at
  */
-export async function sparseRegression(chunks: readonly RegressionChunk[], columns: number, outs: number, present: Float32Array, transform: OutputTransform, { rounds, ridge: relativeRidge, density }: Pick<RegressionOptions, 'rounds' | 'ridge'> & { density: number }): Promise<SparseRegression> {
-  const sum = await gramOf(chunks, columns), ridge = addRidge(sum, columns, relativeRidge), gram = Float32Array.from(sum), { stages, steps } = sparseEffort(columns);
-  const aimed = async (predicting?: Float32Array): Promise<SparseProblem> => ({ gram, right: Float32Array.from(await rightSide(chunks, columns, outs, present, ridge, transform, predicting)), columns, outs });
+export async function sparseRegression(chunks: readonly RegressionChunk[], columns: number, outs: number, present: Float32Array, transform: OutputTransform, { rounds, ridge: relativeRidge, density }: RegressionOptions & { density: number }): Promise<SparseRegression> {
+  const aimed = await sparseProblems(chunks, columns, outs, present, transform, relativeRidge), { stages, steps } = sparseEffort(columns);
   let problem = await aimed();
   const whole = await solveMasked(problem, new Uint8Array(columns * outs).fill(1), present, steps), known: Packed[] = [];
   for await (const stage of thinOut(problem, whole, landmarks.filter((_, i) => stages > 3 || i % 2 === 1), steps)) known.push(packed(stage.density, stage.weights));
