@@ -36,7 +36,7 @@ export function reportMarkdown(report: Report): string {
       row(t('Accuracy ({0}, {1} images)', after.accuracy.metric, fixed(after.accuracy.images)), ({ accuracy }) => percent(accuracy.value, 2), t('{0} points', `${pointsLost >= 0 ? '-' : '+'}${fixed(Math.abs(pointsLost), 2)}`)),
     ]), '',
     ...section(t('Steps'), steps.length > 1 ? table([t('Step'), t('Epochs'), t('Accuracy')], steps.map(({ step, epochs, accuracy }) => [stepName[step], epochs ?? '', percent(accuracy, 2)])) : []),
-    ...section(t('Baselines'), baselines.length > 0 ? table([t('Policy'), t('MACs'), t('Accuracy')], baselines.map(({ policy: name, macs, accuracy }) => [name, percent(macs), percent(accuracy, 2)])) : []),
+    ...section(t('Baselines'), baselines.length > 0 ? table([t('Policy'), weights ? t('MACs of weights that are not zero') : t('MACs'), t('Accuracy')], baselines.map(({ policy: name, macs, accuracy }) => [name, percent(macs), percent(accuracy, 2)])) : []),
     ...section(t('Layers'), table([t('Layer'), t('Operator'), t('Channels'), t('MACs'), t('Zero weights')], layers.map((layer) => [
       layer.name, layer.opType, `${fixed(layer.channelsBefore)} -> ${fixed(layer.channelsAfter)}`, `${fixed(layer.macsBefore)} -> ${fixed(layer.macsAfter)}`, percent(layer.weightSparsity),
     ]))),

@@ -60,7 +60,7 @@ export async function calibrate(network: Network, task: Task, options: CompressO
     const refit = await profile.timed('anchor', () => AnchoredRefit.prepare(proto, { kept: space.keptFor(anchor), densities: space.densitiesFor(anchor) }, space.orders, few, quickFit));
     return (prune, kept, densities) => refit.refit(prune(refit.replaced), { kept, densities });
   };
-  // single weights: far more than a few steps away from any anchor, candidates are ordered best by what the original's own inputs tell of each layer (docs/decisions/anchored-scoring.md)
+  // candidates that thin layers out differ too much for one allocation's errors to be theirs: the whole network is their anchor (docs/decisions/anchored-scoring.md)
   const quick = options.method === 'weights' ? await around(space.full) : sequentially(few, quickFit);
   let many: Promise<RefitTargets> | undefined;
   const ownRows = rows.thorough.points * task.calibration.count; // more positions of few images tell little

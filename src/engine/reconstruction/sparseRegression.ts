@@ -1,6 +1,6 @@
 import { sparseProblems } from './fitSparse.ts';
 import type { OutputTransform, RegressionChunk, RegressionOptions } from './leastSquares.ts';
-import { solveMasked, sparseEffort, thinOut } from './sparseWeights.ts';
+import { isWide, solveMasked, sparseEffort, thinOut } from './sparseWeights.ts';
 
 /** A least-squares problem of one layer that is solved for many shares of its weights. */
 export interface SparseRegression {
@@ -20,10 +20,10 @@ const landmarks = [0.8, 0.64, 0.51, 0.41, 0.33, 0.26, 0.21, 0.17, 0.13, 0.1, 0.0
  * @param present float32 [columns, outs], the weights before @param density share of the weights at which the activation is looked at
  */
 export async function sparseRegression(chunks: readonly RegressionChunk[], columns: number, outs: number, present: Float32Array, transform: OutputTransform, { rounds, ridge: relativeRidge, density }: RegressionOptions & { density: number }): Promise<SparseRegression> {
-  const aimed = await sparseProblems(chunks, columns, outs, present, transform, relativeRidge), { stages, steps } = sparseEffort(columns);
+  const aimed = await sparseProblems(chunks, columns, outs, present, transform, relativeRidge), { steps } = sparseEffort(columns);
   let problem = await aimed();
   const whole = await solveMasked(problem, new Uint8Array(columns * outs).fill(1), present, steps), known: Packed[] = [];
-  for await (const stage of thinOut(problem, whole, landmarks.filter((_, i) => stages > 3 || i % 2 === 1), steps)) known.push(packed(stage.density, stage.weights));
+  for await (const stage of thinOut(problem, whole, landmarks.filter((_, i) => !isWide(columns) || i % 2 === 1), steps)) known.push(packed(stage.density, stage.weights));
   const solve = async (share: number): Promise<Float32Array> => {
     const near = known.findLast((each) => each.density >= share), start = near ? unpacked(near, columns * outs) : whole;
     for await (const { weights } of thinOut(problem, start, [share], steps)) return weights;

@@ -12,9 +12,12 @@ export interface SparseProblem {
   readonly outs: number;
 }
 
+/** Whether a layer has so many columns that its products take most of the time and memory. */
+export const isWide = (columns: number): boolean => columns > 2000;
+
 /** Steps of conjugate gradients: after a part of the weights went, and at the end. */
 export interface SparseEffort { readonly stages: number; readonly steps: number }
-export const sparseEffort = (columns: number): SparseEffort => (columns > 2000 ? { stages: 3, steps: 8 } : { stages: 6, steps: 12 });
+export const sparseEffort = (columns: number): SparseEffort => (isWide(columns) ? { stages: 3, steps: 8 } : { stages: 6, steps: 12 });
 
 /**
  * Takes weights of a layer away in stages, and refits what remains after each (optimal brain surgeon's update by conjugate gradients on all outputs at once).

@@ -45,5 +45,6 @@ describe('reportMarkdown', () => {
     expect(text.split('\n')[2]).toBe('**5.0x fewer weights that are not zero, 4.0x smaller in a zip, 0.6 points of accuracy lost on 5,000 images.**');
     expect(text).toContain('| Weights that are not zero | 250,000 | 50,000 | 5.00x fewer |');
     expect(text).toContain('| File in a zip | 960 kB | 240 kB | 4.00x smaller |');
+    expect(text).toContain('| Policy | MACs of weights that are not zero | Accuracy |');
   });
 });

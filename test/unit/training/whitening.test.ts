@@ -68,6 +68,11 @@ describe('a trainer of whitened layers', () => {
     return { vector, loss };
   }
 
+  it('leaves the network as it is with steps of no size', async () => {
+    const whitened = await whitenLayers(model, { x: [x] }, options);
+    expect((await steps(await trainerOf(model, {}, whitened), 1, 0)).vector).toEqual(packParameters(parameters));
+  });
+
   it('steps along the gradient times the inverse of the covariance of inputs', async () => {
     await expectNaturalSteps(model, {});
   });
