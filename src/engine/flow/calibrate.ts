@@ -37,6 +37,8 @@ export interface Calibration {
 const rows = {
   rank: { rows: 10_240, perColumn: 2, points: 10 }, quick: { rows: 4096, perColumn: 1.5, points: 8 }, careful: { rows: 10_240, perColumn: 2, mostPerColumn: 48 }, thorough: { rows: 98_304, perColumn: 4, points: 12 },
 };
+/** Rounds that know the activation, for the final model: solves that are not exact, as with single weights, need more of them. */
+const thoroughRounds = { channels: 8, weights: 12 } as const;
 /** Rows for the final model where there are few images. */
 const fewImagesRows = 49_152;
 /** Images for ranking: a classifier has one row an image, and would take all there are. */
@@ -69,7 +71,7 @@ export async function calibrate(network: Network, task: Task, options: CompressO
     space, goal, quick, profile,
     near: async (anchor) => (options.method === 'weights' ? quick : around(anchor)),
     careful: async () => sequentially(withFewerRows(await targets(), rows.careful), { rounds: 2, ridge: 1e-4, grouped: true, signal }),
-    thorough: async () => sequentially(await targets(), { rounds: 12, ridge: 1e-4, grouped: true, signal }),
+    thorough: async () => sequentially(await targets(), { rounds: thoroughRounds[options.method], ridge: 1e-4, grouped: true, signal }),
   };
 
   async function channelSpace(): Promise<SearchSpace> {
