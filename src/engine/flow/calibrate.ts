@@ -37,7 +37,7 @@ export interface Calibration {
 const rows = {
   rank: { rows: 10_240, perColumn: 2, points: 10 }, quick: { rows: 4096, perColumn: 1.5, points: 8 }, careful: { rows: 10_240, perColumn: 2, mostPerColumn: 48 }, thorough: { rows: 98_304, perColumn: 4, points: 12 },
 };
-/** Rounds that know the activation, for the final model: solves that are not exact, as with single weights, need more of them. */
+/** Rounds that know the activation, for the final model: with single weights they go without momentum, and there are more of them. */
 const thoroughRounds = { channels: 8, weights: 12 } as const;
 /** Rows for the final model where there are few images. */
 const fewImagesRows = 49_152;

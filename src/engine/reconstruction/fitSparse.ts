@@ -9,7 +9,7 @@ export async function sparseProblems(chunks: readonly RegressionChunk[], columns
 
 /**
  * Weights [columns, outs] of which only a share is not zero, that make a layer's output nearest to the wanted one in the least-squares sense; the activation
- * behind the layer is known in the rounds, as in fitWeights, but without momentum, which does not pay where solves are not exact. Which weights stay is found on the way.
+ * behind the layer is known in the rounds, as in fitWeights, but without momentum (docs/decisions/reconstruction.md). Which weights stay is found on the way.
  * @param present float32 [columns, outs], the weights before @param density share of the weights that stay; the bias always does
  */
 export async function fitSparse(chunks: readonly RegressionChunk[], columns: number, outs: number, present: Float32Array, transform: OutputTransform, { rounds, ridge: relativeRidge, density }: RegressionOptions & { density: number }): Promise<Float32Array> {
