@@ -16,14 +16,15 @@ export interface Finish { readonly winner: Winner; readonly standings: ReadonlyM
 /** Turns the search's best choices into the final model, as the target asks. @throws {UnreachableTargetError} when none of them keeps it */
 export async function finish(calibration: Calibration, network: Network, agent: readonly Judged[], baselines: readonly Judged[], judge: CandidateJudge, task: Task, run: RunFolder, signal: AbortSignal, progress: (fraction: number) => void): Promise<Finish> {
   const { goal, space } = calibration;
-  const make = async (counts: Counts): Promise<Made> => {
-    const proto = await judge.make(counts, await calibration.thorough());
+  const maker = (repair: 'careful' | 'thorough') => async (counts: Counts): Promise<Made> => {
+    const proto = await judge.make(counts, await calibration[repair]());
     return { proto, accuracy: await task.judge.accuracy(proto, undefined, signal) };
   };
+  const make = { careful: maker('careful'), thorough: maker('thorough') };
   if (goal.allowedDrop !== undefined) return { ...await rebuildGuaranteed(space, agent, baselines, floorOf(goal, task.judge.original), make, progress), notes: [] };
   const { winner, standings } = await rebuild(agent, baselines, judge, task.judge, calibration, signal, progress);
   if (!latencyLimit(goal)) return { winner, standings, baselines, notes: [] };
   const known = (run.entries as MeasuredRatio[]).filter(({ policy }) => policy === 'latency');
-  const met = await meetLatency(space, goal, network.proto, winner, task, run.options.threads, make, { known, append: (entry) => run.append(entry) }, signal);
+  const met = await meetLatency(space, goal, network.proto, winner, task, run.options.threads, make.thorough, { known, append: (entry) => run.append(entry) }, signal);
   return { winner: met.winner, standings, baselines, notes: [met.note] };
 }

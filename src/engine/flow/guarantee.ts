@@ -46,54 +46,72 @@ export async function findStartingPoint(space: SearchSpace, allowedDrop: number,
   return { budget: await bisect(Math.max(least, coarse / 3), coarse, quickFloor, fineSteps), quickFloor };
 }
 
-/** Fractions by which the cost of a leader is changed while it keeps the guarantee or breaks it, and how near its limit is looked for. */
+/** How far a walk to another cost goes at a time, and how near the limit it ends. */
 const stride = 1.1, nearEnough = 1.01, mostMoves = 4, mostHalvings = 4;
+/** Models that are made thoroughly for one choice's proportions; how much more is left of one each time that it breaks the guarantee, at least; and the most that may be left. */
+const mostMade = 6, backOff = 1.03, mostLeft = 0.98;
 /** A rival must be cheaper than the best so far by this factor. */
 const cheaper = 0.985;
 
 /**
  * The smallest network that keeps the guarantee on all validation images, made thoroughly: leaders are made narrower while they keep it, or wider until
- * they do, in their own proportions; the hand-made policies get the same chance.
- * @param floor accuracy that must be kept @param make builds a choice thoroughly and judges it on all images
- * @returns the winner, how each policy did, and the baselines as they did at the winner's budget
+ * they do, in their own proportions; the hand-made policies get the same chance. Where to look is told by models that are repaired lightly: what making them
+ * thoroughly adds is taken to be what it added the last time, and only what promises to keep the guarantee is made so and judged by its own accuracy.
+ * @param floor accuracy that must be kept @param make builds a choice lightly and thoroughly and judges it on all images
+ * @returns the winner, how each policy did, repaired lightly, and the baselines as they did at the winner's budget
  * @throws {UnreachableTargetError} when none keeps it: says how near one gets
  */
-export async function rebuildGuaranteed(space: SearchSpace, agent: readonly Judged[], baselines: readonly Judged[], floor: number, make: (counts: Counts) => Promise<Made>, progress: (fraction: number) => void): Promise<{ winner: Winner; standings: ReadonlyMap<string, Standing>; baselines: Judged[] }> {
-  let winner: Winner | undefined, nearest: { accuracy: number; cost: number } | undefined;
-  const known = new Map<string, number>();
-  /** Makes a choice. @returns its accuracy */
-  const consider = async (policy: string, counts: Counts): Promise<number> => {
-    const before = known.get(counts.join());
-    if (before !== undefined) return before;
-    const made = await make(counts), { accuracy } = made, cost = space.spent(counts);
+export async function rebuildGuaranteed(space: SearchSpace, agent: readonly Judged[], baselines: readonly Judged[], floor: number, make: Readonly<Record<'careful' | 'thorough', (counts: Counts) => Promise<Made>>>, progress: (fraction: number) => void): Promise<{ winner: Winner; standings: ReadonlyMap<string, Standing>; baselines: Judged[] }> {
+  let winner: Winner | undefined, nearest: { accuracy: number; cost: number } | undefined, gain = 0;
+  const known = new Map<string, number>(), made = new Map<string, number>(), least = space.spent(space.least);
+  const careful = async (counts: Counts): Promise<number> => {
+    const accuracy = known.get(counts.join()) ?? (await make.careful(counts)).accuracy;
     known.set(counts.join(), accuracy);
-    if (cost < 1 && (!nearest || accuracy > nearest.accuracy)) nearest = { accuracy, cost };
-    if (accuracy >= floor && cost < 1 && (!winner || cost < space.spent(winner.counts))) winner = { policy, counts, ...made };
     return accuracy;
   };
-  /** Looks for the least cost at which a choice's proportions keep the guarantee. */
-  const slide = async (policy: string, counts: Counts, start: number): Promise<void> => {
-    const least = space.spent(space.least), keeps = async (budget: number): Promise<boolean> => await consider(policy, rescaled(space, counts, budget)) >= floor;
-    let low: number | undefined, high: number | undefined, at = start;
-    for (let move = 0; move < mostMoves && (low === undefined || high === undefined); move++) {
-      if (await keeps(at)) high = at; else low = at;
-      if (high === undefined && (at >= 0.98 || (winner !== undefined && at * stride > space.spent(winner.counts)))) return;
-      at = high === undefined ? Math.min(0.98, at * stride ** (move + 1)) : at / stride;
-      if (at < least) break;
+  const promises = async (counts: Counts): Promise<boolean> => await careful(counts) + gain >= floor;
+  /** Makes a choice thoroughly. @returns whether it keeps the guarantee */
+  const keeps = async (policy: string, counts: Counts): Promise<boolean> => {
+    const result = await make.thorough(counts), { accuracy } = result, cost = space.spent(counts);
+    made.set(counts.join(), accuracy);
+    gain = accuracy - await careful(counts);
+    if (cost < 1 && (!nearest || accuracy > nearest.accuracy)) nearest = { accuracy, cost };
+    if (accuracy >= floor && cost < 1 && (!winner || cost < space.spent(winner.counts))) winner = { policy, counts, ...result };
+    return accuracy >= floor;
+  };
+  /** The least cost at which a choice's proportions promise to keep the guarantee, seen from another cost; the most that may be left when none is found. */
+  const foretold = async (counts: Counts, from: number): Promise<number> => {
+    let low: number | undefined, high: number | undefined, at = from;
+    for (let move = 1; move <= mostMoves && (low === undefined || high === undefined) && at >= least; move++) {
+      if (await promises(rescaled(space, counts, at))) high = at; else if (at >= mostLeft) return mostLeft; else low = at;
+      at = high === undefined ? Math.min(mostLeft, at * stride ** move) : at / stride;
     }
-    for (let halving = 0; low !== undefined && high !== undefined && high / low > nearEnough && halving < mostHalvings; halving++) {
+    if (low === undefined || high === undefined) return high ?? mostLeft;
+    for (let halving = 0; high / low > nearEnough && halving < mostHalvings; halving++) {
       const middle = Math.sqrt(low * high);
-      if (await keeps(middle)) high = middle; else low = middle;
+      if (await promises(rescaled(space, counts, middle))) high = middle; else low = middle;
+    }
+    return high;
+  };
+  /** Makes a choice thoroughly where it promises to be smallest, until that is where it was made already. */
+  const slide = async (policy: string, counts: Counts, start: number): Promise<void> => {
+    let fails = 0;
+    for (let at = start, tries = 0; tries < mostMade; tries++) {
+      const scaled = rescaled(space, counts, at);
+      if (made.has(scaled.join()) || (winner && at > space.spent(winner.counts))) return;
+      const kept = await keeps(policy, scaled), next = await foretold(counts, at);
+      if (!kept && at >= mostLeft) return;
+      at = kept ? next : Math.min(mostLeft, Math.max(next, at * backOff ** ++fails));
     }
   };
   const leaders = [...agent].sort((a, b) => b.candidate.reward - a.candidate.reward || a.candidate.episode - b.candidate.episode)
     .filter(({ counts }, i, all) => all.findIndex((other) => other.counts.join() === counts.join()) === i).slice(0, 2);
   const found: Judged[] = [], standings = new Map<string, Standing>(), rivals = [...leaders, ...baselines];
-  for (const [i, judged] of rivals.entries()) {
-    const { policy, counts, candidate } = judged, start: number = winner ? space.spent(winner.counts) * cheaper : space.spent(counts);
-    if (winner === undefined || await consider(policy, rescaled(space, counts, start)) >= floor) await slide(policy, counts, start);
+  for (const [i, { policy, counts, candidate }] of rivals.entries()) {
+    const start: number = winner ? space.spent(winner.counts) * cheaper : space.spent(counts), own = rescaled(space, counts, start);
+    if (winner === undefined || await promises(own)) await slide(policy, counts, start);
     if (i >= leaders.length) {
-      const own = rescaled(space, counts, start), { macs, params } = space.costOf(own), accuracy = await consider(policy, own);
+      const { macs, params } = space.costOf(own), accuracy = await careful(own);
       found.push({ policy, counts: own, candidate: { ...candidate, macs, params, accuracy, preserve: space.ratiosOf(own) } });
       standings.set(policy, { counts: own, accuracy });
     }
@@ -103,6 +121,6 @@ export async function rebuildGuaranteed(space: SearchSpace, agent: readonly Judg
     const points = (100 * (floor - (nearest?.accuracy ?? 0))).toFixed(2);
     throw new UnreachableTargetError(`No smaller network keeps the accuracy that was asked for: the nearest, with ${(nearest?.cost ?? 1).toFixed(3)} of the original's ${space.cost}, is ${points} points below it. Allow that much more with --target accuracy-drop=P.`);
   }
-  if (winner.policy === 'agent') standings.set('agent', winner);
+  if (winner.policy === 'agent') standings.set('agent', { counts: winner.counts, accuracy: await careful(winner.counts) });
   return { winner, standings, baselines: found };
 }

@@ -17,7 +17,9 @@ const accuracyOf = (counts: Counts, gain = 0): number => Math.min(0.9, 0.9 - 0.3
 const judged = (policy: string, counts: Counts, reward = 0): Judged => ({ policy, counts, candidate: { episode: 1, ...space.costOf(counts), accuracy: accuracyOf(counts), reward, preserve: space.ratiosOf(counts) } });
 const uniform = (share: number): Counts => space.full.map((_, i) => space.countFor(i, share));
 const madeWith = (accuracy: number) => Promise.resolve({ proto, accuracy });
-const make = (counts: Counts) => madeWith(accuracyOf(counts));
+/** Made thoroughly, what is known; made carefully, a hundredth less. */
+const makeBy = (accuracy: (counts: Counts) => number) => ({ careful: (counts: Counts) => madeWith(accuracy(counts) - 0.01), thorough: (counts: Counts) => madeWith(accuracy(counts)) });
+const make = makeBy(accuracyOf);
 
 describe('guaranteed accuracy', () => {
   it('starts at the least budget whose allocation keeps it, and trusts what making it well gains', async () => {
@@ -36,19 +38,19 @@ describe('guaranteed accuracy', () => {
       expect(winner.accuracy).toBeGreaterThanOrEqual(0.88);
       expect(space.spent(winner.counts)).toBeGreaterThan(exact * 0.97);
       expect(space.spent(winner.counts)).toBeLessThan(exact * 1.04);
-      expect(standings.get('agent')?.accuracy).toBe(winner.accuracy);
+      expect(standings.get('agent')?.accuracy).toBeCloseTo(winner.accuracy - 0.01, 12);
     }
   });
 
   it('gives the baselines the same chance', async () => {
     const [a, b] = layers.map((_, i) => i).sort((i, j) => layers[j]!.weights - layers[i]!.weights) as [number, number]; // two layers that are alike
-    const better = (counts: Counts) => madeWith(Math.abs(counts[a]! - counts[b]!) < 20 ? Math.max(0.89, accuracyOf(counts)) : accuracyOf(counts)); // equal shares do better here
+    const better = makeBy((counts) => (Math.abs(counts[a]! - counts[b]!) < 20 ? Math.max(0.89, accuracyOf(counts)) : accuracyOf(counts))); // equal shares do better here
     const { winner } = await rebuildGuaranteed(space, [judged('agent', uniform(0.7).with(a, 250))], [judged('uniform', uniform(0.7))], 0.88, better, () => undefined);
     expect(winner.policy).toBe('uniform');
   });
 
   it('writes nothing that breaks it: says how near one gets', async () => {
-    const bad = (counts: Counts) => madeWith(space.spent(counts) < 1 ? 0.5 : 0.9);
+    const bad = makeBy((counts) => (space.spent(counts) < 1 ? 0.5 : 0.9));
     await expect(rebuildGuaranteed(space, [judged('agent', uniform(0.7))], [judged('uniform', uniform(0.7))], 0.88, bad, () => undefined)).rejects.toThrow(UnreachableTargetError);
     await expect(rebuildGuaranteed(space, [judged('agent', uniform(0.7))], [], 0.88, bad, () => undefined)).rejects.toThrow(/38\.00 points below/);
   });
