@@ -7,7 +7,7 @@ import type { PlanChoice } from '../pruning/plan.ts';
 import { StagedNetwork } from '../runtime/stagedNetwork.ts';
 import { type RowLayout, columnsOf, inputRows, outputRows } from './layerRows.ts';
 import { tensorsFromMatrices, weightMatrices } from './layerWeights.ts';
-import { type OutputTransform, type RegressionChunk, addRidge, gramOf, rightSide } from './leastSquares.ts';
+import { type Aim, addRidge, aimed, gramOf, rightSide } from './leastSquares.ts';
 import { outputSink } from './outputSink.ts';
 import { type RefitLayer, type RefitTargets, joined, withBiases } from './refitTargets.ts';
 import type { RefitOptions } from './sequentialRefit.ts';
@@ -69,14 +69,14 @@ export class AnchoredRefit {
       if (sink.target !== refit.target) continue;
       await network.admit(sampled.length);
       const [inputs, residuals] = await network.advance([layer.input, ...(sink.residual === undefined ? [] : [sink.residual])]);
-      const chunk: RegressionChunk = joined(inputs!.map((input, i) => ({
+      const aim = aimed(joined(inputs!.map((input, i) => ({
         inputs: inputRows(layout, input.data as Float32Array, images, sampled[i]!)[0]!, target: wanted[i]!,
         ...(residuals ? { residual: outputRows(layout, residuals[i]!.data as Float32Array, images, sampled[i]!) } : {}),
-      })));
+      }))), outs, sink.transform);
       const present = weightMatrices(fittedLayer, layout, constants.get(layer.weight)!, constants.get(layer.bias))[0]!;
       const density = densities.get(layer.weight), inputAxis = axes.axis(layer.weight, layer.inAxis), own: LayerChoice = { keptIn: positions.of(inputAxis), density: density ?? 1 };
-      const solve = density === undefined ? await channelSolver(chunk, layout, present, orderOfLeaving(analysis, inputAxis, orders), own, sink.transform, options)
-        : await weightSolver(chunk, layout, present, density, sink.transform, options);
+      const solve = density === undefined ? await channelSolver(aim, layout, present, orderOfLeaving(analysis, inputAxis, orders), own, options)
+        : await weightSolver(aim, layout, present, density, options);
       const whole = spread(await solve(own), own.keptIn, layout);
       if (!whole.every(Number.isFinite)) continue;
       layers.push({ refit, solve });
@@ -120,20 +120,20 @@ export class AnchoredRefit {
 }
 
 /** Refits for any choice of channels, with what the activation cuts in the anchor's network. */
-async function channelSolver(chunk: RegressionChunk, layout: RowLayout, present: Float32Array, order: ArrayLike<number> | undefined, { keptIn }: LayerChoice, transform: OutputTransform, { rounds, ridge: relativeRidge }: RefitOptions): Promise<AnchoredLayer['solve']> {
-  const columns = columnsOf(layout), gram = await gramOf([chunk], columns), ridge = addRidge(gram, columns, relativeRidge);
+async function channelSolver(aim: Aim, layout: RowLayout, present: Float32Array, order: ArrayLike<number> | undefined, { keptIn }: LayerChoice, { rounds, ridge: relativeRidge }: RefitOptions): Promise<AnchoredLayer['solve']> {
+  const columns = columnsOf(layout), gram = await gramOf([aim], columns), ridge = addRidge(gram, columns, relativeRidge);
   const regression = order ? await nestedRegression(gram, layout, order) : anyRegression(gram, layout);
   let whole: Float32Array | undefined;
   for (let round = 0; round <= rounds; round++) {
     if (round > 0) whole = spread(await regression.solve(keptIn), keptIn, layout);
-    await regression.aim(await rightSide([chunk], columns, layout.outs, present, ridge, transform, whole));
+    await regression.aim(await rightSide([aim], columns, layout.outs, present, ridge, whole));
   }
   return ({ keptIn: inputs, keptOut }) => regression.solve(inputs, keptOut);
 }
 
 /** Refits for any share of the weights, likewise. */
-async function weightSolver(chunk: RegressionChunk, layout: RowLayout, present: Float32Array, density: number, transform: OutputTransform, options: RefitOptions): Promise<AnchoredLayer['solve']> {
-  const regression = await sparseRegression([chunk], columnsOf(layout), layout.outs, present, transform, { ...options, density });
+async function weightSolver(aim: Aim, layout: RowLayout, present: Float32Array, density: number, options: RefitOptions): Promise<AnchoredLayer['solve']> {
+  const regression = await sparseRegression([aim], columnsOf(layout), layout.outs, present, { ...options, density });
   return (choice) => regression.solve(choice.density);
 }
 

@@ -12,7 +12,7 @@ export interface OutputTransform {
   readonly high: number;
 }
 
-/** One chunk of the regression: rows of inputs, the wanted z and, where a shortcut is added, what it adds. */
+/** One chunk of the regression: rows of inputs, the wanted z before the cut and, where a shortcut is added, what it adds. */
 export interface RegressionChunk {
   /** float32 [rows, columns]; the last column is constant 1. */
   readonly inputs: Float32Array;
@@ -20,6 +20,18 @@ export interface RegressionChunk {
   readonly target: Float32Array;
   /** float32 [rows, outs] */
   readonly residual?: Float32Array;
+}
+
+/** One chunk of the regression in terms of y, before the transform: rows of inputs and the y that give the wanted z. What the cut makes of a z beyond it, any y beyond the edge gives as well. */
+export interface Aim {
+  /** float32 [rows, columns]; the last column is constant 1. */
+  readonly inputs: Float32Array;
+  /** float32 [rows, outs]: gives the wanted z as it is before the cut. */
+  readonly uncut: Float32Array;
+  /** float32 [rows, outs]: gives the wanted z as it is after the cut. */
+  readonly wanted: Float32Array;
+  /** int8 [rows, outs]: 1 where any larger y does as well as the wanted one, -1 where any smaller one does, 0 where none does; absent where nothing is cut. */
+  readonly open?: Int8Array;
 }
 
 export interface RegressionOptions {
@@ -30,7 +42,7 @@ export interface RegressionOptions {
 }
 
 /** XᵀX of rows: float32 products, summed into float64 a chunk at a time. @returns float64 [columns, columns] */
-export async function gramOf(chunks: readonly { readonly inputs: Float32Array }[], columns: number): Promise<Float64Array> {
+export async function gramOf(chunks: readonly Pick<Aim, 'inputs'>[], columns: number): Promise<Float64Array> {
   const gram = new Float64Array(columns * columns);
   for (const { inputs } of chunks) await addGram(gram, inputs, inputs.length / columns, columns);
   mirror(gram, columns);
@@ -47,12 +59,11 @@ const momentum = 0.75;
  * He, Zhang, Sun 2017 (arXiv 1707.06168), section 3.1; the non-linear rounds follow Zhang et al. 2015 (arXiv 1505.06798), section 3.2.
  * @param present float32 [columns, outs], the weights before
  */
-export async function fitWeights(chunks: readonly RegressionChunk[], columns: number, outs: number, present: Float32Array, transform: OutputTransform, options: RegressionOptions): Promise<Float32Array> {
-  const gram = await gramOf(chunks, columns), ridge = addRidge(gram, columns, options.ridge), factor = await CholeskyFactor.of(gram, columns);
-  const fit = async (predicting?: Float32Array): Promise<Float32Array> => Float32Array.from(await factor.solve(await rightSide(chunks, columns, outs, present, ridge, transform, predicting), outs));
+export async function fitWeights(aims: readonly Aim[], columns: number, outs: number, present: Float32Array, options: RegressionOptions): Promise<Float32Array> {
+  const gram = await gramOf(aims, columns), ridge = addRidge(gram, columns, options.ridge), factor = await CholeskyFactor.of(gram, columns);
+  const fit = async (predicting?: Float32Array): Promise<Float32Array> => Float32Array.from(await factor.solve(await rightSide(aims, columns, outs, present, ridge, predicting), outs));
   let weights = await fit(), last = weights;
-  if (transform.low === -Infinity && transform.high === Infinity) return weights;
-  for (let round = 0; round < options.rounds; round++) {
+  for (let round = 0; round < options.rounds && isCut(aims); round++) {
     const ahead = weights.map((value, i) => value + momentum * (value - last[i]!));
     last = weights;
     weights = await fit(ahead);
@@ -60,21 +71,47 @@ export async function fitWeights(chunks: readonly RegressionChunk[], columns: nu
   return weights;
 }
 
+/** Whether anything is cut: otherwise the first fit is the last. */
+export const isCut = (aims: readonly Aim[]): boolean => aims.some(({ open }) => open !== undefined);
+
+/** A chunk's aim. */
+export function aimed({ inputs, target, residual }: RegressionChunk, outs: number, { scale, shift, low, high }: OutputTransform): Aim {
+  const uncut = new Float32Array(target.length);
+  for (let i = 0, c = 0; i < target.length; i++, c = c + 1 === outs ? 0 : c + 1) uncut[i] = (target[i]! - shift[c]! - (residual ? residual[i]! : 0)) / scale[c]!;
+  if (low === -Infinity && high === Infinity) return { inputs, uncut, wanted: uncut };
+  const wanted = uncut.slice(), open = new Int8Array(target.length);
+  for (let i = 0, c = 0; i < target.length; i++, c = c + 1 === outs ? 0 : c + 1) {
+    const z = target[i]!, factor = scale[c]!;
+    if (z > low && z < high) continue;
+    wanted[i]! += ((z <= low ? low : high) - z) / factor;
+    open[i] = z <= low === factor > 0 ? -1 : 1;
+  }
+  return { inputs, uncut, wanted, open };
+}
+
 /**
  * Right side of the normal equations: input rows times wanted outputs, and the ridge's pull towards the present weights.
  * @param predicting float32 [columns, outs], the weights by whose predictions the activation is known; none in the first fit
  * @returns float64 [columns, outs]
  */
-export async function rightSide(chunks: readonly RegressionChunk[], columns: number, outs: number, present: Float32Array, ridge: number, transform: OutputTransform, predicting?: Float32Array): Promise<Float64Array> {
+export async function rightSide(aims: readonly Aim[], columns: number, outs: number, present: Float32Array, ridge: number, predicting?: Float32Array): Promise<Float64Array> {
   const right = new Float64Array(columns * outs);
   for (let i = 0; i < (columns - 1) * outs; i++) right[i] = ridge * present[i]!;
-  for (const chunk of chunks) {
-    const rows = chunk.inputs.length / columns;
-    const predicted = predicting ? await product(chunk.inputs, predicting, rows, columns, outs) : undefined;
-    const part = await transposedProduct(chunk.inputs, wantedOutputs(chunk, outs, transform, predicted), rows, columns, outs);
+  for (const { inputs, uncut, wanted, open } of aims) {
+    const rows = inputs.length / columns, nearest = predicting && open ? nearestWanted(wanted, open, await product(inputs, predicting, rows, columns, outs)) : uncut;
+    const part = await transposedProduct(inputs, nearest, rows, columns, outs);
     for (let i = 0; i < right.length; i++) right[i]! += part[i]!;
   }
   return right;
+}
+
+/** Of the y that do, those nearest to what is predicted. @param predicted overwritten */
+function nearestWanted(wanted: Float32Array, open: Int8Array, predicted: Float32Array): Float32Array {
+  for (let i = 0; i < wanted.length; i++) { // without branches: which way an entry goes is no pattern that a processor could learn
+    const y = wanted[i]!, side = open[i]!;
+    predicted[i] = y + side * Math.max(0, side * (predicted[i]! - y));
+  }
+  return predicted;
 }
 
 /** Adds a ridge, relative to the mean of the diagonal; the constant column, the last one, is free of it. @returns what was added */
@@ -85,20 +122,4 @@ export function addRidge(gram: Float64Array, columns: number, relative: number):
   for (let i = 0; i < columns - 1; i++) gram[i * (columns + 1)]! += ridge;
   gram[columns * columns - 1]! += 1e-9;
   return ridge;
-}
-
-/** The y that would give the wanted z; where the cut hides the difference, the y that is predicted. */
-export function wantedOutputs({ target, residual }: RegressionChunk, outs: number, { scale, shift, low, high }: OutputTransform, predicted?: Float32Array): Float32Array {
-  const wanted = new Float32Array(target.length);
-  for (let i = 0, c = 0; i < target.length; i++, c = c + 1 === outs ? 0 : c + 1) {
-    const factor = scale[c]!, offset = shift[c]! + (residual ? residual[i]! : 0);
-    let z = target[i]!;
-    if (predicted) {
-      const present = factor * predicted[i]! + offset;
-      if (z <= low) z = Math.min(present, low);
-      else if (z >= high) z = Math.max(present, high);
-    }
-    wanted[i] = (z - offset) / factor;
-  }
-  return wanted;
 }

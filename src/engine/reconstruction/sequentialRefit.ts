@@ -7,7 +7,7 @@ import { StagedNetwork } from '../runtime/stagedNetwork.ts';
 import { type RowLayout, columnsOf, inputRows, outputRows } from './layerRows.ts';
 import { fitSparse } from './fitSparse.ts';
 import { tensorsFromMatrices, weightMatrices } from './layerWeights.ts';
-import { type RegressionChunk, fitWeights } from './leastSquares.ts';
+import { type RegressionChunk, aimed, fitWeights } from './leastSquares.ts';
 import { outputSink } from './outputSink.ts';
 import { type RefitLayer, type RefitTargets, blockRows, joined, pickColumns, withBiases } from './refitTargets.ts';
 
@@ -76,9 +76,9 @@ async function refitLayer(refit: RefitLayer, network: StagedNetwork, view: Graph
   });
   const fitted: Float32Array[] = [];
   for (const [group, blocks] of groupChunks.entries()) {
-    const { scale, shift, low, high } = sink.transform, from = group * outs, chunks = blocks.map((parts) => joined(parts.splice(0))), density = options.densities?.get(layer.weight) ?? 1;
-    const transform = { scale: scale.subarray(from, from + outs), shift: shift.subarray(from, from + outs), low, high };
-    fitted.push(density < 1 ? await fitSparse(chunks, columns, outs, present[group]!, transform, { ...options, density }) : await fitWeights(chunks, columns, outs, present[group]!, transform, options));
+    const { scale, shift, low, high } = sink.transform, from = group * outs, density = options.densities?.get(layer.weight) ?? 1;
+    const transform = { scale: scale.subarray(from, from + outs), shift: shift.subarray(from, from + outs), low, high }, aims = blocks.map((parts) => aimed(joined(parts.splice(0)), outs, transform));
+    fitted.push(density < 1 ? await fitSparse(aims, columns, outs, present[group]!, { ...options, density }) : await fitWeights(aims, columns, outs, present[group]!, options));
   }
   if (!fitted.every((matrix) => matrix.every(Number.isFinite))) return;
   const tensors = tensorsFromMatrices(prunedLayer, layout, fitted, weight, biasName);

@@ -1,5 +1,5 @@
 import { sparseProblems } from './fitSparse.ts';
-import type { OutputTransform, RegressionChunk, RegressionOptions } from './leastSquares.ts';
+import { type Aim, type RegressionOptions, isCut } from './leastSquares.ts';
 import { isWide, solveMasked, sparseEffort, thinOut } from './sparseWeights.ts';
 
 /** A least-squares problem of one layer that is solved for many shares of its weights. */
@@ -19,8 +19,8 @@ const landmarks = [0.8, 0.64, 0.51, 0.41, 0.33, 0.26, 0.21, 0.17, 0.13, 0.1, 0.0
  * the layer is taken to cut as it does with the share that the layer begins with.
  * @param present float32 [columns, outs], the weights before @param density share of the weights at which the activation is looked at
  */
-export async function sparseRegression(chunks: readonly RegressionChunk[], columns: number, outs: number, present: Float32Array, transform: OutputTransform, { rounds, ridge: relativeRidge, density }: RegressionOptions & { density: number }): Promise<SparseRegression> {
-  const aimed = await sparseProblems(chunks, columns, outs, present, transform, relativeRidge), { steps } = sparseEffort(columns);
+export async function sparseRegression(aims: readonly Aim[], columns: number, outs: number, present: Float32Array, { rounds, ridge: relativeRidge, density }: RegressionOptions & { density: number }): Promise<SparseRegression> {
+  const aimed = await sparseProblems(aims, columns, outs, present, relativeRidge), { steps } = sparseEffort(columns);
   let problem = await aimed();
   const whole = await solveMasked(problem, new Uint8Array(columns * outs).fill(1), present, steps), known: Packed[] = [];
   for await (const stage of thinOut(problem, whole, landmarks.filter((_, i) => !isWide(columns) || i % 2 === 1), steps)) known.push(packed(stage.density, stage.weights));
@@ -29,7 +29,7 @@ export async function sparseRegression(chunks: readonly RegressionChunk[], colum
     for await (const { weights } of thinOut(problem, start, [share], steps)) return weights;
     return start;
   };
-  for (let round = 0; round < rounds && (transform.low > -Infinity || transform.high < Infinity); round++) problem = await aimed(await solve(density));
+  for (let round = 0; round < rounds && isCut(aims); round++) problem = await aimed(await solve(density));
   return { solve };
 }
 

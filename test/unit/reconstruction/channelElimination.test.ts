@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../src/engine/numerics/random.ts';
 import { eliminateUnits } from '../../../src/engine/reconstruction/channelElimination.ts';
-import { fitWeights } from '../../../src/engine/reconstruction/leastSquares.ts';
+import { aimed, fitWeights } from '../../../src/engine/reconstruction/leastSquares.ts';
 
 const units = 8, taps = 2, rows = 600, outs = 4, inputs = units * taps, columns = inputs + 1;
 const plain = { scale: new Float32Array(outs).fill(1), shift: new Float32Array(outs), low: -Infinity, high: Infinity };
@@ -38,7 +38,7 @@ describe('elimination of channels by optimal brain surgeon', () => {
     for (const gone of [2, 4, 6]) {
       const kept = order.slice(gone).sort((a, b) => a - b), keptColumns = [...kept.flatMap((unit) => [unit * taps, unit * taps + 1]), inputs], n = keptColumns.length;
       const reduced = Float32Array.from({ length: rows * n }, (_, i) => x[Math.floor(i / n) * columns + keptColumns[i % n]!]!);
-      const fitted = await fitWeights([{ inputs: reduced, target: y }], n, outs, new Float32Array(n * outs), plain, { rounds: 0, ridge: 1e-9 });
+      const fitted = await fitWeights([aimed({ inputs: reduced, target: y }, outs, plain)], n, outs, new Float32Array(n * outs), { rounds: 0, ridge: 1e-9 });
       let left = 0;
       for (let r = 0; r < rows; r++) for (let o = 0; o < outs; o++) {
         let predicted = 0;

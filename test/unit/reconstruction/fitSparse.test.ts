@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../src/engine/numerics/random.ts';
 import { fitSparse } from '../../../src/engine/reconstruction/fitSparse.ts';
+import { aimed } from '../../../src/engine/reconstruction/leastSquares.ts';
 import { solveMasked, thinOut } from '../../../src/engine/reconstruction/sparseWeights.ts';
 
 const random = new Random(3), rows = 400, columns = 13, outs = 5;
@@ -56,16 +57,16 @@ describe('weights of a layer that is pruned one by one', () => {
     const target = times(inputs, weights, rows, columns, outs), density = 0.4, count = (columns - 1) * outs;
     const threshold = [...weights.subarray(0, count)].map(Math.abs).sort((a, b) => b - a)[Math.round(density * count) - 1]!;
     const magnitude = weights.map((value, at) => (at >= count || Math.abs(value) >= threshold ? value : 0));
-    const fitted = await fitSparse([{ inputs, target }], columns, outs, weights, linear, { rounds: 0, ridge: 1e-6, density });
+    const fitted = await fitSparse([aimed({ inputs, target }, outs, linear)], columns, outs, weights, { rounds: 0, ridge: 1e-6, density });
     expect(fitted.subarray(0, count).filter((value) => value !== 0).length).toBeLessThanOrEqual(Math.round(density * count));
     expect(squaredError(fitted, target)).toBeLessThan(0.7 * squaredError(magnitude, target));
-    const cut = target.map((z) => Math.max(0, z)), known = await fitSparse([{ inputs, target }], columns, outs, weights, { ...linear, low: 0 }, { rounds: 6, ridge: 1e-6, density });
+    const cut = target.map((z) => Math.max(0, z)), known = await fitSparse([aimed({ inputs, target }, outs, { ...linear, low: 0 })], columns, outs, weights, { rounds: 6, ridge: 1e-6, density });
     expect(squaredError(known, cut, true)).toBeLessThan(squaredError(fitted, cut, true));
   });
 
   it('are what they were when all of them stay', async () => {
     const target = times(inputs, weights, rows, columns, outs);
-    const fitted = await fitSparse([{ inputs, target }], columns, outs, weights, linear, { rounds: 0, ridge: 1e-6, density: 1 });
+    const fitted = await fitSparse([aimed({ inputs, target }, outs, linear)], columns, outs, weights, { rounds: 0, ridge: 1e-6, density: 1 });
     fitted.forEach((value, at) => { expect(value).toBeCloseTo(weights[at]!, 3); });
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../src/engine/numerics/random.ts';
 import type { RowLayout } from '../../../src/engine/reconstruction/layerRows.ts';
-import { addRidge, fitWeights, gramOf, rightSide } from '../../../src/engine/reconstruction/leastSquares.ts';
+import { addRidge, aimed, fitWeights, gramOf, rightSide } from '../../../src/engine/reconstruction/leastSquares.ts';
 import { anyRegression, nestedRegression } from '../../../src/engine/reconstruction/subsetRegression.ts';
 
 const channels = 40, taps = 4, outs = 6, columns = channels * taps + 1, rows = 700, random = new Random(5);
@@ -14,14 +14,14 @@ const transform = { scale: new Float32Array(outs).fill(1), shift: new Float32Arr
 function alone(kept: readonly number[]): Promise<Float32Array> {
   const used = [...kept.flatMap((channel) => Array.from({ length: taps }, (_, tap) => channel * taps + tap)), columns - 1];
   const part = Float32Array.from({ length: rows * used.length }, (_, i) => inputs[Math.floor(i / used.length) * columns + used[i % used.length]!]!);
-  return fitWeights([{ inputs: part, target }], used.length, outs, new Float32Array(used.length * outs), transform, { rounds: 0, ridge: 1e-9 });
+  return fitWeights([aimed({ inputs: part, target }, outs, transform)], used.length, outs, new Float32Array(used.length * outs), { rounds: 0, ridge: 1e-9 });
 }
 
 describe('regressions on a part of the columns', () => {
   it.each([1, 9, 32, 33, 40])('are solved from one factor for the first %i channels in the order of leaving', async (count) => {
     const gram = await gramOf([{ inputs }], columns), ridge = addRidge(gram, columns, 1e-9), kept = order.slice(0, count).sort((a, b) => a - b), expected = await alone(kept);
     for (const regression of [await nestedRegression(gram.slice(), layout, order), anyRegression(gram, layout)]) {
-      await regression.aim(await rightSide([{ inputs, target }], columns, outs, new Float32Array(columns * outs), ridge, transform));
+      await regression.aim(await rightSide([aimed({ inputs, target }, outs, transform)], columns, outs, new Float32Array(columns * outs), ridge));
       const solved = await regression.solve(count === channels ? undefined : kept);
       expect(Math.max(...solved.map((value, i) => Math.abs(value - expected[i]!)))).toBeLessThan(1e-5);
       const some = [0, outs - 1], picked = await regression.solve(kept, some);
