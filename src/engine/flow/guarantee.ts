@@ -47,7 +47,7 @@ export async function findStartingPoint(space: SearchSpace, allowedDrop: number,
 }
 
 /** How far a walk to another cost goes at a time, and how near the limit it ends. */
-const stride = 1.1, nearEnough = 1.01, mostMoves = 4, mostHalvings = 4;
+const stride = 1.1, nearEnough = 1.015, mostMoves = 4;
 /** Models that are made thoroughly for one choice's proportions; how much more is left of one each time that it breaks the guarantee, at least; and the most that may be left. */
 const mostMade = 6, backOff = 1.03, mostLeft = 0.98;
 /** A rival must be cheaper than the best so far by this factor. */
@@ -63,7 +63,7 @@ const cheaper = 0.985;
  */
 export async function rebuildGuaranteed(space: SearchSpace, agent: readonly Judged[], baselines: readonly Judged[], floor: number, make: Readonly<Record<'careful' | 'thorough', (counts: Counts) => Promise<Made>>>, progress: (fraction: number) => void): Promise<{ winner: Winner; standings: ReadonlyMap<string, Standing>; baselines: Judged[] }> {
   let winner: Winner | undefined, nearest: { accuracy: number; cost: number } | undefined, gain = 0;
-  const known = new Map<string, number>(), made = new Map<string, number>(), least = space.spent(space.least);
+  const known = new Map<string, number>(), made = new Set<string>(), least = space.spent(space.least);
   const careful = async (counts: Counts): Promise<number> => {
     const accuracy = known.get(counts.join()) ?? (await make.careful(counts)).accuracy;
     known.set(counts.join(), accuracy);
@@ -73,35 +73,42 @@ export async function rebuildGuaranteed(space: SearchSpace, agent: readonly Judg
   /** Makes a choice thoroughly. @returns whether it keeps the guarantee */
   const keeps = async (policy: string, counts: Counts): Promise<boolean> => {
     const result = await make.thorough(counts), { accuracy } = result, cost = space.spent(counts);
-    made.set(counts.join(), accuracy);
+    made.add(counts.join());
     gain = accuracy - await careful(counts);
     if (cost < 1 && (!nearest || accuracy > nearest.accuracy)) nearest = { accuracy, cost };
     if (accuracy >= floor && cost < 1 && (!winner || cost < space.spent(winner.counts))) winner = { policy, counts, ...result };
     return accuracy >= floor;
   };
-  /** The least cost at which a choice's proportions promise to keep the guarantee, seen from another cost; the most that may be left when none is found. */
-  const foretold = async (counts: Counts, from: number): Promise<number> => {
-    let low: number | undefined, high: number | undefined, at = from;
-    for (let move = 1; move <= mostMoves && (low === undefined || high === undefined) && at >= least; move++) {
-      if (await promises(rescaled(space, counts, at))) high = at; else if (at >= mostLeft) return mostLeft; else low = at;
-      at = high === undefined ? Math.min(mostLeft, at * stride ** move) : at / stride;
+  /**
+   * The least cost at which a choice's proportions promise to keep the guarantee, seen from one that keeps it or breaks it; the most that may be left when none is found.
+   * @param low a cost that breaks it @param high one that keeps it, or beyond which nothing is looked for
+   */
+  const foretold = async (counts: Counts, low: number | undefined, high: number | undefined): Promise<number> => {
+    for (let move = 1; move <= mostMoves && (low === undefined || high === undefined); move++) {
+      const at = high === undefined ? Math.min(mostLeft, low! * stride ** move) : high / stride;
+      if (at < least) break;
+      if (await promises(rescaled(space, counts, at))) high = at; else low = at;
+      if (low === mostLeft) break;
     }
     if (low === undefined || high === undefined) return high ?? mostLeft;
-    for (let halving = 0; high / low > nearEnough && halving < mostHalvings; halving++) {
+    while (high / low > nearEnough) {
       const middle = Math.sqrt(low * high);
       if (await promises(rescaled(space, counts, middle))) high = middle; else low = middle;
     }
     return high;
   };
-  /** Makes a choice thoroughly where it promises to be smallest, until that is where it was made already. */
+  /** Makes a choice thoroughly where it promises to be smallest, until it is known about there. */
   const slide = async (policy: string, counts: Counts, start: number): Promise<void> => {
-    let fails = 0;
-    for (let at = start, tries = 0; tries < mostMade; tries++) {
+    let low: number | undefined, high: number | undefined;
+    for (let at = start, tries = 0, fails = 0; tries < mostMade; tries++) {
       const scaled = rescaled(space, counts, at);
-      if (made.has(scaled.join()) || (winner && at > space.spent(winner.counts))) return;
-      const kept = await keeps(policy, scaled), next = await foretold(counts, at);
-      if (!kept && at >= mostLeft) return;
-      at = kept ? next : Math.min(mostLeft, Math.max(next, at * backOff ** ++fails));
+      if (made.has(scaled.join())) return;
+      if (await keeps(policy, scaled)) high = at; else { low = at; fails++; }
+      const most = high ?? (winner && space.spent(winner.counts)); // nothing is looked for beyond the best so far
+      if (most === undefined ? at >= mostLeft : most / (low ?? 0) <= nearEnough) return;
+      const next = await foretold(counts, low, most);
+      at = low === at ? Math.min(most ?? mostLeft, Math.max(next, at * backOff ** fails)) : next;
+      if (at === most) return;
     }
   };
   const leaders = [...agent].sort((a, b) => b.candidate.reward - a.candidate.reward || a.candidate.episode - b.candidate.episode)
