@@ -15,9 +15,15 @@ export interface SparseProblem {
 /** Whether a layer has so many columns that its products take most of the time and memory. */
 export const isWide = (columns: number): boolean => columns > 2000;
 
-/** Steps of conjugate gradients: after a part of the weights went, and at the end. */
-export interface SparseEffort { readonly stages: number; readonly steps: number }
-export const sparseEffort = (columns: number): SparseEffort => (isWide(columns) ? { stages: 3, steps: 8 } : { stages: 6, steps: 12 });
+/** In how many stages weights go, and steps of conjugate gradients after each of them, and in each round that knows the activation. */
+export interface SparseEffort { readonly stages: number; readonly steps: number; readonly roundSteps: number }
+/** Rows a column from which the steps cost little beside the passes over the rows, so that there can be many (docs/decisions/reconstruction.md). */
+const manyRows = 100;
+/** @param rows of the regression; none where there is no pass over them */
+export function sparseEffort(columns: number, rows = 0): SparseEffort {
+  if (isWide(columns)) return { stages: 3, steps: 8, roundSteps: 8 };
+  return rows >= manyRows * columns ? { stages: 24, steps: 12, roundSteps: 24 } : { stages: 6, steps: 12, roundSteps: 12 };
+}
 
 /**
  * Takes weights of a layer away in stages, and refits what remains after each (optimal brain surgeon's update by conjugate gradients on all outputs at once).
