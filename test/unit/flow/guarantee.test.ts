@@ -34,7 +34,10 @@ describe('guaranteed accuracy', () => {
   it('makes a leader narrower until it just keeps the guarantee, and one that breaks it wider', async () => {
     const exact = 1 - (0.02 / 0.3) ** (1 / 3);
     for (const share of [0.8, 0.5]) {
-      const { winner, standings } = await rebuildGuaranteed(space, [judged('agent', uniform(share))], [], 0.88, make, () => undefined);
+      let thorough = 0;
+      const counting = { ...make, thorough: (counts: Counts) => { thorough++; return make.thorough(counts); } };
+      const { winner, standings } = await rebuildGuaranteed(space, [judged('agent', uniform(share))], [], 0.88, counting, () => undefined);
+      expect(thorough).toBeLessThanOrEqual(3); // where to look is told by light repairs
       expect(winner.accuracy).toBeGreaterThanOrEqual(0.88);
       expect(space.spent(winner.counts)).toBeGreaterThan(exact * 0.97);
       expect(space.spent(winner.counts)).toBeLessThan(exact * 1.04);
