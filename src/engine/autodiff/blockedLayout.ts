@@ -89,30 +89,48 @@ const turned = (build: GraphBuilder, value: string, area: number): string => (ar
 const filled = (build: GraphBuilder, value: string, missing: readonly number[]): string => (missing.every((count) => count === 0) ? value : build.op('Pad', [value, build.ints([...missing.map(() => 0), ...missing])]));
 
 /** Whether a convolution's weight gradient is found in blocks: for a kernel of one position matrix products are as fast. */
-export const batchFillsBlocks = (sizes: Convolution, block: number): boolean =>
-  block > 0 && sizes.batch % block === 0 && sizes.kernel.length === 2 && product(sizes.kernel) > 1 && (sizes.groups === 1 || isDepthwise(sizes));
+export const batchFillsBlocks = ({ batch, kernel, groups }: Convolution, block: number): boolean => block > 0 && batch % block === 0 && kernel.length === 2 && product(kernel) > 1 && groups === 1;
 
 /**
- * The weight gradient [out, in / groups, ...kernel] as one convolution over the images, which takes the batch for channels: of the input [in, batch, ...] by the output gradient [out, batch, ...] as its kernel, with
- * strides and dilations exchanged. It takes from less than half of to as much time as a matrix product for each position of the kernel (docs/decisions/autodiff.md). Of a depthwise convolution each block of channels
- * is a group of its own, [block, batch, ...] by [block, batch, ...], and of what it gives only the diagonal is wanted; even that is twice as fast where there is a stride.
+ * The weight gradient [out, in, ...kernel] as one convolution over the images, which takes the batch for channels: of the input [in, batch, ...] by the output gradient [out, batch, ...] as its kernel, with
+ * strides and dilations exchanged. It takes from less than half of to as much time as a matrix product for each position of the kernel (docs/decisions/autodiff.md).
  * @param x padded, so that every window is inside
  */
 export function appendBlockedWeightGradient(build: GraphBuilder, sizes: Convolution, x: string, g: string, block: number): string {
-  const { batch, inChannels, outChannels, output, kernel, strides, dilations } = sizes, depthwise = isDepthwise(sizes), area = product(output), images = batch / block, outs = roundUp(outChannels, block);
-  const seen = kernel.map((k, i) => (output[i]! - 1) * strides[i]! + (k - 1) * dilations[i]! + 1), [groups, inner] = depthwise ? [outs / block, block] : [1, inChannels];
-  const rows = inBlocks(build, filled(build, x, [0, groups * inner - inChannels, 0, 0]), [images, block, groups * inner * product(seen)]);
-  const input = build.reshape(build.transpose(build.reshape(rows, [images, groups, inner, product(seen) * block]), [2, 1, 0, 3]), [inner, groups * batch, ...seen]);
+  const { batch, inChannels, outChannels, output, kernel, strides, dilations } = sizes, area = product(output), images = batch / block, outs = roundUp(outChannels, block);
+  const seen = kernel.map((k, i) => (output[i]! - 1) * strides[i]! + (k - 1) * dilations[i]! + 1);
+  const rows = inBlocks(build, x, [images, block, inChannels * product(seen)]);
+  const input = build.reshape(build.transpose(build.reshape(rows, [images, inChannels, product(seen) * block]), [1, 0, 2]), [inChannels, batch, ...seen]);
 
-  const whole = roundUp(outChannels, reordered), gradient = build.reshape(inBlocks(build, filled(build, g, [0, whole - outChannels, 0, 0]), [batch, whole, area]), [images, block, outs / block, area, block]);
+  const whole = roundUp(outChannels, reordered), gradient = build.reshape(build.opOf(domain, 'ReorderInput', [filled(build, g, [0, whole - outChannels, 0, 0])]), [images, block, outs / block, area, block]);
   const filter = build.reshape(build.transpose(gradient, [2, 0, 3, 1, 4]), [outs, batch, ...output]);
 
-  const blocked = build.opOf(domain, 'Conv', [input, filter], { kernel_shape: output, strides: dilations, dilations: strides, pads: [0, 0, 0, 0], group: groups });
-  const result = build.opOf(domain, 'ReorderOutput', [blocked], { channels: depthwise ? outs : outChannels });
-  if (!depthwise) return build.transpose(result, [1, 0, 2, 3]);
-  const diagonal = build.floats([block, 1, block, 1], Float32Array.from({ length: block * block }, (_, i) => (i % (block + 1) === 0 ? 1 : 0)));
-  const own = build.reshape(build.sum(build.mul(build.reshape(result, [block, groups, block, product(kernel)]), diagonal), [0]), [outs, 1, ...kernel]);
-  return outs === outChannels ? own : build.slice(own, [0], [0], [outChannels]);
+  const blocked = build.opOf(domain, 'Conv', [input, filter], { kernel_shape: output, strides: dilations, dilations: strides, pads: [0, 0, 0, 0], group: 1 });
+  return build.transpose(build.opOf(domain, 'ReorderOutput', [blocked], { channels: outChannels }), [1, 0, 2, 3]);
+}
+
+/**
+ * The weight gradient [channels, 1, ...kernel] of a depthwise convolution as one more depthwise convolution, whose channels are those of all images: each one's input by its output gradient as the kernel, with strides
+ * and dilations exchanged; then the sum over the images. In blocks both are laid out as the convolution and its input gradient have them.
+ */
+export function appendBlockedDepthwiseGradient(build: GraphBuilder, { batch, inChannels, input, output, kernel, strides, dilations, before, after }: Convolution, x: string, g: string, block: number): string {
+  const channels = roundUp(inChannels, block), all = batch * channels, beyond = after.map((pad, i) => Math.floor(Math.max(0, -pad) / dilations[i]!)); // where windows stop short of the border, more positions than the kernel has
+  const inputs = build.reshape(build.opOf(domain, 'ReorderInput', [x]), [1, all, ...input]), filter = build.reshape(build.opOf(domain, 'ReorderInput', [g]), [all, 1, ...output]);
+  const met = build.opOf(domain, 'Conv', [inputs, filter], { kernel_shape: output, strides: dilations, dilations: strides, pads: [...before, ...after.map((pad) => Math.max(0, pad))], group: all });
+  const images = build.reshape(met, [batch, channels / block, ...kernel.map((k, i) => k + beyond[i]!), block]), own = beyond.every((count) => count === 0) ? images : build.slice(images, [2, 3], [0, 0], kernel);
+  const whole = build.reshape(build.transpose(build.sum(own, [0]), [0, 3, 1, 2]), [channels, 1, ...kernel]);
+  return channels === inChannels ? whole : build.slice(whole, [0], [0], [inChannels]);
+}
+
+/** Lays out once what a graph lays out in blocks more than once: a layer's input for the layer and its weight gradient, its output gradient for both gradients. onnxruntime sees such repetitions among ONNX's own operators only. */
+export function shareBlocks(build: GraphBuilder): void {
+  const first = new Map<string, string>(), same = new Map<string, string>();
+  for (const node of build.nodes.splice(0)) {
+    const [input, output] = [node.input[0]!, node.output[0]!], known = node.domain === domain && node.opType === 'ReorderInput' ? first.get(input) : undefined;
+    if (known !== undefined) { same.set(output, known); continue; }
+    if (node.domain === domain && node.opType === 'ReorderInput') first.set(input, output);
+    build.nodes.push(node.input.some((name) => same.has(name)) ? { ...node, input: node.input.map((name) => same.get(name) ?? name) } : node);
+  }
 }
 
 /** ReorderInput takes numbers of channels that this divides, and adds zeros for the rest of a block. */

@@ -1,5 +1,5 @@
 import type { GraphBuilder } from '../onnx/graphBuilder.ts';
-import { appendBlockedConvolution, fillsBlocks } from './blockedLayout.ts';
+import { appendBlockedConvolution, fillsBlocks, shareBlocks } from './blockedLayout.ts';
 import { product, range } from './rule.ts';
 import { type Convolution, convolutionOf, isDepthwise, positions } from './windows.ts';
 
@@ -35,10 +35,10 @@ export function appendConvolution(build: GraphBuilder, x: string, w: string, bia
   return build.transpose(build.reshape(flat, [batch, ...output, outChannels]), [0, kernel.length + 1, ...range(kernel.length).map((i) => i + 1)]);
 }
 
-/** A depthwise convolution becomes a matrix product where a channel's matrix [input positions, output positions] has at most this many elements; in blocks, larger images are faster. */
-const largestMatrix = (block: number): number => (block > 0 ? 4096 : 16384);
-/** Whether a depthwise convolution is so small that a channel's whole matrix is used. */
-export const hasSmallMatrix = (sizes: Convolution, block: number): boolean => isDepthwise(sizes) && product(sizes.input) * product(sizes.output) <= largestMatrix(block);
+/** A depthwise convolution that fills no blocks becomes a matrix product where a channel's matrix [input positions, output positions] has at most this many elements. */
+const largestMatrix = 16384;
+/** Whether a depthwise convolution is so small that a channel's whole matrix is used; blocks are as fast or faster. */
+export const hasSmallMatrix = (sizes: Convolution, block: number): boolean => isDepthwise(sizes) && !fillsBlocks(sizes, block) && product(sizes.input) * product(sizes.output) <= largestMatrix;
 
 /** Where a channel's matrix has each weight of its kernel, [kernel positions, input positions * output positions] of zeros and ones. */
 function placement({ input, output, kernel, strides, dilations, before }: Convolution): Float32Array {
@@ -82,12 +82,12 @@ function replaceConvolutions(build: GraphBuilder, shape: (value: string) => read
   }
 }
 
-/** Rewrites depthwise convolutions on small images, before a graph is differentiated; those with stride 1 are as fast in blocks. */
+/** Rewrites depthwise convolutions on small images, before a graph is differentiated. */
 export const depthwiseAsProducts = (build: GraphBuilder, shape: (value: string) => readonly number[] | undefined, block: number): void => {
   replaceConvolutions(build, shape, (sizes, x, w, bias) => {
-    const fits = hasSmallMatrix(sizes, block) && !(fillsBlocks(sizes, block) && sizes.strides.every((stride) => stride === 1));
-    if (fits) appendDepthwise(build, x, w, bias, sizes);
-    return fits;
+    const small = hasSmallMatrix(sizes, block);
+    if (small) appendDepthwise(build, x, w, bias, sizes);
+    return small;
   });
 };
 
@@ -98,4 +98,5 @@ export const inFastestForm = (build: GraphBuilder, shape: (value: string) => rea
     if (faster) appendConvolution(build, x, w, bias, sizes, block);
     return faster;
   });
+  shareBlocks(build);
 };

@@ -58,7 +58,8 @@ describe('gradients of Conv', () => {
 
   const wide: [string, Spec][] = [['sixteen channels', spec({ channels: 16, out: 16 })], ['channels that fill no block', spec({ channels: 20, out: 28, size: [5, 6] })], ['many channels, stride and dilation', spec({ channels: 12, out: 16, size: [9, 9], strides: [2, 1], dilations: [1, 2], pads: [1, 2, 0, 1] })], ['many channels, very small images', spec({ channels: 16, out: 24, size: [2, 3], kernel: [1, 1], pads: [0, 0, 0, 0] })],
     ['depthwise in blocks', spec({ channels: 16, out: 16, groups: 16 })], ['depthwise on larger images', spec({ channels: 20, out: 20, groups: 20, size: [9, 9] })], ['depthwise on larger images, stride 2', spec({ channels: 12, out: 12, groups: 12, size: [12, 13], strides: [2, 2] })],
-    ['depthwise on larger images, strides, dilation and uneven padding', spec({ channels: 16, out: 16, groups: 16, size: [13, 11], strides: [1, 2], dilations: [2, 1], pads: [2, 0, 1, 1] })]];
+    ['depthwise on larger images, strides, dilation and uneven padding', spec({ channels: 16, out: 16, groups: 16, size: [13, 11], strides: [1, 2], dilations: [2, 1], pads: [2, 0, 1, 1] })], ['depthwise, windows that stop short of the border', spec({ channels: 16, out: 16, groups: 16, size: [8, 9], strides: [2, 3], pads: [0, 0, 0, 0] })],
+    ['depthwise, 1x1, stride 2', spec({ channels: 12, out: 12, groups: 12, size: [6, 8], kernel: [1, 1], strides: [2, 2], pads: [0, 0, 0, 0] })]];
   it.each([...cases, ...wide])('%s, sixteen images, in blocks where this machine has them, agrees with TensorFlow.js', async (_title, changes) => {
     const s = { ...changes, batch: 16 }, graph = await makeCase(random, inputsOf(s), (build, names) => build.op('Conv', names, attributesOf(s)));
     expectClose(await ourGradients(graph, undefined, await channelBlock()), await tfGradients(graph, referenceConv(s) as never));
@@ -83,6 +84,16 @@ describe('gradients of Conv', () => {
     expect(await domains(16, 16)).toEqual(['', 'com.microsoft.nchwc']);
     expect(await domains(16, 0)).toEqual(['']);
     expect(await domains(12, 8)).toEqual(['']);
+  });
+
+  it('lays a value out in blocks once, for the convolution, its input gradient and its weight gradient', async () => {
+    const s = spec({ batch: 2, channels: 16, out: 16, groups: 16 }), { model, inputs } = await makeCase(random, inputsOf(s), (build, names) => build.op('Conv', names, attributesOf(s)));
+    const dims = Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, input.dims])), build = new GraphBuilder(await differentiate(model, { loss: 'loss', wrt: ['x', 'w'], inputShapes: dims, block: 16 }));
+    const { shapes } = await runShapes(model, new GraphView(model.graph), dims), laidOut = (): string[] => build.nodes.filter(({ opType }) => opType === 'ReorderInput').map(({ input }) => input[0]!);
+    inFastestForm(build, (value) => shapes.get(value), 16);
+    expect(laidOut()).toContain('x');
+    expect(new Set(laidOut()).size).toBe(laidOut().length);
+    expect(laidOut()).toHaveLength(4); // input, output gradient, and the kernel twice: turned round for the gradient
   });
 
   it("agrees with the gradient of TensorFlow.js's own conv2d and depthwiseConv2d", async () => {

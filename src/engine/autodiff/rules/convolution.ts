@@ -1,6 +1,6 @@
 import { hasAttribute, stringAttribute } from '../../onnx/attributes.ts';
 import type { GraphBuilder } from '../../onnx/graphBuilder.ts';
-import { appendBlockedConvolution, appendBlockedWeightGradient, batchFillsBlocks, fillsBlocks } from '../blockedLayout.ts';
+import { appendBlockedConvolution, appendBlockedDepthwiseGradient, appendBlockedWeightGradient, batchFillsBlocks, fillsBlocks } from '../blockedLayout.ts';
 import { appendConvolution, appendMatrixGradient, channelsLast, hasSmallMatrix, metBy, padded, suitsBlocks } from '../convolve.ts';
 import { type Rule, type Rules, outputGradient, product, range, unsupported } from '../rule.ts';
 import { type Convolution, convolutionOf, isDepthwise, positions } from '../windows.ts';
@@ -11,7 +11,7 @@ const conv: Rule = (context) => {
   const g = outputGradient(context), [x, w] = node.input as [string, string], sizes = convolutionOf(node, shape(x), shape(w), shape(node.output[0]!));
   return [
     wants(0) ? inputGradient(build, sizes, g, w, block) : undefined,
-    wants(1) ? hasSmallMatrix(sizes, block) ? appendMatrixGradient(build, x, g, sizes) : weightGradient(build, sizes, padded(build, x, sizes), g, block) : undefined,
+    wants(1) ? hasSmallMatrix(sizes, block) ? appendMatrixGradient(build, x, g, sizes) : weightGradient(build, sizes, x, g, block) : undefined,
     wants(2) ? build.sum(g, [0, ...range(sizes.output.length).map((axis) => axis + 2)]) : undefined,
   ];
 };
@@ -58,8 +58,10 @@ const largeImage = 256;
 /** Below this many input channels a group's shifted inputs are multiplied as one matrix. */
 const fewChannels = 16;
 
-/** For each kernel position, the product of the output gradient with the input that the position met. @param x padded, so that every window is inside */
-function weightGradient(build: GraphBuilder, sizes: Convolution, x: string, g: string, block: number): string {
+/** For each kernel position, the product of the output gradient with the input that the position met. */
+function weightGradient(build: GraphBuilder, sizes: Convolution, input: string, g: string, block: number): string {
+  if (isDepthwise(sizes) && fillsBlocks(sizes, block)) return appendBlockedDepthwiseGradient(build, sizes, input, g, block);
+  const x = padded(build, input, sizes);
   if (batchFillsBlocks(sizes, block)) return appendBlockedWeightGradient(build, sizes, x, g, block);
   const { batch, inChannels, outChannels, groups, output, kernel } = sizes;
   const area = product(output), inner = inChannels / groups, outer = outChannels / groups, taps = positions(kernel), axes = range(kernel.length);
@@ -98,7 +100,7 @@ const convTranspose: Rule = (context) => {
   const wide = padded(build, g, sizes);
   return [
     wants(0) ? build.op('Conv', [wide, w], { kernel_shape: sizes.kernel, strides: sizes.strides, dilations: sizes.dilations, group: sizes.groups }) : undefined,
-    wants(1) ? weightGradient(build, sizes, wide, x, block) : undefined,
+    wants(1) ? weightGradient(build, sizes, g, x, block) : undefined,
     wants(2) ? build.sum(g, [0, ...range(sizes.output.length).map((axis) => axis + 2)]) : undefined,
   ];
 };
