@@ -12,7 +12,7 @@ import { withPreprocessing } from '../src/engine/evaluation/recordedPreprocessin
 import { compress } from '../src/engine/compress.ts';
 import { type Calibration, calibrate } from '../src/engine/flow/calibrate.ts';
 import { openNetwork } from '../src/engine/flow/network.ts';
-import { rebuild } from '../src/engine/flow/rebuild.ts';
+import { makeBy, rebuild } from '../src/engine/flow/rebuild.ts';
 import { Search } from '../src/engine/flow/search.ts';
 import { openTask } from '../src/engine/flow/task.ts';
 import { loadModel, saveModel } from '../src/engine/onnx/modelFile.ts';
@@ -92,7 +92,7 @@ async function* make(network: string, macsTarget: number, wanted: readonly Metho
         await search.anchor();
         const found = await (method === 'random search' ? search.random() : search.agent());
         await run.close();
-        const { winner } = await rebuild(found, [], judge, task.judge, calibration, context.signal, () => undefined);
+        const { winner } = await rebuild(found, [], makeBy(calibration, judge, task.judge, context.signal), () => undefined);
         ({ episodes } = search);
         await save(winner.proto);
         yield { method, file, episodes, seconds: prepared + since(began) };

@@ -2,7 +2,7 @@ import { UnreachableTargetError } from '../errors.ts';
 import { allocate, fillBudget } from '../rl/allocation.ts';
 import { scaleToBudget } from '../rl/policies.ts';
 import type { Counts, SearchSpace } from '../rl/searchSpace.ts';
-import type { Made, Standing, Winner } from './rebuild.ts';
+import type { Make, Standing, Winner } from './rebuild.ts';
 import type { Judged } from './search.ts';
 
 /** The allocation of least error for a budget. */
@@ -61,7 +61,7 @@ const cheaper = 0.985;
  * @returns the winner, how each policy did, repaired lightly, and the baselines as they did at the winner's budget
  * @throws {UnreachableTargetError} when none keeps it: says how near one gets
  */
-export async function rebuildGuaranteed(space: SearchSpace, agent: readonly Judged[], baselines: readonly Judged[], floor: number, make: Readonly<Record<'careful' | 'thorough', (counts: Counts) => Promise<Made>>>, progress: (fraction: number) => void): Promise<{ winner: Winner; standings: ReadonlyMap<string, Standing>; baselines: Judged[] }> {
+export async function rebuildGuaranteed(space: SearchSpace, agent: readonly Judged[], baselines: readonly Judged[], floor: number, make: Make, progress: (fraction: number) => void): Promise<{ winner: Winner; standings: ReadonlyMap<string, Standing>; baselines: Judged[] }> {
   let winner: Winner | undefined, nearest: { accuracy: number; cost: number } | undefined, gain = 0;
   const known = new Map<string, number>(), made = new Set<string>(), least = space.spent(space.least);
   const careful = async (counts: Counts): Promise<number> => {

@@ -1,5 +1,5 @@
-import type { CandidateJudge, Craft } from '../rl/candidateJudge.ts';
 import type { Judge } from '../evaluation/judge.ts';
+import type { CandidateJudge } from '../rl/candidateJudge.ts';
 import type { Counts } from '../rl/searchSpace.ts';
 import type { Calibration } from './calibrate.ts';
 import type { Network } from './network.ts';
@@ -7,6 +7,18 @@ import type { Judged } from './search.ts';
 
 /** A model that was made of a choice, and its accuracy on all validation images. */
 export interface Made { readonly proto: Network['proto']; readonly accuracy: number }
+
+/** Makes choices, repaired lightly or thoroughly, and judges them on all validation images. */
+export type Make = Readonly<Record<'careful' | 'thorough', (counts: Counts) => Promise<Made>>>;
+
+/** How choices are made from what calibration prepared. */
+export function makeBy(calibration: Pick<Calibration, 'careful' | 'thorough'>, candidates: CandidateJudge, judge: Judge, signal: AbortSignal): Make {
+  const by = (craft: keyof Make) => async (counts: Counts): Promise<Made> => {
+    const proto = await candidates.make(counts, await calibration[craft]());
+    return { proto, accuracy: await judge.accuracy(proto, undefined, signal) };
+  };
+  return { careful: by('careful'), thorough: by('thorough') };
+}
 
 /** The model that the user gets, and which policy it comes from. */
 export interface Winner extends Made { readonly policy: string; readonly counts: Counts }
@@ -29,7 +41,7 @@ interface Contender extends Winner { readonly policies: readonly string[] }
  * A choice that the agent tried too, such as the hand-made ones it begins with, counts for both.
  * @returns the winner, and how each policy did
  */
-export async function rebuild(agent: readonly Judged[], baselines: readonly Judged[], judge: CandidateJudge, judgeAll: Judge, crafts: Pick<Calibration, 'careful' | 'thorough'>, signal: AbortSignal, progress: (fraction: number) => void): Promise<{ winner: Winner; standings: ReadonlyMap<string, Standing> }> {
+export async function rebuild(agent: readonly Judged[], baselines: readonly Judged[], make: Make, progress: (fraction: number) => void): Promise<{ winner: Winner; standings: ReadonlyMap<string, Standing> }> {
   const best = [...agent].sort((a, b) => b.candidate.reward - a.candidate.reward || a.candidate.episode - b.candidate.episode);
   const own = new Set(agent.map(({ counts }) => counts.join())), byChoice = new Map<string, { counts: Counts; policies: Set<string> }>();
   for (const { policy, counts } of [...best.filter(({ counts }, i) => best.findIndex((other) => other.counts.join() === counts.join()) === i).slice(0, leaders), ...baselines]) {
@@ -38,19 +50,19 @@ export async function rebuild(agent: readonly Judged[], baselines: readonly Judg
   }
   const steps = byChoice.size + thoroughCost * finalists;
   let done = 0;
-  const make = async (counts: Counts, policies: readonly string[], craft: Craft, cost: number): Promise<Contender> => {
-    const proto = await judge.make(counts, craft), accuracy = await judgeAll.accuracy(proto, undefined, signal);
-    progress((done += cost) / steps);
-    return { policy: policies[0]!, policies, counts, proto, accuracy };
+  const made = async (craft: keyof Make, counts: Counts, policies: readonly string[]): Promise<Contender> => {
+    const result = await make[craft](counts);
+    progress((done += craft === 'thorough' ? thoroughCost : 1) / steps);
+    return { policy: policies[0]!, policies, counts, ...result };
   };
-  const careful = await crafts.careful(), made: Contender[] = [];
-  for (const { counts, policies } of byChoice.values()) made.push(await make(counts, [...policies], careful, 1));
+  const contenders: Contender[] = [];
+  for (const { counts, policies } of byChoice.values()) contenders.push(await made('careful', counts, [...policies]));
   const standings = new Map<string, Standing>();
-  for (const { policies, counts, accuracy } of made) for (const policy of policies) if (accuracy > (standings.get(policy)?.accuracy ?? -1)) standings.set(policy, { counts, accuracy });
-  const ranked = made.sort((a, b) => b.accuracy - a.accuracy), thorough = await crafts.thorough();
+  for (const { policies, counts, accuracy } of contenders) for (const policy of policies) if (accuracy > (standings.get(policy)?.accuracy ?? -1)) standings.set(policy, { counts, accuracy });
+  const ranked = contenders.sort((a, b) => b.accuracy - a.accuracy);
   let winner = ranked[0]!;
   for (const { counts, policies } of ranked.slice(0, finalists)) {
-    const again = await make(counts, policies, thorough, thoroughCost);
+    const again = await made('thorough', counts, policies);
     if (again.accuracy > winner.accuracy) winner = again;
   }
   return { winner, standings };
