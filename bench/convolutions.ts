@@ -1,7 +1,7 @@
 // Milliseconds of a convolution, its input gradient and its weight gradient inside a training step, written with ONNX's own operators and in onnxruntime's blocked layout: 32 images, one thread.
 // node scripts/run.mjs bench/convolutions.ts
 import type { GraphProto, ModelProto } from 'onnx-buf';
-import { channelBlock } from '../src/engine/autodiff/blockedLayout.ts';
+import { channelBlock } from '../src/engine/autodiff/channelBlock.ts';
 import { depthwiseAsProducts, inFastestForm } from '../src/engine/autodiff/convolve.ts';
 import { differentiate, gradientName } from '../src/engine/autodiff/differentiate.ts';
 import { median } from '../src/engine/evaluation/latency.ts';

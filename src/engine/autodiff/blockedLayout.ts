@@ -1,6 +1,4 @@
-import type { GraphProto, ModelProto } from 'onnx-buf';
-import { GraphBuilder } from '../onnx/graphBuilder.ts';
-import { Session, floats } from '../runtime/session.ts';
+import type { GraphBuilder } from '../onnx/graphBuilder.ts';
 import { product } from './rule.ts';
 import { type Convolution, isDepthwise } from './windows.ts';
 
@@ -9,35 +7,6 @@ import { type Convolution, isDepthwise } from './windows.ts';
  * They take weights that change as well, if the graph lays these out as [out / block, in / block, ...kernel, block (in), block (out)].
  */
 const domain = 'com.microsoft.nchwc';
-
-/** Blocks that processors have: 16 floats with AVX-512, 8 on other x64 ones; onnxruntime may have none of these operators for others. */
-const blocks = [16, 8];
-let found: Promise<number> | undefined;
-
-/**
- * Channels of a block on this machine, 0 where onnxruntime has no blocked layout. Its operators are not documented, so they are believed only when a gradient
- * that was found by them is the one that ONNX's own operators find.
- */
-export const channelBlock = (): Promise<number> => (found ??= tried());
-
-async function tried(): Promise<number> {
-  const batch = 16, sizes: Convolution = { batch, inChannels: 3, outChannels: 20, groups: 1, input: [5, 6], output: [4, 3], kernel: [2, 2], strides: [1, 2], dilations: [1, 1], before: [0, 0], after: [0, 0] };
-  const x = floats(Float32Array.from({ length: batch * 3 * 5 * 6 }, (_, i) => Math.sin(i)), [batch, 3, 5, 6]), g = floats(Float32Array.from({ length: batch * 20 * 4 * 3 }, (_, i) => Math.cos(i * i)), [batch, 20, 4, 3]);
-  const plain = new GraphBuilder();
-  plain.output(plain.transpose(plain.op('Conv', [plain.transpose(plain.input('x', x.dims), [1, 0, 2, 3]), plain.transpose(plain.input('g', g.dims), [1, 0, 2, 3])], { dilations: [1, 2] }), [1, 0, 2, 3]), 'gradient', [20, 3, 2, 2]);
-  const run = async (model: ModelProto & { graph: GraphProto }): Promise<Float32Array> => {
-    const session = await Session.create(model, { threads: 1 });
-    try { return (await session.run({ x, g }))['gradient']!.data as Float32Array; } finally { await session.release(); }
-  };
-  const wanted = await run(plain.model());
-  for (const block of blocks) {
-    const build = new GraphBuilder();
-    build.output(appendBlockedWeightGradient(build, sizes, build.input('x', x.dims), build.input('g', g.dims), block), 'gradient', [20, 3, 2, 2]);
-    const got = await run(build.model()).catch(() => undefined);
-    if (got?.every((value, i) => Math.abs(value - wanted[i]!) < 1e-3)) return block;
-  }
-  return 0;
-}
 
 /** Most that the multiplications of whole blocks may be of those of a convolution's own channels: with more, Conv is as fast. */
 const mostWaste = 2;

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { GraphProto, ModelProto, ValueInfoProto } from 'onnx-buf';
-import { channelBlock } from '../autodiff/blockedLayout.ts';
+import { channelBlock } from '../autodiff/channelBlock.ts';
 import { depthwiseAsProducts, inFastestForm } from '../autodiff/convolve.ts';
 import { appendGradients, shapesOf } from '../autodiff/differentiate.ts';
 import { type AdamState, type MomentumState, adamStep, appendAdam, appendNesterov } from '../autodiff/optimizers.ts';

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
-import { channelBlock } from '../../../src/engine/autodiff/blockedLayout.ts';
+import { channelBlock } from '../../../src/engine/autodiff/channelBlock.ts';
 import { differentiate } from '../../../src/engine/autodiff/differentiate.ts';
 import { inFastestForm } from '../../../src/engine/autodiff/convolve.ts';
 import { Random } from '../../../src/engine/numerics/random.ts';
