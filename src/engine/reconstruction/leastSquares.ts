@@ -1,4 +1,4 @@
-import { addGram, mirror, product, transposedProduct } from '../runtime/matrix.ts';
+import { addGram, mirror, transposedProduct, transposedWithin } from '../runtime/matrix.ts';
 import { CholeskyFactor } from './cholesky.ts';
 
 /**
@@ -22,16 +22,14 @@ export interface RegressionChunk {
   readonly residual?: Float32Array;
 }
 
-/** One chunk of the regression in terms of y, before the transform: rows of inputs and the y that give the wanted z. What the cut makes of a z beyond it, any y beyond the edge gives as well. */
+/** One chunk of the regression in terms of y, before the transform: rows of inputs, and the y that give the wanted z. */
 export interface Aim {
   /** float32 [rows, columns]; the last column is constant 1. */
   readonly inputs: Float32Array;
   /** float32 [rows, outs]: gives the wanted z as it is before the cut. */
   readonly uncut: Float32Array;
-  /** float32 [rows, outs]: gives the wanted z as it is after the cut. */
-  readonly wanted: Float32Array;
-  /** int8 [rows, outs]: 1 where any larger y does as well as the wanted one, -1 where any smaller one does, 0 where none does; absent where nothing is cut. */
-  readonly open?: Int8Array;
+  /** float32 [rows, outs] each: any y between them gives the wanted z as it is after the cut, where that makes it an edge all y beyond one; absent where nothing is cut. */
+  readonly bounds?: { readonly low: Float32Array; readonly high: Float32Array };
 }
 
 export interface RegressionOptions {
@@ -72,21 +70,22 @@ export async function fitWeights(aims: readonly Aim[], columns: number, outs: nu
 }
 
 /** Whether anything is cut: otherwise the first fit is the last. */
-export const isCut = (aims: readonly Aim[]): boolean => aims.some(({ open }) => open !== undefined);
+export const isCut = (aims: readonly Aim[]): boolean => aims.some(({ bounds }) => bounds !== undefined);
 
 /** A chunk's aim. */
 export function aimed({ inputs, target, residual }: RegressionChunk, outs: number, { scale, shift, low, high }: OutputTransform): Aim {
   const uncut = new Float32Array(target.length);
   for (let i = 0, c = 0; i < target.length; i++, c = c + 1 === outs ? 0 : c + 1) uncut[i] = (target[i]! - shift[c]! - (residual ? residual[i]! : 0)) / scale[c]!;
-  if (low === -Infinity && high === Infinity) return { inputs, uncut, wanted: uncut };
-  const wanted = uncut.slice(), open = new Int8Array(target.length);
+  if (low === -Infinity && high === Infinity) return { inputs, uncut };
+  const bounds = { low: uncut.slice(), high: uncut.slice() };
   for (let i = 0, c = 0; i < target.length; i++, c = c + 1 === outs ? 0 : c + 1) {
     const z = target[i]!, factor = scale[c]!;
     if (z > low && z < high) continue;
-    wanted[i]! += ((z <= low ? low : high) - z) / factor;
-    open[i] = z <= low === factor > 0 ? -1 : 1;
+    const edge = uncut[i]! + ((z <= low ? low : high) - z) / factor, falls = z <= low === factor > 0;
+    bounds.low[i] = falls ? -Infinity : edge;
+    bounds.high[i] = falls ? edge : Infinity;
   }
-  return { inputs, uncut, wanted, open };
+  return { inputs, uncut, bounds };
 }
 
 /**
@@ -97,21 +96,11 @@ export function aimed({ inputs, target, residual }: RegressionChunk, outs: numbe
 export async function rightSide(aims: readonly Aim[], columns: number, outs: number, present: Float32Array, ridge: number, predicting?: Float32Array): Promise<Float64Array> {
   const right = new Float64Array(columns * outs);
   for (let i = 0; i < (columns - 1) * outs; i++) right[i] = ridge * present[i]!;
-  for (const { inputs, uncut, wanted, open } of aims) {
-    const rows = inputs.length / columns, nearest = predicting && open ? nearestWanted(wanted, open, await product(inputs, predicting, rows, columns, outs)) : uncut;
-    const part = await transposedProduct(inputs, nearest, rows, columns, outs);
+  for (const { inputs, uncut, bounds } of aims) {
+    const rows = inputs.length / columns, part = await (predicting && bounds ? transposedWithin(inputs, predicting, bounds, rows, columns, outs) : transposedProduct(inputs, uncut, rows, columns, outs));
     for (let i = 0; i < right.length; i++) right[i]! += part[i]!;
   }
   return right;
-}
-
-/** Of the y that do, those nearest to what is predicted. @param predicted overwritten */
-function nearestWanted(wanted: Float32Array, open: Int8Array, predicted: Float32Array): Float32Array {
-  for (let i = 0; i < wanted.length; i++) { // without branches: which way an entry goes is no pattern that a processor could learn
-    const y = wanted[i]!, side = open[i]!;
-    predicted[i] = y + side * Math.max(0, side * (predicted[i]! - y));
-  }
-  return predicted;
 }
 
 /** Adds a ridge, relative to the mean of the diagonal; the constant column, the last one, is free of it. @returns what was added */

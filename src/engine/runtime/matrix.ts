@@ -1,4 +1,4 @@
-import { TensorProto_DataType as DataType } from 'onnx-buf';
+import { type NodeProto, TensorProto_DataType as DataType } from 'onnx-buf';
 import { makeNode } from '../onnx/attributes.ts';
 import { buildModel, valueInfo } from '../onnx/buildModel.ts';
 import { Session, doubles, floats } from './session.ts';
@@ -8,7 +8,7 @@ type Numbers<K extends Kind> = K extends 'float32' ? Float32Array : Float64Array
 
 /**
  * Matrix products by onnxruntime (ONNX Gemm 13), in float32 or float64. Matrices are row-major.
- * One session per combination of type and transposition is created when first used and lives as long as the process.
+ * One session per kind of product is created when first used and lives as long as the process.
  */
 const sessions = new Map<string, Promise<Session>>();
 let threadCount = 0;
@@ -20,19 +20,20 @@ export function setMatrixThreads(threads: number): void {
   sessions.clear();
 }
 
-function gemmSession(kind: Kind, transA: boolean, transB: boolean): Promise<Session> {
-  const key = `${kind} ${transA} ${transB}`;
+/** @param graph the inputs by name, in float32 or float64 matrices, and the nodes that make matrix `c` of them */
+function sessionOf(key: string, graph: () => { kind: Kind; inputs: readonly string[]; nodes: NodeProto[] }): Promise<Session> {
   let session = sessions.get(key);
   if (!session) {
-    const type = kind === 'float32' ? DataType.FLOAT : DataType.DOUBLE;
-    session = Session.create(buildModel({
-      nodes: [makeNode('Gemm', ['a', 'b'], ['c'], { transA: Number(transA), transB: Number(transB) })],
-      inputs: [valueInfo('a', ['i', 'j'], type), valueInfo('b', ['k', 'l'], type)], outputs: [valueInfo('c', ['m', 'n'], type)],
-    }), { threads: threadCount });
+    const { kind, inputs, nodes } = graph(), type = kind === 'float32' ? DataType.FLOAT : DataType.DOUBLE;
+    const model = buildModel({ nodes, inputs: inputs.map((name) => valueInfo(name, [`rows of ${name}`, `columns of ${name}`], type)), outputs: [valueInfo('c', ['m', 'n'], type)] });
+    session = Session.create(model, { threads: threadCount });
     sessions.set(key, session);
   }
   return session;
 }
+
+const gemmSession = (kind: Kind, transA: boolean, transB: boolean): Promise<Session> =>
+  sessionOf(`${kind} ${transA} ${transB}`, () => ({ kind, inputs: ['a', 'b'], nodes: [makeNode('Gemm', ['a', 'b'], ['c'], { transA: Number(transA), transB: Number(transB) })] }));
 
 async function gemm<K extends Kind>(kind: K, a: Numbers<K>, aDims: readonly [number, number], b: Numbers<K>, bDims: readonly [number, number], transA: boolean, transB: boolean): Promise<Numbers<K>> {
   const session = await gemmSession(kind, transA, transB);
@@ -62,6 +63,14 @@ export const product = async <A extends Float32Array | Float64Array>(a: A, b: A,
 /** a [k, i] transposed times b [k, j]: the Gram products. */
 export const transposedProduct = async <A extends Float32Array | Float64Array>(a: A, b: A, k: number, i: number, j: number): Promise<A> =>
   i * k * j < smallProduct ? plainProduct(a, b, i, k, j, [1, i], [j, 1]) : gemm(kindOf(a), a as never, [k, i], b as never, [k, j], true, false) as Promise<unknown> as Promise<A>;
+/** a [k, i] transposed times what a times b [i, j] comes to within bounds [k, j], in float32 and one run: the product in between, as large as the bounds, never leaves onnxruntime. */
+export async function transposedWithin(a: Float32Array, b: Float32Array, { low, high }: { readonly low: Float32Array; readonly high: Float32Array }, k: number, i: number, j: number): Promise<Float32Array> {
+  const session = await sessionOf('within', () => ({ kind: 'float32', inputs: ['a', 'b', 'low', 'high'], nodes: [
+    makeNode('Gemm', ['a', 'b'], ['free']), makeNode('Min', ['free', 'high'], ['below']), makeNode('Max', ['below', 'low'], ['within']), makeNode('Gemm', ['a', 'within'], ['c'], { transA: 1 }),
+  ] }));
+  return (await session.run({ a: floats(a, [k, i]), b: floats(b, [i, j]), low: floats(low, [k, j]), high: floats(high, [k, j]) }))['c']!.data as Float32Array;
+}
+
 /** Columns of a Gram product that are made at once. */
 const gramBlock = 384;
 
