@@ -35,7 +35,7 @@ export interface Calibration {
 
 /** Rows of regressions: for ranking, for scoring a candidate, for comparing the best, for the final model. */
 const rows = {
-  rank: { rows: 10_240, perColumn: 2, points: 10 }, quick: { rows: 4096, perColumn: 1.5, points: 8 }, careful: { rows: 10_240, perColumn: 2, mostPerColumn: 48 }, thorough: { rows: 98_304, perColumn: 4, points: 12 },
+  rank: { rows: 10_240, perColumn: 2, points: 10 }, quick: { rows: 4096, perColumn: 1.5, points: 8 }, careful: { rows: 10_240, perColumn: 2, mostPerColumn: 48, mostImages: 4096 }, thorough: { rows: 98_304, perColumn: 4, points: 12 },
 };
 /** Rounds that know the activation, for the final model: with single weights they go without momentum, and there are more of them. */
 const thoroughRounds = { channels: 8, weights: 12 } as const;

@@ -67,14 +67,14 @@ export async function refitTargets(model: Model, analysis: Analysis, feeds: Read
 }
 
 /**
- * The same with fewer images: so many rows a layer where they are there, but no more than `mostPerColumn` times its columns, beyond which policies are told
- * apart as well, and at least `perColumn` times. No layer gets fewer images than one before it.
+ * The same with fewer images: so many rows a layer where they are there, but no more than `mostPerColumn` times its columns or `mostImages` have, beyond which
+ * policies are told apart as well, and at least `perColumn` times its columns. No layer gets fewer images than one before it.
  */
-export function withFewerRows(targets: RefitTargets, { rows, perColumn, mostPerColumn }: { readonly rows: number; readonly perColumn: number; readonly mostPerColumn: number }): RefitTargets {
+export function withFewerRows(targets: RefitTargets, { rows, perColumn, mostPerColumn, mostImages }: { readonly rows: number; readonly perColumn: number; readonly mostPerColumn: number; readonly mostImages: number }): RefitTargets {
   let most = 0;
   const layers = targets.layers.map((refit): RefitLayer => {
-    const each = refit.sampled[0]!.length, columns = columnsOf(refit.layout);
-    most = Math.min(refit.sampled.length, Math.max(most, Math.ceil(Math.max(perColumn * columns, Math.min(rows, mostPerColumn * columns)) / each)));
+    const each = refit.sampled[0]!.length, columns = columnsOf(refit.layout), limit = Math.max(perColumn * columns, Math.min(rows, mostPerColumn * columns, each * mostImages / targets.images));
+    most = Math.min(refit.sampled.length, Math.max(most, Math.ceil(limit / each)));
     return { ...refit, sampled: refit.sampled.slice(0, most), wanted: refit.wanted.slice(0, most) };
   });
   return { ...targets, layers };
