@@ -127,9 +127,9 @@ export class GraphBuilder {
     return name;
   }
   /** Makes a value a graph output of the given name. */
-  output(value: string, name: string, dims: readonly (number | string)[]): void {
+  output(value: string, name: string, dims: readonly (number | string)[], elemType: number = DataType.FLOAT): void {
     if (value !== name) this.nodes.push(makeNode('Identity', [value], [name], {}, this.fresh(`output ${name}`)));
-    this.outputs.push(tensorValueInfo(name, dims));
+    this.outputs.push(tensorValueInfo(name, dims, elemType));
   }
 
   /** The model as it stands. */

@@ -1,4 +1,7 @@
-import { product } from '../runtime/matrix.ts';
+import { type GraphProto, type ModelProto, TensorProto_DataType as DataType } from 'onnx-buf';
+import { GraphBuilder } from '../onnx/graphBuilder.ts';
+import { arithmetic } from '../runtime/matrix.ts';
+import { floats } from '../runtime/session.ts';
 
 /**
  * A least-squares problem for the weights of one layer: minimise tr(Wᵀ G W) - 2 tr(Wᵀ R) over W [columns, outs], some of whose entries must be zero.
@@ -55,38 +58,29 @@ export async function* thinOut(problem: SparseProblem, weights: Float32Array, de
  * @param start float32 [columns, outs]; entries outside the mask are taken as zero @returns float32 [columns, outs]
  */
 export async function solveMasked({ gram, right, columns, outs }: SparseProblem, mask: Uint8Array, start: Float32Array, steps: number): Promise<Float32Array> {
-  const size = columns * outs, weights = start.map((value, i) => (mask[i] ? value : 0));
-  const applied = await product(gram, weights, columns, columns, outs);
-  const residual = new Float32Array(size), direction = new Float32Array(size);
+  const session = await arithmetic(`conjugate gradients ${steps}`, () => conjugateGradients(steps)), dims = [columns, outs] as const;
   const scale = Float32Array.from({ length: columns }, (_, i) => 1 / Math.max(1e-20, gram[i * (columns + 1)]!));
-  let dots = new Float64Array(outs);
-  for (let i = 0, c = 0, at = 0; i < columns; i++) {
-    for (c = 0; c < outs; c++, at++) {
-      const r = mask[at] ? right[at]! - applied[at]! : 0;
-      residual[at] = r;
-      direction[at] = r * scale[i]!;
-      dots[c]! += r * direction[at]!;
-    }
-  }
-  const first = dots.slice();
+  const { weights } = await session.run({ gram: floats(gram, [columns, columns]), right: floats(right, dims), mask: { type: 'uint8', dims, data: mask }, start: floats(start, dims), scale: floats(scale, [columns, 1]) });
+  return weights!.data as Float32Array;
+}
+
+/** So many steps as one graph: a step's dozen passes over the weights take more time than its product when they are made one by one in JavaScript. */
+function conjugateGradients(steps: number): ModelProto & { graph: GraphProto } {
+  const build = new GraphBuilder(), dims = ['columns', 'outs'], gram = build.input('gram', ['columns', 'columns']), right = build.input('right', dims), scale = build.input('scale', ['columns', 1]);
+  const mask = build.op('Cast', [build.input('mask', dims, DataType.UINT8)], { to: DataType.FLOAT }), times = (value: string): string => build.op('MatMul', [gram, value]), dot = (a: string, b: string): string => build.sum(build.mul(a, b), [0], true);
+  const quotient = (a: string, b: string, where: string): string => build.op('Where', [where, build.div(a, b), 0]), positive = (value: string): string => build.op('Greater', [value, 0]);
+  let weights = build.mul(build.input('start', dims), mask), residual = build.mul(build.sub(right, times(weights)), mask), direction = build.mul(residual, scale), size = dot(residual, direction);
+  const least = build.mul(size, 1e-9);
   for (let step = 0; step < steps; step++) {
-    const image = await product(gram, direction, columns, columns, outs), curvature = new Float64Array(outs);
-    for (let at = 0, c = 0; at < size; at++, c = c + 1 === outs ? 0 : c + 1) curvature[c]! += direction[at]! * image[at]!;
-    const lengths = dots.map((dot, c) => (dot > 1e-9 * first[c]! && curvature[c]! > 0 ? dot / curvature[c]! : 0)), next = new Float64Array(outs);
-    if (lengths.every((length) => length === 0)) break;
-    for (let i = 0, at = 0; i < columns; i++) {
-      for (let c = 0; c < outs; c++, at++) {
-        if (!mask[at]) continue;
-        weights[at]! += lengths[c]! * direction[at]!;
-        const r = residual[at]! - lengths[c]! * image[at]!;
-        residual[at] = r;
-        next[c]! += r * r * scale[i]!;
-      }
-    }
-    for (let i = 0, at = 0; i < columns; i++) for (let c = 0; c < outs; c++, at++) if (mask[at]) direction[at] = residual[at]! * scale[i]! + (dots[c]! > 0 ? next[c]! / dots[c]! : 0) * direction[at]!;
-    dots = next;
+    const image = times(direction), curvature = dot(direction, image), length = quotient(size, curvature, build.op('And', [build.op('Greater', [size, least]), positive(curvature)]));
+    weights = build.add(weights, build.mul(direction, length));
+    residual = build.mul(build.sub(residual, build.mul(image, length)), mask);
+    const scaled = build.mul(residual, scale), next = dot(residual, scaled);
+    direction = build.add(scaled, build.mul(direction, quotient(next, size, positive(size))));
+    size = next;
   }
-  return weights;
+  build.output(weights, 'weights', dims);
+  return build.model();
 }
 
 /** Densities from the whole to `density`, each the same factor below the one before. */

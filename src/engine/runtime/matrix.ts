@@ -1,6 +1,5 @@
-import { type NodeProto, TensorProto_DataType as DataType } from 'onnx-buf';
-import { makeNode } from '../onnx/attributes.ts';
-import { buildModel, valueInfo } from '../onnx/buildModel.ts';
+import { type GraphProto, type ModelProto, TensorProto_DataType as DataType } from 'onnx-buf';
+import { GraphBuilder } from '../onnx/graphBuilder.ts';
 import { Session, doubles, floats } from './session.ts';
 
 type Kind = 'float32' | 'float64';
@@ -8,32 +7,30 @@ type Numbers<K extends Kind> = K extends 'float32' ? Float32Array : Float64Array
 
 /**
  * Matrix products by onnxruntime (ONNX Gemm 13), in float32 or float64. Matrices are row-major.
- * One session per kind of product is created when first used and lives as long as the process.
+ * One session per kind of arithmetic is created when first used and lives as long as the process.
  */
 const sessions = new Map<string, Promise<Session>>();
 let threadCount = 0;
 
-/** Threads for matrix products from now on; 0 lets onnxruntime choose. */
+/** Threads for arithmetic from now on; 0 lets onnxruntime choose. */
 export function setMatrixThreads(threads: number): void {
   if (threads === threadCount) return;
   threadCount = threads;
   sessions.clear();
 }
 
-/** @param graph the inputs by name, in float32 or float64 matrices, and the nodes that make matrix `c` of them */
-function sessionOf(key: string, graph: () => { kind: Kind; inputs: readonly string[]; nodes: NodeProto[] }): Promise<Session> {
-  let session = sessions.get(key);
-  if (!session) {
-    const { kind, inputs, nodes } = graph(), type = kind === 'float32' ? DataType.FLOAT : DataType.DOUBLE;
-    const model = buildModel({ nodes, inputs: inputs.map((name) => valueInfo(name, [`rows of ${name}`, `columns of ${name}`], type)), outputs: [valueInfo('c', ['m', 'n'], type)] });
-    session = Session.create(model, { threads: threadCount });
-    sessions.set(key, session);
-  }
+/** The session of arithmetic that is written as a graph. @param key tells it from all other arithmetic */
+export function arithmetic(key: string, graph: () => ModelProto & { graph: GraphProto }): Promise<Session> {
+  const session = sessions.get(key) ?? Session.create(graph(), { threads: threadCount });
+  sessions.set(key, session);
   return session;
 }
 
-const gemmSession = (kind: Kind, transA: boolean, transB: boolean): Promise<Session> =>
-  sessionOf(`${kind} ${transA} ${transB}`, () => ({ kind, inputs: ['a', 'b'], nodes: [makeNode('Gemm', ['a', 'b'], ['c'], { transA: Number(transA), transB: Number(transB) })] }));
+const gemmSession = (kind: Kind, transA: boolean, transB: boolean): Promise<Session> => arithmetic(`${kind} ${transA} ${transB}`, () => {
+  const build = new GraphBuilder(), type = kind === 'float32' ? DataType.FLOAT : DataType.DOUBLE;
+  build.output(build.op('Gemm', [build.input('a', ['i', 'j'], type), build.input('b', ['k', 'l'], type)], { transA: Number(transA), transB: Number(transB) }), 'c', ['m', 'n'], type);
+  return build.model();
+});
 
 async function gemm<K extends Kind>(kind: K, a: Numbers<K>, aDims: readonly [number, number], b: Numbers<K>, bDims: readonly [number, number], transA: boolean, transB: boolean): Promise<Numbers<K>> {
   const session = await gemmSession(kind, transA, transB);
@@ -65,9 +62,12 @@ export const transposedProduct = async <A extends Float32Array | Float64Array>(a
   i * k * j < smallProduct ? plainProduct(a, b, i, k, j, [1, i], [j, 1]) : gemm(kindOf(a), a as never, [k, i], b as never, [k, j], true, false) as Promise<unknown> as Promise<A>;
 /** a [k, i] transposed times what a times b [i, j] comes to within bounds [k, j], in float32 and one run: the product in between, as large as the bounds, never leaves onnxruntime. */
 export async function transposedWithin(a: Float32Array, b: Float32Array, { low, high }: { readonly low: Float32Array; readonly high: Float32Array }, k: number, i: number, j: number): Promise<Float32Array> {
-  const session = await sessionOf('within', () => ({ kind: 'float32', inputs: ['a', 'b', 'low', 'high'], nodes: [
-    makeNode('Gemm', ['a', 'b'], ['free']), makeNode('Min', ['free', 'high'], ['below']), makeNode('Max', ['below', 'low'], ['within']), makeNode('Gemm', ['a', 'within'], ['c'], { transA: 1 }),
-  ] }));
+  const session = await arithmetic('within', () => {
+    const build = new GraphBuilder(), rows = build.input('a', ['k', 'i']), free = build.op('Gemm', [rows, build.input('b', ['i', 'j'])]);
+    const within = build.op('Max', [build.op('Min', [free, build.input('high', ['k', 'j'])]), build.input('low', ['k', 'j'])]);
+    build.output(build.op('Gemm', [rows, within], { transA: 1 }), 'c', ['i', 'j']);
+    return build.model();
+  });
   return (await session.run({ a: floats(a, [k, i]), b: floats(b, [i, j]), low: floats(low, [k, j]), high: floats(high, [k, j]) }))['c']!.data as Float32Array;
 }
 
