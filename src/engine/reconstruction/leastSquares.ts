@@ -28,7 +28,7 @@ export interface Aim {
   readonly inputs: Float32Array;
   /** float32 [rows, outs]: gives the wanted z as it is before the cut. */
   readonly uncut: Float32Array;
-  /** float32 [rows, outs] each: any y between them gives the wanted z as it is after the cut, where that makes it an edge all y beyond one; absent where nothing is cut. */
+  /** float32 [rows, outs] each: any y between them gives the wanted z as it is after the cut; infinite on the side that is cut off. Absent where nothing is cut. */
   readonly bounds?: { readonly low: Float32Array; readonly high: Float32Array };
 }
 
