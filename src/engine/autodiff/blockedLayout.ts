@@ -26,7 +26,7 @@ export function appendBlockedConvolution(build: GraphBuilder, x: string, w: stri
   const { inChannels, outChannels, kernel, strides, dilations, before, after } = sizes, outs = roundUp(outChannels, block);
   const pads = [...before, ...after.map((pad) => Math.max(0, pad))], biases = bias === '' ? [] : [filled(build, bias, [outs - outChannels])];
   const filter = isDepthwise(sizes) ? depthwiseFilter(build, w, sizes, block, back) : back ? backwardFilter(build, w, sizes, block) : forwardFilter(build, w, sizes, block);
-  const result = build.opOf(domain, 'Conv', [build.opOf(domain, 'ReorderInput', [x]), filter, ...biases], { kernel_shape: kernel, strides, dilations, pads, group: isDepthwise(sizes) ? roundUp(inChannels, block) : 1 });
+  const result = build.opOf(domain, 'Conv', [laidOut(build, x), filter, ...biases], { kernel_shape: kernel, strides, dilations, pads, group: isDepthwise(sizes) ? roundUp(inChannels, block) : 1 });
   return build.opOf(domain, 'ReorderOutput', [result], { channels: outChannels });
 }
 
@@ -71,7 +71,7 @@ export function appendBlockedWeightGradient(build: GraphBuilder, sizes: Convolut
   const rows = inBlocks(build, x, [images, block, inChannels * product(seen)]);
   const input = build.reshape(build.transpose(build.reshape(rows, [images, inChannels, product(seen) * block]), [1, 0, 2]), [inChannels, batch, ...seen]);
 
-  const whole = roundUp(outChannels, reordered), gradient = build.reshape(build.opOf(domain, 'ReorderInput', [filled(build, g, [0, whole - outChannels, 0, 0])]), [images, block, outs / block, area, block]);
+  const whole = roundUp(outChannels, reordered), gradient = build.reshape(laidOut(build, filled(build, g, [0, whole - outChannels, 0, 0])), [images, block, outs / block, area, block]);
   const filter = build.reshape(build.transpose(gradient, [2, 0, 3, 1, 4]), [outs, batch, ...output]);
 
   const blocked = build.opOf(domain, 'Conv', [input, filter], { kernel_shape: output, strides: dilations, dilations: strides, pads: [0, 0, 0, 0], group: 1 });
@@ -84,7 +84,7 @@ export function appendBlockedWeightGradient(build: GraphBuilder, sizes: Convolut
  */
 export function appendBlockedDepthwiseGradient(build: GraphBuilder, { batch, inChannels, input, output, kernel, strides, dilations, before, after }: Convolution, x: string, g: string, block: number): string {
   const channels = roundUp(inChannels, block), all = batch * channels, beyond = after.map((pad, i) => Math.floor(Math.max(0, -pad) / dilations[i]!)); // where windows stop short of the border, more positions than the kernel has
-  const inputs = build.reshape(build.opOf(domain, 'ReorderInput', [x]), [1, all, ...input]), filter = build.reshape(build.opOf(domain, 'ReorderInput', [g]), [all, 1, ...output]);
+  const inputs = build.reshape(laidOut(build, x), [1, all, ...input]), filter = build.reshape(laidOut(build, g), [all, 1, ...output]);
   const met = build.opOf(domain, 'Conv', [inputs, filter], { kernel_shape: output, strides: dilations, dilations: strides, pads: [...before, ...after.map((pad) => Math.max(0, pad))], group: all });
   const images = build.reshape(met, [batch, channels / block, ...kernel.map((k, i) => k + beyond[i]!), block]), own = beyond.every((count) => count === 0) ? images : build.slice(images, [2, 3], [0, 0], kernel);
   const whole = build.reshape(build.transpose(build.sum(own, [0]), [0, 3, 1, 2]), [channels, 1, ...kernel]);
@@ -95,9 +95,11 @@ export function appendBlockedDepthwiseGradient(build: GraphBuilder, { batch, inC
 export function shareBlocks(build: GraphBuilder): void {
   const first = new Map<string, string>(), same = new Map<string, string>();
   for (const node of build.nodes.splice(0)) {
-    const [input, output] = [node.input[0]!, node.output[0]!], known = node.domain === domain && node.opType === 'ReorderInput' ? first.get(input) : undefined;
-    if (known !== undefined) { same.set(output, known); continue; }
-    if (node.domain === domain && node.opType === 'ReorderInput') first.set(input, output);
+    if (node.domain === domain && node.opType === 'ReorderInput') {
+      const [input, output] = [node.input[0]!, node.output[0]!], known = first.get(input);
+      if (known !== undefined) { same.set(output, known); continue; }
+      first.set(input, output);
+    }
     build.nodes.push(node.input.some((name) => same.has(name)) ? { ...node, input: node.input.map((name) => same.get(name) ?? name) } : node);
   }
 }
@@ -105,7 +107,10 @@ export function shareBlocks(build: GraphBuilder): void {
 /** ReorderInput takes numbers of channels that this divides, and adds zeros for the rest of a block. */
 const reordered = 4;
 
+/** A value [batch, channels, rows, columns] in blocks of channels. */
+const laidOut = (build: GraphBuilder, value: string): string => build.opOf(domain, 'ReorderInput', [value]);
+
 /** A value [count, channels, length] as [count, channels / block, length, block]: what a transposition does, in less time. */
-const inBlocks = (build: GraphBuilder, value: string, [count, channels, length]: readonly [number, number, number]): string => build.opOf(domain, 'ReorderInput', [build.reshape(value, [count, channels, length, 1])]);
+const inBlocks = (build: GraphBuilder, value: string, [count, channels, length]: readonly [number, number, number]): string => laidOut(build, build.reshape(value, [count, channels, length, 1]));
 
 const roundUp = (value: number, to: number): number => Math.ceil(value / to) * to;
