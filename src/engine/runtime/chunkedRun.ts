@@ -15,7 +15,9 @@ export async function* runChunks(model: ModelProto & { graph: GraphProto }, feed
       const all = new Set(wanted(chunk)), computed = [...all].filter((name) => !(name in feeds));
       if (all.size === 0) return;
       if (!session || computed.length < names.length) {
-        await session?.release();
+        const done = session;
+        session = undefined; // where the next one can't be made there is nothing left to release
+        await done?.release();
         names = computed;
         session = names.length === 0 ? undefined : await Session.create({ ...model, graph: { ...model.graph, output: names.map((name) => valueInfo(name)), valueInfo: [] } }, options);
       }
