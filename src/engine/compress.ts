@@ -10,6 +10,7 @@ import { type JournalEntry, type Judged, Search, bestOf } from './flow/search.ts
 import { type Task, openTask } from './flow/task.ts';
 import { trainSteps } from './flow/train.ts';
 import { saveModel } from './onnx/modelFile.ts';
+import { checkOut } from './onnx/modelIdentity.ts';
 import type { CompressOptions, Report, RunEvent } from './protocol.ts';
 import { planFrom } from './pruning/plan.ts';
 import { CandidateJudge } from './rl/candidateJudge.ts';
@@ -41,6 +42,7 @@ export async function exportCandidate(runDir: string, episode: number, out: stri
   const { options, entries } = await readRunFolder(runDir);
   const entry = (entries as JournalEntry[]).find(({ policy, episode: at }) => policy === 'agent' && at === episode);
   if (!entry) throw new InputError(`The run ${runDir} has no episode ${episode}.`);
+  await checkOut(out, options.model);
   setMatrixThreads(options.threads);
   const clock = new StageClock(emit), network = await openNetwork(options.model, options.method);
   clock.start('data');

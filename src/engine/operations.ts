@@ -1,13 +1,11 @@
 /** What the engine can do, one function each: the same for the command line and for the worker process. */
-import { constants } from 'node:fs';
-import { access } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
 import { compress, exportCandidate, resume, type RunContext } from './compress.ts';
 import { openDataset } from './data/openDataset.ts';
-import { InputError } from './errors.ts';
 import { evaluateFiles, type EvaluateOptions, evaluateModel } from './evaluation/evaluate.ts';
 import { benchmark } from './evaluation/latency.ts';
+import { defaultOut } from './flow/network.ts';
 import { loadModel } from './onnx/modelFile.ts';
+import { checkOut } from './onnx/modelIdentity.ts';
 import { type DataPreview, parseCompressOptions } from './protocol.ts';
 import { inspectModel } from './pruning/inspect.ts';
 import { listGraph } from './pruning/listGraph.ts';
@@ -15,14 +13,6 @@ import { pruneCommand, type PruneOptions, type PruneResult } from './pruning/pru
 import { repairOn } from './reconstruction/repair.ts';
 
 export type { RunContext };
-
-/** Checks, before the work and not after it, that the answer can be written. @throws {InputError} */
-async function checkOut(out: string, model: string): Promise<void> {
-  if (resolve(out) === resolve(model)) throw new InputError('The output would overwrite the model: give another --out.');
-  await access(dirname(resolve(out)), constants.W_OK).catch((error: NodeJS.ErrnoException) => {
-    throw new InputError(`Can't write ${out}: ${error.code === 'ENOENT' ? 'its folder does not exist' : 'its folder is read-only'}.`, { cause: error });
-  });
-}
 
 /** Images on which a preview measures. */
 const previewImages = 500;
@@ -44,7 +34,6 @@ type PruneRequest = Omit<PruneOptions, 'repair' | 'json'> & { readonly calibrati
 
 /** Prunes a model file by a ratio or a plan, and repairs it where there is calibration data. */
 async function prune({ calibration, preprocess, signal, ...options }: PruneRequest): Promise<PruneResult> {
-  await checkOut(options.out, options.model);
   return pruneCommand({ ...options, ...(calibration === undefined ? {} : { repair: repairOn(calibration, { ...(preprocess === undefined ? {} : { preprocess }), ...(signal ? { signal } : {}) }) }) }, () => undefined);
 }
 
@@ -52,7 +41,7 @@ export const operations = {
   /** @param request options from outside, checked here */
   compress: async (request: unknown, context: RunContext) => {
     const options = parseCompressOptions(request);
-    if (options.out !== undefined) await checkOut(options.out, options.model);
+    await checkOut(options.out ?? defaultOut(options.model), options.model);
     return compress(options, context);
   },
   resume, exportCandidate, inspect: inspectModel, list: listGraph, previewData, prune, benchmark, evaluate: evaluateFiles,

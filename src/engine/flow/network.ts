@@ -1,8 +1,8 @@
 import { basename, dirname, extname, join } from 'node:path';
 import type { GraphProto, ModelProto } from 'onnx-buf';
-import { sha256OfFile } from '../data/identity.ts';
 import { UnsupportedModelError } from '../errors.ts';
 import { loadModel } from '../onnx/modelFile.ts';
+import { sha256OfModel } from '../onnx/modelIdentity.ts';
 import type { CompressOptions, LayerSummary, RunEvent } from '../protocol.ts';
 import { analyse } from '../pruning/analysis.ts';
 import type { Analysis } from '../pruning/types.ts';
@@ -24,7 +24,7 @@ export async function openNetwork(path: string, method: CompressOptions['method'
     const reasons = [...new Set(analysis.frozen.map(({ reason }) => reason))].slice(0, 3).join('; ');
     throw new UnsupportedModelError(`${path} has no channels that can be removed${reasons ? ` (${reasons})` : ''}. Run "auto-compress inspect" on it for the details.`);
   }
-  return { path, sha256: await sha256OfFile(path), sizeBytes, proto, analysis };
+  return { path, sha256: await sha256OfModel(path), sizeBytes, proto, analysis };
 }
 
 export const defaultOut = (model: string): string => join(dirname(model), `${basename(model, extname(model))}.compressed.onnx`);

@@ -51,15 +51,28 @@ async function openInside(folder: string, location: string, tensor: string): Pro
  * @throws {InputError} names the tensor and the file when it leads outside the folder, is missing, or is too short
  */
 export async function loadExternalData(model: ModelProto, modelPath: string): Promise<number> {
-  const byFile = new Map<string, TensorProto[]>();
+  let bytes = 0;
+  for (const [location, tensors] of byLocation(model)) bytes += await loadFile(dirname(modelPath), location, tensors);
+  return bytes;
+}
+
+/** The tensors of a model whose data stand in other files, by the file's name. */
+function byLocation(model: ModelProto): Map<string, TensorProto[]> {
+  const found = new Map<string, TensorProto[]>();
   for (const tensor of model.graph ? tensorsOf(model.graph) : []) {
     if (tensor.dataLocation !== Location.EXTERNAL) continue;
     const location = entry(tensor, 'location') ?? '';
-    byFile.set(location, [...(byFile.get(location) ?? []), tensor]);
+    found.set(location, [...(found.get(location) ?? []), tensor]);
   }
-  let bytes = 0;
-  for (const [location, tensors] of byFile) bytes += await loadFile(dirname(modelPath), location, tensors);
-  return bytes;
+  return found;
+}
+
+/** The files beside a model that hold its data, in the order of their names, opened one after the other. @throws {InputError} as loadExternalData */
+export async function* externalFiles(model: ModelProto, modelPath: string): AsyncGenerator<{ readonly path: string; readonly file: FileHandle }> {
+  for (const [location, tensors] of [...byLocation(model)].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const file = await openInside(dirname(modelPath), location, tensors[0]!.name);
+    try { yield { path: join(dirname(modelPath), location), file }; } finally { await file.close(); }
+  }
 }
 
 /** @returns bytes of the tensors, each region once */

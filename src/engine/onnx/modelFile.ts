@@ -6,6 +6,7 @@ import { GraphProtoSchema, type GraphProto, ModelProtoSchema, type ModelProto, T
 import { InputError, UnsupportedModelError, UserError, messageOf } from '../errors.ts';
 import { inlineFunctions } from './inlineFunctions.ts';
 import { asExternal, loadExternalData } from './externalData.ts';
+import { weightsAsInitializers } from './weightsAsInitializers.ts';
 
 /** Protobuf messages end at 2 GiB; weights beyond this many bytes are written as external data. */
 const inlineLimitBytes = 1.8e9;
@@ -36,7 +37,7 @@ export function decodeModel(bytes: Uint8Array, name: string): ModelProto & { gra
   return proto as ModelProto & { graph: GraphProto };
 }
 
-/** Reads a model and all its external data; calls of functions that the model defines are spelled out. @throws {InputError} names the file */
+/** Reads a model and all its external data; calls of functions that the model defines are spelled out, and weights are initializers, in whichever form the file has them. @throws {InputError} names the file */
 export async function loadModel(path: string): Promise<OnnxModel> {
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
     const why = error.code === 'ENOENT' ? 'there is no such file' : error.code === 'EISDIR' ? 'it is a folder' : messageOf(error);
@@ -44,6 +45,7 @@ export async function loadModel(path: string): Promise<OnnxModel> {
   });
   const proto = inlineFunctions(decodeModel(bytes, path));
   const externalBytes = await loadExternalData(proto, path);
+  weightsAsInitializers(proto);
   return { path, proto, hadExternalData: externalBytes > 0, sizeBytes: bytes.length + externalBytes };
 }
 

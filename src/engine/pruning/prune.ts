@@ -1,9 +1,7 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { resolve } from 'node:path';
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { InputError } from '../errors.ts';
 import { loadModel, saveModel } from '../onnx/modelFile.ts';
+import { checkOut, sha256OfModel } from '../onnx/modelIdentity.ts';
 import { Session } from '../runtime/session.ts';
 import { analyse } from './analysis.ts';
 import { costs } from './costs.ts';
@@ -38,13 +36,6 @@ export interface PruneResult {
   readonly after: { readonly macs: number; readonly params: number; readonly sizeBytes: number };
 }
 
-/** SHA-256 of a file, in hexadecimal. */
-export async function sha256Of(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
-  return hash.digest('hex');
-}
-
 /**
  * Prunes a model file by a uniform ratio or a plan and writes the result, which onnxruntime has loaded.
  * @param print takes lines for standard output
@@ -55,9 +46,9 @@ export async function pruneCommand(options: PruneOptions, print: (line: string) 
   if ((preserve === undefined) === (planFile === undefined)) throw new InputError('Give either --preserve R or --plan FILE.');
   if (preserve !== undefined && !(preserve > 0 && preserve <= 1)) throw new InputError(`Option "preserve": ${preserve} is not a ratio between 0 and 1, such as 0.5.`);
   if (roundTo !== undefined && !(Number.isInteger(roundTo) && roundTo >= 1 && roundTo <= 64)) throw new InputError(`Option "round-to": ${roundTo} is not a whole number from 1 to 64.`);
-  if (resolve(options.out) === resolve(options.model)) throw new InputError('The output would overwrite the model: give another --out.');
+  await checkOut(options.out, options.model);
   const { proto, hadExternalData, sizeBytes } = await loadModel(options.model);
-  const sha256 = await sha256Of(options.model);
+  const sha256 = await sha256OfModel(options.model);
   const analysis = await analyse(proto);
   const choice = preserve === undefined ? await readPlan(planFile!, analysis, sha256) : { kept: uniformKept(analysis, preserve, { order: channelOrders(proto, analysis), roundTo: roundTo ?? stepOf }), densities: new Map<string, number>() };
   const { kept, densities } = choice, cut = zeroSmallest(applyPlan(proto, analysis, kept), densities);

@@ -1,9 +1,10 @@
 import { mkdir, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
-import { identityOf, type Identity, sha256OfFile } from '../data/identity.ts';
+import { identityOf, type Identity } from '../data/identity.ts';
 import { InputError, messageOf } from '../errors.ts';
 import { writeAtomically } from '../onnx/modelFile.ts';
+import { sha256OfModel } from '../onnx/modelIdentity.ts';
 import { type CompressOptions, parseCompressOptions, type Report } from '../protocol.ts';
 import { type Checkpoint, readCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { Journal, readJournal } from './journal.ts';
@@ -15,6 +16,20 @@ const optionsFileSchema = z.object({ format: z.literal('auto-compress/options@1'
 /** Options whose value is a path to something the run depends on. */
 const inputOptions = ['model', 'val', 'calibration', 'train'] as const;
 type InputOption = (typeof inputOptions)[number];
+
+/**
+ * What tells an input from another: of a model all its weights count, wherever they stand.
+ * @param where the option belongs, and what it means that there is no such file @throws {InputError} when it can't be read
+ */
+async function inputIdentity(name: InputOption, path: string, { of = '', missing }: { readonly of?: string; readonly missing: string }): Promise<Identity> {
+  try {
+    return name === 'model' ? { path, sizeBytes: (await stat(path)).size, sha256: await sha256OfModel(path) } : await identityOf(path);
+  } catch (error) {
+    if (error instanceof InputError) throw error;
+    const { code } = error as NodeJS.ErrnoException, why = code === 'ENOENT' ? missing : code === 'EISDIR' ? 'it is a folder' : messageOf(error);
+    throw new InputError(`Can't read ${path} (option ${name}${of}): ${why}.`, { cause: error });
+  }
+}
 
 /** Writes JSON, atomically. */
 export const writeJson = (path: string, value: unknown): Promise<void> => writeAtomically(path, async (file) => { await file.writeFile(`${JSON.stringify(value, undefined, 2)}\n`); });
@@ -117,7 +132,7 @@ export async function createRunFolder(options: CompressOptions): Promise<RunFold
   for (const name of inputOptions) {
     const path = options[name];
     if (path === undefined) continue;
-    inputs[name] = await identityOf(path).catch((error: NodeJS.ErrnoException) => { throw new InputError(`Can't read ${path} (option ${name}): ${error.code === 'ENOENT' ? 'there is no such file or folder' : messageOf(error)}.`, { cause: error }); });
+    inputs[name] = await inputIdentity(name, path, { missing: 'there is no such file or folder' });
   }
   const { path, firstMade } = await makeFolder(resolve(options.runDir ?? defaultPath(options.model)), options.runDir === undefined);
   const unlock = await takeLock(join(path, 'lock'));
@@ -142,9 +157,7 @@ async function readOptionsFile(path: string): Promise<Pick<RunFolder, 'options' 
 
 async function checkInput(name: InputOption, path: string, before: Identity | undefined): Promise<void> {
   if (!before) return;
-  const now = await (name === 'model' ? sha256OfFile(path).then((sha256) => ({ sha256 })) : identityOf(path)).catch((error: NodeJS.ErrnoException) => {
-    throw new InputError(`Can't read ${path} (option ${name} of the run): ${error.code === 'ENOENT' ? 'it is gone' : messageOf(error)}.`, { cause: error });
-  });
+  const now = await inputIdentity(name, path, { of: ' of the run', missing: 'it is gone' });
   if (now.sha256 !== before.sha256) throw new InputError(`${path} (option ${name} of the run) has changed since the run began. Restore it, or start a new run.`);
 }
 
