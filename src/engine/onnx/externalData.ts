@@ -46,7 +46,7 @@ async function openInside(folder: string, location: string, tensor: string): Pro
 }
 
 /**
- * Reads all external data of a model into raw_data, each file once; tensors are views of that one buffer.
+ * Reads all external data of a model into raw_data; tensors that share a region share its bytes.
  * @returns how many bytes; 0 where the model has none
  * @throws {InputError} names the tensor and the file when it leads outside the folder, is missing, or is too short
  */
@@ -79,31 +79,36 @@ export async function* externalFiles(model: ModelProto, modelPath: string): Asyn
 async function loadFile(folder: string, location: string, tensors: readonly TensorProto[]): Promise<number> {
   const handle = await openInside(folder, location, tensors[0]!.name);
   try {
-    const { size } = await handle.stat();
-    const regions = tensors.map((tensor) => {
+    const { size } = await handle.stat(), regions = new Map<string, { readonly offset: number; readonly length: number; readonly tensors: TensorProto[] }>();
+    for (const tensor of tensors) {
       const wanted = elementCount(tensor.dims, tensor.name) * bytesPerElement(tensor);
       const offset = Number(entry(tensor, 'offset') ?? 0), length = Number(entry(tensor, 'length') ?? wanted);
       if (!Number.isSafeInteger(offset) || offset < 0 || length !== wanted || offset + length > size) {
         throw new InputError(`External data of tensor "${tensor.name}" in "${location}" should be ${wanted} bytes at ${offset}, but the model says ${entry(tensor, 'length') ?? 'nothing'} and the file has ${size} bytes.`);
       }
-      return { tensor, offset, length };
-    });
-    const start = Math.min(...regions.map(({ offset }) => offset)), end = Math.max(...regions.map(({ offset, length }) => offset + length));
-    const bytes = new Uint8Array(new ArrayBuffer(end - start));
-    for (let at = 0; at < bytes.length;) {
-      const { bytesRead } = await handle.read(bytes, at, Math.min(2 ** 30, bytes.length - at), start + at);
-      if (bytesRead === 0) throw new InputError(`External data file "${location}" ended early.`);
-      at += bytesRead;
+      const key = `${offset} ${length}`, region = regions.get(key);
+      if (region) region.tensors.push(tensor); else regions.set(key, { offset, length, tensors: [tensor] });
     }
-    for (const { tensor, offset, length } of regions) {
-      tensor.rawData = bytes.subarray(offset - start, offset - start + length);
-      tensor.dataLocation = Location.DEFAULT;
-      tensor.externalData = [];
+    const bytes = [...regions.values()].reduce((sum, { length }) => sum + length, 0);
+    if (bytes > size) throw new InputError(`External data file "${location}" has ${size} bytes, but its tensors overlap and would take ${bytes}.`);
+    for (const { offset, length, tensors: sharing } of regions.values()) {
+      const rawData = await readRegion(handle, offset, length, location);
+      for (const tensor of sharing) Object.assign(tensor, { rawData, dataLocation: Location.DEFAULT, externalData: [] });
     }
-    return [...new Map(regions.map(({ offset, length }) => [offset, length])).values()].reduce((sum, length) => sum + length, 0);
+    return bytes;
   } finally {
     await handle.close();
   }
+}
+
+async function readRegion(file: FileHandle, offset: number, length: number, location: string): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(new ArrayBuffer(length));
+  for (let at = 0; at < length;) {
+    const { bytesRead } = await file.read(bytes, at, Math.min(2 ** 30, length - at), offset + at);
+    if (bytesRead === 0) throw new InputError(`External data file "${location}" ended early.`);
+    at += bytesRead;
+  }
+  return bytes;
 }
 
 /** The description of a tensor whose bytes stand elsewhere: the same tensor without raw_data (ONNX TensorProto.external_data). */

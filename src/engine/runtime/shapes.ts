@@ -70,7 +70,9 @@ const arrays: Readonly<Record<number, { type: string; make: (count: number) => T
 
 /** Values in [0, 1) that look like nothing in particular, the same every time: an input that exercises a model without data. @throws {InputError} where it would be too large */
 export function syntheticInput(input: ValueInfoProto, dims: readonly number[]): Tensor {
-  const elementType = input.type?.value.case === 'tensorType' ? input.type.value.value.elemType : DataType.FLOAT;
+  const type = input.type?.value;
+  if (type?.case !== undefined && type.case !== 'tensorType') throw new UnsupportedModelError(`Graph input "${input.name}" is a ${type.case.replace('Type', '')} and not a tensor, which is not supported.`);
+  const elementType = type?.case === 'tensorType' ? type.value.elemType : DataType.FLOAT;
   const array = arrays[elementType];
   if (!array) throw new UnsupportedModelError(`Graph input "${input.name}" has element type ${DataType[elementType] ?? elementType}, which is not supported.`);
   const count = elementCount(dims, input.name);
