@@ -21,6 +21,9 @@ export interface GraphFacts {
   readonly generators: AxisId[];
 }
 
+/** An axis or a position counted from the front; negative ones count from the back of `size`. */
+export const positive = (index: number, size: number): number => (index < 0 ? index + size : index);
+
 /** One node as a rule sees it: axes of its inputs and outputs, and the words to relate them. */
 export class NodeAxes {
   readonly node: NodeProto;
@@ -41,8 +44,8 @@ export class NodeAxes {
   has(i: number): boolean { return this.input(i) !== ''; }
   inputShape(i: number): readonly number[] { return this.axes.shapeOf(this.input(i)) ?? []; }
   outputShape(i = 0): readonly number[] { return this.axes.shapeOf(this.output(i)) ?? []; }
-  inAxis(i: number, axis: number): AxisId { return this.axes.axis(this.input(i), axis < 0 ? axis + this.inputShape(i).length : axis); }
-  outAxis(axis: number, i = 0): AxisId { return this.axes.axis(this.output(i), axis < 0 ? axis + this.outputShape(i).length : axis); }
+  inAxis(i: number, axis: number): AxisId { return this.axes.axis(this.input(i), positive(axis, this.inputShape(i).length)); }
+  outAxis(axis: number, i = 0): AxisId { return this.axes.axis(this.output(i), positive(axis, this.outputShape(i).length)); }
 
   int(name: string, fallback: number): number { return intAttribute(this.node, name, fallback); }
   ints(name: string): number[] | undefined { return intsAttribute(this.node, name); }

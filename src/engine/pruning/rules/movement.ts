@@ -2,11 +2,9 @@
 import { floatAttribute, makeNode, setAttribute, stringAttribute } from '../../onnx/attributes.ts';
 import { rawBytes } from '../../onnx/tensor.ts';
 import type { AxisId } from '../axes.ts';
-import type { NodeAxes } from '../nodeAxes.ts';
+import { type NodeAxes, positive } from '../nodeAxes.ts';
 import type { NodeEdit, Rule } from '../rule.ts';
 import { selected } from './shuffle.ts';
-
-const positive = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
 
 /** Aliases every axis but `except` of an input with the same axis of an output. */
 function aliasOthers(n: NodeAxes, except: number, input: number, output = 0): void {
