@@ -165,5 +165,8 @@ export function withFloats(tensor: TensorProto, dims: readonly number[], values:
 export const floatTensor = (name: string, dims: readonly number[], values: Float32Array): TensorProto =>
   create(TensorProtoSchema, { name, dataType: DataType.FLOAT, dims: dims.map(BigInt), rawData: bytesView(values) });
 
+/** The nearest int64: exporters write "to the end" as 2^63 - 1, which is 2^63 when read as a number. */
+export const toInt64 = (value: number): bigint => (value >= 2 ** 63 ? 2n ** 63n - 1n : value <= -(2 ** 63) ? -(2n ** 63n) : BigInt(value));
+
 export const int64Tensor = (name: string, dims: readonly number[], values: readonly number[]): TensorProto =>
-  create(TensorProtoSchema, { name, dataType: DataType.INT64, dims: dims.map(BigInt), rawData: bytesView(BigInt64Array.from(values, BigInt)) });
+  create(TensorProtoSchema, { name, dataType: DataType.INT64, dims: dims.map(BigInt), rawData: bytesView(BigInt64Array.from(values, toInt64)) });
