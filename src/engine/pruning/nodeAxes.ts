@@ -59,11 +59,13 @@ export class NodeAxes {
     return value && (value.type === 'int64' || value.type === 'int32') ? Array.from(value.data as ArrayLike<number | bigint>, Number) : undefined;
   }
 
-  /** A constant scalar input. */
-  scalarIn(i: number): number | undefined {
+  /** The numbers in a constant input, real or integer, or in a small one that is known; undefined for others. */
+  numbersIn(i: number): ArrayLike<number> | undefined {
     const tensor = this.view.constants.get(this.input(i));
-    return tensor && isFloatTensor(tensor) ? floatsOf(tensor)[0] : this.intsIn(i)?.[0];
+    return tensor && isFloatTensor(tensor) ? floatsOf(tensor) : this.intsIn(i);
   }
+  /** The number in an input of one element; undefined where it is not known. */
+  scalarIn(i: number): number | undefined { const numbers = this.numbersIn(i); return numbers?.length === 1 ? numbers[0] : undefined; }
 
   /** The constant behind an input, through Identity nodes. */
   constantIn(i: number): { name: string; tensor: TensorProto } | undefined {
@@ -104,11 +106,11 @@ export class NodeAxes {
     return axes.toReversed().map((axis): [AxisId, number, number] => [axis, stride, stride *= this.axes.sizeOf(axis)]).filter(([, from, to]) => to > from);
   }
 
-  /** Sums of products over an axis of one or two operands. */
-  contract(...operands: readonly AxisId[]): void {
-    const [a, b] = operands;
-    if (a !== undefined && b !== undefined) this.axes.alias(a, b);
-    if (this.axes.sizeOf(a!) > 1) this.axes.contractions.push({ node: this.node, operands });
+  /** Sums of products over an axis of one or more operands; those of size 1 are the same factor in every product. */
+  contract(...axes: readonly AxisId[]): void {
+    const operands = axes.filter((axis) => this.axes.sizeOf(axis) > 1);
+    for (const other of operands.slice(1)) this.axes.alias(operands[0]!, other);
+    if (operands.length > 0) this.axes.contractions.push({ node: this.node, operands });
   }
 
   freezeInput(i: number, reason: string): void { for (const axis of this.axes.axesOf(this.input(i))) this.axes.freeze(axis, reason); }

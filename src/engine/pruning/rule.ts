@@ -14,8 +14,8 @@ export type ZeroRule = 'every' | 'linked' | 'any' | 'always' | readonly number[]
 export interface Rule {
   /** Writes the relations between the axes of the node's inputs and outputs; what can't be said is frozen with a reason. */
   readonly relate: (node: NodeAxes) => void;
-  /** Absent: the output is never known to be zero. */
-  readonly zeros?: ZeroRule | ((node: NodeProto) => ZeroRule | undefined);
+  /** Absent: the output is never known to be zero. A function where that depends on the node's attributes or constants. */
+  readonly zeros?: ZeroRule | ((node: NodeAxes) => ZeroRule | undefined);
   /** Changes what the node states in numbers (groups, sizes, positions). Called when a position of one of its axes is dropped. */
   readonly rewrite?: (node: NodeAxes, edit: NodeEdit) => void;
 }

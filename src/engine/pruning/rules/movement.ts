@@ -169,7 +169,6 @@ function padding(n: NodeAxes): { before: number[]; after: number[]; entryOf: (k:
 
 function pad(n: NodeAxes): void {
   const pads = padding(n), mode = stringAttribute(n.node, 'mode', 'constant');
-  const isZero = mode === 'constant' && (!n.has(2) || n.scalarIn(2) === 0) && floatAttribute(n.node, 'value', 0) === 0;
   n.outputShape().forEach((size, k) => {
     const out = n.outAxis(k), from = n.inAxis(0, k), length = n.inputShape(0)[k]!;
     if (pads?.before[k] === 0 && pads.after[k] === 0) { n.alias(out, 0, from); return; }
@@ -177,9 +176,12 @@ function pad(n: NodeAxes): void {
     if (!channels || length === 0 || size === 0) { for (const axis of [out, from]) n.axes.freeze(axis, 'Pad along the axis'); return; }
     // what is padded is nobody's: it can go whenever what it is added to goes
     n.axes.relate({ kind: 'segment', a: from, offsetA: 0, b: out, offsetB: pads.before[k]!, length });
-    if (isZero) n.link(out, 0, from);
+    n.link(out, 0, from);
   });
 }
+
+/** Whether zeros stay zeros: what is put around them is zero, or copied from them. */
+const padsZeros = (n: NodeAxes): boolean => stringAttribute(n.node, 'mode', 'constant') !== 'constant' || ((!n.has(2) || n.scalarIn(2) === 0) && floatAttribute(n.node, 'value', 0) === 0);
 
 function rewritePad(n: NodeAxes, edit: NodeEdit): void {
   const pads = padding(n), kept = edit.kept(n.outAxis(1));
@@ -232,7 +234,7 @@ export const movement: Readonly<Record<string, Rule>> = {
       }
     },
   },
-  Pad: { relate: pad, zeros: [0], rewrite: rewritePad },
+  Pad: { relate: pad, zeros: (n) => (padsZeros(n) ? [0] : undefined), rewrite: rewritePad },
   DepthToSpace: {
     zeros: 'linked',
     relate: (n) => { blocks(n, n.inAxis(0, 1), n.outAxis(1), stringAttribute(n.node, 'mode', 'DCR') === 'DCR'); },

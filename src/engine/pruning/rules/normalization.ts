@@ -1,5 +1,5 @@
 /** Normalisations: over the batch or each channel alone they pass a channel through; over an axis they mix it, which freezes it. */
-import { floatAttribute, intAttribute, makeNode, setAttribute } from '../../onnx/attributes.ts';
+import { floatAttribute, makeNode, setAttribute } from '../../onnx/attributes.ts';
 import { type NodeAxes, positive } from '../nodeAxes.ts';
 import type { Rule } from '../rule.ts';
 
@@ -52,7 +52,7 @@ const rootMeanSquare: Rule = {
 
 export const normalization: Readonly<Record<string, Rule>> = {
   BatchNormalization: {
-    zeros: (node) => (intAttribute(node, 'training_mode', 0) !== 0 ? [0, 2] : [1, 2]), // zeros have zero mean: only the bias is left of them
+    zeros: (n) => (n.int('training_mode', 0) !== 0 ? [0, 2] : [1, 2]), // zeros have zero mean: only the bias is left of them
     relate: (n) => {
       sameShape(n);
       perChannel(n, [1, 2, 3, 4]);

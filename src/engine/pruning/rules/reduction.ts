@@ -58,7 +58,10 @@ function topK(n: NodeAxes): void {
   const rank = n.inputShape(0).length, axis = positive(n.int('axis', -1), rank);
   for (let o = 0; o < n.node.output.length; o++) {
     if (n.output(o) === '') continue;
-    n.inputShape(0).forEach((_, k) => { if (k !== axis) n.alias(n.outAxis(k, o), 0, n.inAxis(0, k)); });
+    n.inputShape(0).forEach((_, k) => { // equal values have different indices: only the values of zeros are zero
+      if (k !== axis) n.axes.alias(n.outAxis(k, o), n.inAxis(0, k));
+      if (k !== axis && o === 0) n.link(n.outAxis(k), 0, n.inAxis(0, k));
+    });
     n.axes.freeze(n.outAxis(axis, o), 'TopK over the axis');
   }
   n.axes.freeze(n.inAxis(0, axis), 'TopK over the axis');
@@ -81,7 +84,7 @@ const space = (n: NodeAxes): void => {
     const x = n.inAxis(0, k), y = n.outAxis(k);
     if (k < 2) n.alias(y, 0, x); else for (const axis of [x, y]) n.axes.freeze(axis, `spatial axis of ${n.opType}`);
   });
-  for (let o = 1; o < n.node.output.length; o++) if (n.output(o) !== '') { n.alias(n.outAxis(0, o), 0, n.inAxis(0, 0)); n.alias(n.outAxis(1, o), 0, n.inAxis(0, 1)); }
+  for (let o = 1; o < n.node.output.length; o++) if (n.output(o) !== '') for (const k of [0, 1]) n.axes.alias(n.outAxis(k, o), n.inAxis(0, k)); // indices: not zero where the values are
 };
 /** Indices that MaxPool returns count elements of the whole tensor: channels may go only where nothing but MaxUnpool reads them. */
 const pool: Rule = {

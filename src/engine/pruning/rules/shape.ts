@@ -49,7 +49,7 @@ export const shape: Readonly<Record<string, Rule>> = {
   },
   ConstantOfShape: {
     relate: () => undefined,
-    zeros: (node) => { const value = tensorAttribute(node, 'value'); return !value || rawBytes(value).every((byte) => byte === 0) ? 'always' : undefined; },
+    zeros: ({ node }) => { const value = tensorAttribute(node, 'value'); return !value || rawBytes(value).every((byte) => byte === 0) ? 'always' : undefined; },
     rewrite: (n, edit) => { edit.scaleSizes(0, n.axes.axesOf(n.output())); },
   },
 };
