@@ -1,6 +1,7 @@
 /** Operators that mix the positions of an axis: reductions, Softmax, ArgMax, CumSum, TopK, DFT; and pooling and resizing of spatial axes. */
-import { floatsOf, isFloatTensor } from '../../onnx/tensor.ts';
+import { floatsOf, isFloatTensor, isFloatType } from '../../onnx/tensor.ts';
 import { makeNode, stringAttribute } from '../../onnx/attributes.ts';
+import { elementTypeOf } from '../elementType.ts';
 import { type NodeAxes, positive } from '../nodeAxes.ts';
 import type { NodeEdit, Rule } from '../rule.ts';
 
@@ -25,6 +26,9 @@ const reduce = (ignoresZeros: boolean) => (n: NodeAxes): void => {
     } else n.alias(n.outAxis(out++), 0, x);
   });
 };
+
+/** A reduction that makes up for dropped zeros in real numbers: of integers it leaves the axes whole. */
+const compensated: Rule = { relate: (n) => { reduce(isFloatType(elementTypeOf(n.view, n.input(0))))(n); }, zeros: [0], rewrite: countZeros };
 
 /** What the zeros that were dropped meant: they count in a mean, and they may have been the extreme. */
 function countZeros(n: NodeAxes, edit: NodeEdit): void {
@@ -99,7 +103,7 @@ const pool: Rule = {
 
 export const reduction: Readonly<Record<string, Rule>> = {
   ...Object.fromEntries(['ReduceSum', 'ReduceL1', 'ReduceL2', 'ReduceSumSquare'].map((name) => [name, { relate: reduce(true), zeros: [0] } satisfies Rule])),
-  ...Object.fromEntries(['ReduceMean', 'ReduceMax', 'ReduceMin'].map((name) => [name, { relate: reduce(true), zeros: [0], rewrite: countZeros } satisfies Rule])),
+  ...Object.fromEntries(['ReduceMean', 'ReduceMax', 'ReduceMin'].map((name) => [name, compensated])),
   ReduceLogSum: { relate: reduce(true) }, ReduceLogSumExp: { relate: reduce(false) }, ReduceProd: { relate: reduce(false), zeros: [0] },
   ...Object.fromEntries(['Softmax', 'LogSoftmax', 'Hardmax'].map((name) => [name, { relate: along(softmaxAxes) } satisfies Rule])),
   ArgMax: { relate: arg }, ArgMin: { relate: arg }, TopK: { relate: topK, zeros: [0] },
