@@ -1,6 +1,7 @@
 import { type GraphProto, type ModelProto, type NodeProto, type TensorProto, NodeProtoSchema, TensorProtoSchema, TensorProto_DataType as DataType } from 'onnx-buf';
 import { clone, create } from '@bufbuild/protobuf';
 import { makeNode, setAttribute, tensorAttribute } from '../onnx/attributes.ts';
+import { copyOf } from '../onnx/copyOf.ts';
 import { int64Tensor, intsOf, withFloats } from '../onnx/tensor.ts';
 import type { AxisId } from './axes.ts';
 import { elementTypeOf } from './elementType.ts';
@@ -12,7 +13,7 @@ import { withFolded } from './foldWeights.ts';
 import { ruleOf } from './rules/registry.ts';
 import type { Structure } from './structure.ts';
 import type { Analysis, KeptUnits } from './types.ts';
-import { copyOf, unshare } from './unshare.ts';
+import { unshare } from './unshare.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
