@@ -13,6 +13,8 @@ export interface GraphFacts {
   readonly opset: number;
   /** Contents of small values, as run. */
   readonly small: ReadonlyMap<string, Tensor>;
+  /** Values that don't depend on the data (see knownValues). */
+  readonly known: ReadonlySet<string>;
   /** Constants that are copies of a shared one, by name (see unshare). */
   readonly sources: ReadonlyMap<string, string>;
   /** Layers found so far, in graph order. */
@@ -51,8 +53,11 @@ export class NodeAxes {
   ints(name: string): number[] | undefined { return intsAttribute(this.node, name); }
   hasAttribute(name: string): boolean { return hasAttribute(this.node, name); }
 
-  /** The integers in a small input, constant or computed from shapes; undefined where they are not known. */
-  intsIn(i: number): number[] | undefined {
+  /** The integers in a small input, constant or computed from constants and shapes; undefined where they depend on the data. */
+  intsIn(i: number): number[] | undefined { return this.facts.known.has(this.input(i)) ? this.intsAsRun(i) : undefined; }
+
+  /** The integers in a small input in the run that found the shapes, whatever they depend on: good for telling placeholders (-1, 0, 1) from sizes. */
+  intsAsRun(i: number): number[] | undefined {
     const name = this.input(i), tensor = this.view.constants.get(name);
     if (tensor && !isFloatTensor(tensor)) return intsOf(tensor);
     const value = this.facts.small.get(name);

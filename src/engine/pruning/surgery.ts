@@ -103,7 +103,7 @@ class Edit implements NodeEdit {
   drop(nodes: readonly NodeProto[]): void { this.dropped.push(...nodes); }
 
   scaleSizes(input: number, axes: readonly (AxisId | undefined)[]): void {
-    const values = this.n.intsIn(input);
+    const values = this.n.intsAsRun(input);
     // -1 and 0 leave the size to be inferred or copied, 1 to be broadcast: they stay
     const scaled = axes.map((axis, i) => axis !== undefined && this.kept(axis) !== undefined && (values?.[i] ?? 2) > 1);
     if (!scaled.includes(true)) return;
