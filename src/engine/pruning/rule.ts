@@ -1,4 +1,5 @@
 import type { NodeProto } from 'onnx-buf';
+import type { Adjustment } from './adjustment.ts';
 import type { NodeAxes } from './nodeAxes.ts';
 import type { AxisId } from './axes.ts';
 
@@ -33,7 +34,9 @@ export interface NodeEdit {
   readonly after: NodeProto[];
   /** Replaces an integer input by constant values, in the element type of the old one. */
   setInts(input: number, values: readonly number[], dims?: readonly number[]): void;
-  /** A new integer constant's name. */
+  /** Changes the integers of an input, one change each, whether they are constant or computed. */
+  adjustInts(input: number, changes: readonly Adjustment[]): void;
+  /** A new int64 constant's name. */
   constant(values: readonly number[], dims: readonly number[]): string;
   /** A new floating constant of rank 0, in the element type of an output. */
   scalar(value: number, output?: number): string;
@@ -45,6 +48,9 @@ export interface NodeEdit {
   replace(nodes: readonly NodeProto[]): void;
   /** Removes nodes that nothing reads any more. */
   drop(nodes: readonly NodeProto[]): void;
-  /** Input `input` lists the sizes of `axes` before pruning; scales it to the sizes after pruning, whether it is constant or computed. */
-  scaleSizes(input: number, axes: readonly (AxisId | undefined)[]): void;
+  /**
+   * Input `input` lists the sizes of `axes` before pruning; scales it to the sizes after pruning, whether it is constant or computed.
+   * @param copied axes whose sizes a 0 in the list stands for
+   */
+  scaleSizes(input: number, axes: readonly (AxisId | undefined)[], copied?: readonly (AxisId | undefined)[]): void;
 }

@@ -46,7 +46,7 @@ function relateReshape(n: NodeAxes): void {
 
 function rewriteReshape(n: NodeAxes, edit: NodeEdit): void {
   if (rewriteShuffle(n, edit)) return;
-  if (n.has(1)) edit.scaleSizes(1, n.outputShape().map((_, axis) => n.outAxis(axis)));
+  if (n.has(1)) edit.scaleSizes(1, n.axes.axesOf(n.output()), n.int('allowzero', 0) === 0 ? n.axes.axesOf(n.input(0)) : []);
 }
 
 const orderKept = (rewrite?: Rule['rewrite']): Rule => ({ relate: relateReshape, zeros: 'linked', ...(rewrite ? { rewrite } : {}) });
