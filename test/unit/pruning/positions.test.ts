@@ -1,11 +1,12 @@
 /** Nodes that state sizes and positions: what they state after pruning must hold for every input, not only for the one that the analysis ran. */
 import { describe, expect, it } from 'vitest';
 import { DataType } from '../../../src/engine/onnx/tensor.ts';
-import type { Analysis } from '../../../src/engine/pruning/types.ts';
+import type { Analysis, KeptUnits } from '../../../src/engine/pruning/types.ts';
 import { Network, expectExactOn, expectExactPruning } from './network.ts';
 
 const most = 2 ** 63;
 const widths = ({ groups }: Analysis): number[] => groups.map(({ channels }) => channels);
+const first = (count: number) => ({ groups }: Analysis): KeptUnits => new Map(groups.map(({ id }) => [id, Array.from({ length: count }, (_, i) => i)]));
 function int32(net: Network, values: readonly number[]): string {
   const name = net.ints(values), tensor = net.initializers.at(-1)!;
   tensor.dataType = DataType.INT32;
@@ -106,5 +107,13 @@ describe('Reshape', () => {
     const net = new Network(), x = net.input('x', ['batch', 4]), z = net.op('Reshape', [net.op('Reshape', [net.linear(x, 4, 128), net.ints([0, 4, 4, 8])]), net.ints([0, 8, 0, 4])]);
     net.output(net.linear(net.op('Reshape', [net.op('Relu', [z]), net.ints([0, 128])]), 128, 3));
     for (const count of [1, 2, 3]) await expectExactOn(net.model(), [{ dims: { x: [2, 4] } }], ({ groups }) => new Map(groups.filter((_, i) => i === group).map(({ id, channels }) => [id, Array.from({ length: Math.min(count, channels) }, (_, i) => i)])));
+  });
+});
+
+describe('Squeeze', () => {
+  it.each([[['batch', 3, 8, 8], [1, 3]], [[2, 3, 8, 8], [2]]] as const)('without axes keeps a channel that is left alone (input %j)', async (dims, batches) => {
+    const net = new Network();
+    net.output(net.linear(net.op('Squeeze', [net.op('GlobalAveragePool', [net.conv(net.input('x', dims), 3, 6)])]), 6, 3));
+    for (const count of [1, 2]) expect(widths(await expectExactOn(net.model(), batches.map((batch) => ({ dims: { x: [batch, 3, 8, 8] } })), first(count)))).toEqual([6]);
   });
 });
