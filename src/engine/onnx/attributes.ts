@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { AttributeProtoSchema, AttributeProto_AttributeType as Type, NodeProtoSchema, type AttributeProto, type GraphProto, type NodeProto, type TensorProto } from 'onnx-buf';
+import { toInt64 } from './tensor.ts';
 
 const find = (node: NodeProto, name: string): AttributeProto | undefined => node.attribute.find((attribute) => attribute.name === name);
 const text = new TextDecoder();
@@ -8,6 +9,7 @@ export const hasAttribute = (node: NodeProto, name: string): boolean => find(nod
 export const intAttribute = (node: NodeProto, name: string, fallback: number): number => { const a = find(node, name); return a ? Number(a.i) : fallback; };
 export const floatAttribute = (node: NodeProto, name: string, fallback: number): number => find(node, name)?.f ?? fallback;
 export const stringAttribute = (node: NodeProto, name: string, fallback: string): string => { const a = find(node, name); return a ? text.decode(a.s) : fallback; };
+export const stringsAttribute = (node: NodeProto, name: string): string[] | undefined => find(node, name)?.strings.map((bytes) => text.decode(bytes));
 export const intsAttribute = (node: NodeProto, name: string): number[] | undefined => find(node, name)?.ints.map(Number);
 export const tensorAttribute = (node: NodeProto, name: string): TensorProto | undefined => find(node, name)?.t;
 /** Every subgraph of the node (If: then_branch and else_branch; Loop and Scan: body). */
@@ -17,12 +19,12 @@ export type AttributeValue = number | string | readonly number[] | TensorProto |
 
 /** An attribute of the ONNX type that the value calls for: integers are INT or INTS; wrap real numbers as { float } or { floats }. */
 export function attribute(name: string, value: AttributeValue): AttributeProto {
-  if (typeof value === 'number') return create(AttributeProtoSchema, { name, type: Type.INT, i: BigInt(value) });
+  if (typeof value === 'number') return create(AttributeProtoSchema, { name, type: Type.INT, i: toInt64(value) });
   if (typeof value === 'string') return create(AttributeProtoSchema, { name, type: Type.STRING, s: new TextEncoder().encode(value) });
   if ('float' in value) return create(AttributeProtoSchema, { name, type: Type.FLOAT, f: value.float });
   if ('floats' in value) return create(AttributeProtoSchema, { name, type: Type.FLOATS, floats: [...value.floats] });
   if ('$typeName' in value) return create(AttributeProtoSchema, { name, type: Type.TENSOR, t: value });
-  return create(AttributeProtoSchema, { name, type: Type.INTS, ints: value.map(BigInt) });
+  return create(AttributeProtoSchema, { name, type: Type.INTS, ints: value.map(toInt64) });
 }
 
 /** Sets or replaces an attribute in place. */

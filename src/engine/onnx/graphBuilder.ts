@@ -1,21 +1,14 @@
 import { create } from '@bufbuild/protobuf';
 import {
-  type GraphProto, GraphProtoSchema, type ModelProto, ModelProtoSchema, type NodeProto, OperatorSetIdProtoSchema, type TensorProto, TensorShapeProtoSchema,
-  TensorShapeProto_DimensionSchema, TypeProtoSchema, TypeProto_TensorSchema, type ValueInfoProto, ValueInfoProtoSchema,
+  type GraphProto, GraphProtoSchema, type ModelProto, ModelProtoSchema, type NodeProto, OperatorSetIdProtoSchema, type TensorProto, type ValueInfoProto,
 } from 'onnx-buf';
 import { type AttributeValue, makeNode } from './attributes.ts';
+import { valueInfo } from './buildModel.ts';
 import { opsetOf } from './modelFile.ts';
 import { DataType, floatTensor, int64Tensor } from './tensor.ts';
 
 /** A value's name, or a number that stands for a float32 constant of rank 0. */
 export type Operand = string | number;
-
-/** A value of a known tensor type, e.g. a graph input. @param dims a string is a symbolic dimension */
-export function tensorValueInfo(name: string, dims: readonly (number | string)[], elemType: number = DataType.FLOAT): ValueInfoProto {
-  const dim = dims.map((value) => create(TensorShapeProto_DimensionSchema, { value: typeof value === 'number' ? { case: 'dimValue', value: BigInt(value) } : { case: 'dimParam', value } }));
-  const tensor = create(TypeProto_TensorSchema, { elemType, shape: create(TensorShapeProtoSchema, { dim }) });
-  return create(ValueInfoProtoSchema, { name, type: create(TypeProtoSchema, { value: { case: 'tensorType', value: tensor } }) });
-}
 
 /**
  * Writes an ONNX graph node by node; values are named by strings, names are made up so that none clashes. Equal small constants are shared.
@@ -123,13 +116,13 @@ export class GraphBuilder {
   /** Appends a graph input. @returns its name */
   input(name: string, dims: readonly (number | string)[], elemType: number = DataType.FLOAT): string {
     this.taken.add(name);
-    this.inputs.push(tensorValueInfo(name, dims, elemType));
+    this.inputs.push(valueInfo(name, dims, elemType));
     return name;
   }
   /** Makes a value a graph output of the given name. */
   output(value: string, name: string, dims: readonly (number | string)[], elemType: number = DataType.FLOAT): void {
     if (value !== name) this.nodes.push(makeNode('Identity', [value], [name], {}, this.fresh(`output ${name}`)));
-    this.outputs.push(tensorValueInfo(name, dims, elemType));
+    this.outputs.push(valueInfo(name, dims, elemType));
   }
 
   /** The model as it stands. */

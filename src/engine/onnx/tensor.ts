@@ -14,8 +14,9 @@ const elementBytes: Readonly<Record<number, number | undefined>> = {
 
 const floatTypes = new Set<number>([DataType.FLOAT, DataType.DOUBLE, DataType.FLOAT16, DataType.BFLOAT16]);
 
+export const isFloatType = (type: number): boolean => floatTypes.has(type);
 /** Whether the tensor holds real numbers in a floating type that can be pruned and refitted. */
-export const isFloatTensor = (tensor: TensorProto): boolean => floatTypes.has(tensor.dataType);
+export const isFloatTensor = (tensor: TensorProto): boolean => isFloatType(tensor.dataType);
 
 export const dimsOf = (tensor: TensorProto): number[] => tensor.dims.map(Number);
 
@@ -165,5 +166,8 @@ export function withFloats(tensor: TensorProto, dims: readonly number[], values:
 export const floatTensor = (name: string, dims: readonly number[], values: Float32Array): TensorProto =>
   create(TensorProtoSchema, { name, dataType: DataType.FLOAT, dims: dims.map(BigInt), rawData: bytesView(values) });
 
+/** The nearest int64: exporters write "to the end" as 2^63 - 1, which is 2^63 when read as a number. */
+export const toInt64 = (value: number): bigint => (value >= 2 ** 63 ? 2n ** 63n - 1n : value <= -(2 ** 63) ? -(2n ** 63n) : BigInt(value));
+
 export const int64Tensor = (name: string, dims: readonly number[], values: readonly number[]): TensorProto =>
-  create(TensorProtoSchema, { name, dataType: DataType.INT64, dims: dims.map(BigInt), rawData: bytesView(BigInt64Array.from(values, BigInt)) });
+  create(TensorProtoSchema, { name, dataType: DataType.INT64, dims: dims.map(BigInt), rawData: bytesView(BigInt64Array.from(values, toInt64)) });

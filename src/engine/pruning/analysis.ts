@@ -10,6 +10,7 @@ import { costs, layerMacs } from './costs.ts';
 import { Axes, type AxisId } from './axes.ts';
 import { makeGroups } from './grouping.ts';
 import { constantDerived, foldWeights, type FoldedWeights, withFolded } from './foldWeights.ts';
+import { knownValues } from './knownValues.ts';
 import { NodeAxes, type GraphFacts } from './nodeAxes.ts';
 import { Positions } from './positions.ts';
 import { ruleOf } from './rules/registry.ts';
@@ -42,7 +43,7 @@ export async function analyse(model: Model, options: { inputShapes?: Readonly<Re
   const folded = await foldWeights(unshared), own = withFolded(unshared, folded);
   const view = new GraphView(own.graph);
   const { shapes, small } = await findShapes(own, view, { batch: options.batch ?? 1, ...(options.inputShapes ? { given: options.inputShapes } : {}) });
-  const facts: GraphFacts = { view, axes: new Axes(new Map([...(folded?.shapes ?? []), ...shapes])), opset: opsetOf(model), small, sources, layers: [], generators: [] };
+  const facts: GraphFacts = { view, axes: new Axes(new Map([...(folded?.shapes ?? []), ...shapes])), opset: opsetOf(model), small, known: knownValues(view), sources, layers: [], generators: [] };
   relateAll(facts);
   return assemble(facts, folded);
 }

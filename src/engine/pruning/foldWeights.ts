@@ -1,11 +1,11 @@
 import { create } from '@bufbuild/protobuf';
 import { type GraphProto, type ModelProto, type NodeProto, type TensorProto, ValueInfoProtoSchema } from 'onnx-buf';
 import { subgraphsOf } from '../onnx/attributes.ts';
+import { copyOf } from '../onnx/copyOf.ts';
 import { GraphView } from '../onnx/graphView.ts';
 import { dimsOf, floatTensor, isFloatTensor } from '../onnx/tensor.ts';
 import { Session } from '../runtime/session.ts';
 import { runShapes } from '../runtime/shapes.ts';
-import { copyOf } from './unshare.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 

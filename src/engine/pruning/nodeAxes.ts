@@ -13,6 +13,8 @@ export interface GraphFacts {
   readonly opset: number;
   /** Contents of small values, as run. */
   readonly small: ReadonlyMap<string, Tensor>;
+  /** Values that don't depend on the data (see knownValues). */
+  readonly known: ReadonlySet<string>;
   /** Constants that are copies of a shared one, by name (see unshare). */
   readonly sources: ReadonlyMap<string, string>;
   /** Layers found so far, in graph order. */
@@ -20,6 +22,9 @@ export interface GraphFacts {
   /** Axes whose positions a weight makes out of nothing: output channels. Only what comes from them is worth removing. */
   readonly generators: AxisId[];
 }
+
+/** An axis or a position counted from the front; negative ones count from the back of `size`. */
+export const positive = (index: number, size: number): number => (index < 0 ? index + size : index);
 
 /** One node as a rule sees it: axes of its inputs and outputs, and the words to relate them. */
 export class NodeAxes {
@@ -41,26 +46,31 @@ export class NodeAxes {
   has(i: number): boolean { return this.input(i) !== ''; }
   inputShape(i: number): readonly number[] { return this.axes.shapeOf(this.input(i)) ?? []; }
   outputShape(i = 0): readonly number[] { return this.axes.shapeOf(this.output(i)) ?? []; }
-  inAxis(i: number, axis: number): AxisId { return this.axes.axis(this.input(i), axis < 0 ? axis + this.inputShape(i).length : axis); }
-  outAxis(axis: number, i = 0): AxisId { return this.axes.axis(this.output(i), axis < 0 ? axis + this.outputShape(i).length : axis); }
+  inAxis(i: number, axis: number): AxisId { return this.axes.axis(this.input(i), positive(axis, this.inputShape(i).length)); }
+  outAxis(axis: number, i = 0): AxisId { return this.axes.axis(this.output(i), positive(axis, this.outputShape(i).length)); }
 
   int(name: string, fallback: number): number { return intAttribute(this.node, name, fallback); }
   ints(name: string): number[] | undefined { return intsAttribute(this.node, name); }
   hasAttribute(name: string): boolean { return hasAttribute(this.node, name); }
 
-  /** The integers in a small input, constant or computed from shapes; undefined where they are not known. */
-  intsIn(i: number): number[] | undefined {
+  /** The integers in a small input, constant or computed from constants and shapes; undefined where they depend on the data. */
+  intsIn(i: number): number[] | undefined { return this.facts.known.has(this.input(i)) ? this.intsAsRun(i) : undefined; }
+
+  /** The integers in a small input in the run that found the shapes, whatever they depend on: good for telling placeholders (-1, 0, 1) from sizes. */
+  intsAsRun(i: number): number[] | undefined {
     const name = this.input(i), tensor = this.view.constants.get(name);
     if (tensor && !isFloatTensor(tensor)) return intsOf(tensor);
     const value = this.facts.small.get(name);
     return value && (value.type === 'int64' || value.type === 'int32') ? Array.from(value.data as ArrayLike<number | bigint>, Number) : undefined;
   }
 
-  /** A constant scalar input. */
-  scalarIn(i: number): number | undefined {
+  /** The numbers in a constant input, real or integer, or in a small one that is known; undefined for others. */
+  numbersIn(i: number): ArrayLike<number> | undefined {
     const tensor = this.view.constants.get(this.input(i));
-    return tensor && isFloatTensor(tensor) ? floatsOf(tensor)[0] : this.intsIn(i)?.[0];
+    return tensor && isFloatTensor(tensor) ? floatsOf(tensor) : this.intsIn(i);
   }
+  /** The number in an input of one element; undefined where it is not known. */
+  scalarIn(i: number): number | undefined { const numbers = this.numbersIn(i); return numbers?.length === 1 ? numbers[0] : undefined; }
 
   /** The constant behind an input, through Identity nodes. */
   constantIn(i: number): { name: string; tensor: TensorProto } | undefined {
@@ -101,11 +111,11 @@ export class NodeAxes {
     return axes.toReversed().map((axis): [AxisId, number, number] => [axis, stride, stride *= this.axes.sizeOf(axis)]).filter(([, from, to]) => to > from);
   }
 
-  /** Sums of products over an axis of one or two operands. */
-  contract(...operands: readonly AxisId[]): void {
-    const [a, b] = operands;
-    if (a !== undefined && b !== undefined) this.axes.alias(a, b);
-    if (this.axes.sizeOf(a!) > 1) this.axes.contractions.push({ node: this.node, operands });
+  /** Sums of products over an axis of one or more operands; those of size 1 are the same factor in every product. */
+  contract(...axes: readonly AxisId[]): void {
+    const operands = axes.filter((axis) => this.axes.sizeOf(axis) > 1);
+    for (const other of operands.slice(1)) this.axes.alias(operands[0]!, other);
+    if (operands.length > 0) this.axes.contractions.push({ node: this.node, operands });
   }
 
   freezeInput(i: number, reason: string): void { for (const axis of this.axes.axesOf(this.input(i))) this.axes.freeze(axis, reason); }

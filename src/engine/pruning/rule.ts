@@ -1,4 +1,5 @@
 import type { NodeProto } from 'onnx-buf';
+import type { Adjustment } from './adjustment.ts';
 import type { NodeAxes } from './nodeAxes.ts';
 import type { AxisId } from './axes.ts';
 
@@ -14,8 +15,8 @@ export type ZeroRule = 'every' | 'linked' | 'any' | 'always' | readonly number[]
 export interface Rule {
   /** Writes the relations between the axes of the node's inputs and outputs; what can't be said is frozen with a reason. */
   readonly relate: (node: NodeAxes) => void;
-  /** Absent: the output is never known to be zero. */
-  readonly zeros?: ZeroRule | ((node: NodeProto) => ZeroRule | undefined);
+  /** Absent: the output is never known to be zero. A function where that depends on the node's attributes or constants. */
+  readonly zeros?: ZeroRule | ((node: NodeAxes) => ZeroRule | undefined);
   /** Changes what the node states in numbers (groups, sizes, positions). Called when a position of one of its axes is dropped. */
   readonly rewrite?: (node: NodeAxes, edit: NodeEdit) => void;
 }
@@ -33,7 +34,9 @@ export interface NodeEdit {
   readonly after: NodeProto[];
   /** Replaces an integer input by constant values, in the element type of the old one. */
   setInts(input: number, values: readonly number[], dims?: readonly number[]): void;
-  /** A new integer constant's name. */
+  /** Changes the integers of an input, one change each, whether they are constant or computed. */
+  adjustInts(input: number, changes: readonly Adjustment[]): void;
+  /** A new int64 constant's name. */
   constant(values: readonly number[], dims: readonly number[]): string;
   /** A new floating constant of rank 0, in the element type of an output. */
   scalar(value: number, output?: number): string;
@@ -45,6 +48,9 @@ export interface NodeEdit {
   replace(nodes: readonly NodeProto[]): void;
   /** Removes nodes that nothing reads any more. */
   drop(nodes: readonly NodeProto[]): void;
-  /** Input `input` lists the sizes of `axes` before pruning; scales it to the sizes after pruning, whether it is constant or computed. */
-  scaleSizes(input: number, axes: readonly (AxisId | undefined)[]): void;
+  /**
+   * Input `input` lists the sizes of `axes` before pruning; scales it to the sizes after pruning, whether it is constant or computed.
+   * @param copied axes whose sizes a 0 in the list stands for
+   */
+  scaleSizes(input: number, axes: readonly (AxisId | undefined)[], copied?: readonly (AxisId | undefined)[]): void;
 }

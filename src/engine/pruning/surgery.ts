@@ -1,7 +1,9 @@
 import { type GraphProto, type ModelProto, type NodeProto, type TensorProto, NodeProtoSchema, TensorProtoSchema, TensorProto_DataType as DataType } from 'onnx-buf';
 import { clone, create } from '@bufbuild/protobuf';
 import { makeNode, setAttribute, tensorAttribute } from '../onnx/attributes.ts';
+import { copyOf } from '../onnx/copyOf.ts';
 import { int64Tensor, intsOf, withFloats } from '../onnx/tensor.ts';
+import { type Adjustment, adjusted, isUnchanged, replacedBy, scaled, unchanged } from './adjustment.ts';
 import type { AxisId } from './axes.ts';
 import { elementTypeOf } from './elementType.ts';
 import { cutShape, gatherAxes } from './gather.ts';
@@ -12,7 +14,7 @@ import { withFolded } from './foldWeights.ts';
 import { ruleOf } from './rules/registry.ts';
 import type { Structure } from './structure.ts';
 import type { Analysis, KeptUnits } from './types.ts';
-import { copyOf, unshare } from './unshare.ts';
+import { unshare } from './unshare.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
@@ -73,8 +75,10 @@ class Edit implements NodeEdit {
       if (!this.n.view.producers.has(name) && !this.n.view.initializers.has(name)) return name;
     }
   }
-  constant(values: readonly number[], dims: readonly number[]): string {
+  constant(values: readonly number[], dims: readonly number[]): string { return this.integers(values, dims, DataType.INT64); }
+  private integers(values: readonly number[], dims: readonly number[], type: number): string {
     const tensor = int64Tensor(this.freshName(this.hint), dims, values);
+    if (type === DataType.INT32) { tensor.dataType = type; tensor.rawData = new Uint8Array(Int32Array.from(values).buffer); }
     this.constants.push(tensor);
     return tensor.name;
   }
@@ -90,30 +94,32 @@ class Edit implements NodeEdit {
     return name;
   }
   setInts(input: number, values: readonly number[], dims: readonly number[] = [values.length]): void {
-    const name = this.constant(values, dims);
-    const tensor = this.constants.at(-1)!;
-    if (this.n.constantIn(input)?.tensor.dataType === DataType.INT32) {
-      tensor.dataType = DataType.INT32;
-      tensor.rawData = new Uint8Array(Int32Array.from(values).buffer);
+    this.node().input[input] = this.integers(values, dims, elementTypeOf(this.n.view, this.n.input(input)));
+  }
+  adjustInts(input: number, changes: readonly Adjustment[]): void {
+    if (changes.every(isUnchanged)) return;
+    const constant = this.n.constantIn(input), type = elementTypeOf(this.n.view, this.n.input(input));
+    if (constant) { this.setInts(input, adjusted(intsOf(constant.tensor), changes)); return; }
+    let value = this.n.input(input);
+    for (const [opType, part, neutral] of [['Mul', 'times', 1], ['Div', 'over', 1], ['Add', 'plus', 0]] as const) {
+      const operands = changes.map((change) => change[part]), next = this.freshName(this.hint);
+      if (operands.every((operand) => operand === neutral)) continue;
+      this.before.push(makeNode(opType, [value, this.integers(operands, [operands.length], type)], [next]));
+      value = next;
     }
-    this.node().input[input] = name;
+    this.node().input[input] = value;
   }
   replace(nodes: readonly NodeProto[]): void { this.replacement = nodes; }
   drop(nodes: readonly NodeProto[]): void { this.dropped.push(...nodes); }
 
-  scaleSizes(input: number, axes: readonly (AxisId | undefined)[]): void {
-    const values = this.n.intsIn(input);
-    // -1 and 0 leave the size to be inferred or copied, 1 to be broadcast: they stay
-    const scaled = axes.map((axis, i) => axis !== undefined && this.kept(axis) !== undefined && (values?.[i] ?? 2) > 1);
-    if (!scaled.includes(true)) return;
-    const before = axes.map((axis, i) => (scaled[i] ? this.n.axes.sizeOf(axis!) : 1)), after = axes.map((axis, i) => (scaled[i] ? this.size(axis!) : 1));
-    const constant = this.n.constantIn(input);
-    if (constant) { this.setInts(input, intsOf(constant.tensor).map((value, i) => (value * after[i]!) / before[i]!)); return; }
-    const times = this.freshName(this.hint), over = this.freshName(this.hint);
-    this.before.push(
-      makeNode('Mul', [this.n.input(input), this.constant(after, [after.length])], [times]),
-      makeNode('Div', [times, this.constant(before, [before.length])], [over]));
-    this.node().input[input] = over;
+  scaleSizes(input: number, axes: readonly (AxisId | undefined)[], copied: readonly (AxisId | undefined)[] = []): void {
+    const values = this.n.intsAsRun(input);
+    this.adjustInts(input, axes.map((axis, i) => {
+      const value = values?.[i] ?? 2, source = value === 0 ? copied[i] : undefined;
+      if (axis === undefined) return unchanged;
+      if (source !== undefined && this.size(source) !== this.size(axis)) return replacedBy(this.size(axis));
+      return value > 1 && this.kept(axis) ? scaled(this.size(axis), this.n.axes.sizeOf(axis)) : unchanged; // -1 and 0 leave the size to be inferred or copied, 1 to be broadcast: they stay
+    }));
   }
 }
 

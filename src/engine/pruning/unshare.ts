@@ -1,5 +1,6 @@
 import { type GraphProto, type ModelProto, type NodeProto, NodeProtoSchema, type TensorProto } from 'onnx-buf';
 import { clone } from '@bufbuild/protobuf';
+import { copyOf } from '../onnx/copyOf.ts';
 import { GraphView } from '../onnx/graphView.ts';
 import { dimsOf, isFloatTensor, rawBytes, withBytes } from '../onnx/tensor.ts';
 
@@ -14,9 +15,6 @@ export interface Unshared {
 
 /** Biases, scales, slopes: a tensor with one axis to speak of. */
 const isVector = (tensor: TensorProto): boolean => isFloatTensor(tensor) && dimsOf(tensor).filter((size) => size !== 1).length === 1;
-
-/** A shallow copy of a message; absent fields stay on its prototype (proto2 presence). */
-export const copyOf = <T extends object>(message: T, changes: Partial<T>): T => Object.assign(Object.create(Object.getPrototypeOf(message) as object) as T, message, changes);
 
 const cache = new WeakMap<GraphProto, Unshared>();
 

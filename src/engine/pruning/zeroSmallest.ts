@@ -1,6 +1,6 @@
 import type { GraphProto, ModelProto, TensorProto } from 'onnx-buf';
 import { dimsOf, floatsOf, isFloatTensor, withFloats } from '../onnx/tensor.ts';
-import { copyOf } from './unshare.ts';
+import { copyOf } from '../onnx/copyOf.ts';
 
 /**
  * Sets the smallest weights of tensors to zero. A repair that follows finds better ones itself; this is what there is without calibration data.

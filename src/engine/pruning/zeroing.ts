@@ -1,7 +1,7 @@
 import type { GraphView } from '../onnx/graphView.ts';
 import { rawBytes } from '../onnx/tensor.ts';
 import type { Axes, AxisId } from './axes.ts';
-import type { GraphFacts } from './nodeAxes.ts';
+import { type GraphFacts, NodeAxes } from './nodeAxes.ts';
 import { ruleOf } from './rules/registry.ts';
 
 const depthLimit = 2000;
@@ -11,6 +11,7 @@ const depthLimit = 2000;
  * rows and biases of the layer that computes the value. This is how "zero every consumer's dropped indices" equals pruning.
  */
 export class Zeroing {
+  private readonly facts: GraphFacts;
   private readonly axes: Axes;
   private readonly view: GraphView;
   private readonly found = new Map<AxisId, readonly AxisId[] | undefined>();
@@ -24,12 +25,13 @@ export class Zeroing {
    * @param excluded constants that must not be made zero: weights that the original graph computes (see foldWeights)
    * @param routes what makes them zero, by axis
    */
-  constructor({ axes, view, sources }: GraphFacts, excluded: ReadonlySet<string> = new Set(), routes: ReadonlyMap<AxisId, readonly AxisId[]> = new Map()) {
+  constructor(facts: GraphFacts, excluded: ReadonlySet<string> = new Set(), routes: ReadonlyMap<AxisId, readonly AxisId[]> = new Map()) {
     for (const [axis, constants] of routes) this.found.set(axis, constants);
     this.excluded = excluded;
-    this.axes = axes;
-    this.view = view;
-    this.shared = new Set([...sources.keys(), ...sources.values()]);
+    this.facts = facts;
+    this.axes = facts.axes;
+    this.view = facts.view;
+    this.shared = new Set([...facts.sources.keys(), ...facts.sources.values()]);
   }
 
   /** @returns axes of constants; undefined where no zeroing makes the value zero */
@@ -49,7 +51,7 @@ export class Zeroing {
     const node = this.view.producers.get(value);
     const rule = node && ruleOf(node).zeros;
     if (!node || !rule) return undefined;
-    const zeros = typeof rule === 'function' ? rule(node) : rule;
+    const zeros = typeof rule === 'function' ? rule(new NodeAxes(node, this.facts)) : rule;
     if (!zeros) return undefined;
     if (zeros === 'always') return [];
     const links = this.axes.links.get(axis) ?? [];

@@ -1,5 +1,5 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
-import { tensorValueInfo } from '../onnx/graphBuilder.ts';
+import { valueInfo } from '../onnx/buildModel.ts';
 import { declaredDims } from '../runtime/shapes.ts';
 
 type Model = ModelProto & { graph: GraphProto };
@@ -8,7 +8,7 @@ type Model = ModelProto & { graph: GraphProto };
 export function anyBatch(model: Model): Model {
   const input = model.graph.input.map((value) => {
     const dims = declaredDims(value), type = value.type?.value;
-    return dims.length === 0 || type?.case !== 'tensorType' ? value : tensorValueInfo(value.name, dims.map((dim, i) => (i === 0 ? 'batch' : dim ?? `d${i}`)), type.value.elemType);
+    return dims.length === 0 || type?.case !== 'tensorType' ? value : valueInfo(value.name, dims.map((dim, i) => (i === 0 ? 'batch' : dim ?? `d${i}`)), type.value.elemType);
   });
   return { ...model, graph: { ...model.graph, input } };
 }

@@ -6,7 +6,8 @@ import { appendGradients, shapesOf } from '../autodiff/differentiate.ts';
 import { type AdamState, type MomentumState, adamStep, appendAdam, appendNesterov } from '../autodiff/optimizers.ts';
 import { InputError, UnsupportedModelError } from '../errors.ts';
 import { makeNode } from '../onnx/attributes.ts';
-import { GraphBuilder, tensorValueInfo } from '../onnx/graphBuilder.ts';
+import { valueInfo } from '../onnx/buildModel.ts';
+import { GraphBuilder } from '../onnx/graphBuilder.ts';
 import { GraphView } from '../onnx/graphView.ts';
 import { opsetOf } from '../onnx/modelFile.ts';
 import { DataType } from '../onnx/tensor.ts';
@@ -176,7 +177,7 @@ async function gradientGraph(model: Model, parameters: readonly Parameter[], inp
     opsetImport: model.opsetImport.map((entry) => (entry.domain === '' && entry.version < 17n ? { ...entry, version: 17n } : entry)),
     graph: {
       ...graph, output: [],
-      input: graph.input.filter(({ name }) => inputShapes[name]).map((input) => tensorValueInfo(input.name, inputShapes[input.name]!, elementTypeOf(input))),
+      input: graph.input.filter(({ name }) => inputShapes[name]).map((input) => valueInfo(input.name, inputShapes[input.name]!, elementTypeOf(input))),
       initializer: graph.initializer.filter(({ name }) => !trained.has(name)),
       node: graph.node.filter((node) => !(node.opType === 'Constant' && trained.has(node.output[0]!))),
     },

@@ -4,7 +4,8 @@ import { channelBlock } from '../../../src/engine/autodiff/channelBlock.ts';
 import { differentiate } from '../../../src/engine/autodiff/differentiate.ts';
 import { inFastestForm } from '../../../src/engine/autodiff/convolve.ts';
 import { Random } from '../../../src/engine/numerics/random.ts';
-import { GraphBuilder, tensorValueInfo } from '../../../src/engine/onnx/graphBuilder.ts';
+import { valueInfo } from '../../../src/engine/onnx/buildModel.ts';
+import { GraphBuilder } from '../../../src/engine/onnx/graphBuilder.ts';
 import { GraphView } from '../../../src/engine/onnx/graphView.ts';
 import { Session, floats } from '../../../src/engine/runtime/session.ts';
 import { runShapes } from '../../../src/engine/runtime/shapes.ts';
@@ -70,7 +71,7 @@ describe('gradients of Conv', () => {
     const { shapes } = await runShapes(model, new GraphView(model.graph), Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, dims])));
     inFastestForm(build, (value) => shapes.get(value), await channelBlock());
     const outputOf = async (source: typeof model): Promise<Float32Array> => {
-      const session = await Session.create({ ...source, graph: { ...source.graph, output: [tensorValueInfo('Conv', shapes.get('Conv')!)] } });
+      const session = await Session.create({ ...source, graph: { ...source.graph, output: [valueInfo('Conv', shapes.get('Conv')!)] } });
       try { return (await session.run(Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, floats(values[name]!, dims)]))))['Conv']!.data as Float32Array; } finally { await session.release(); }
     };
     expectClose({ output: await outputOf(build.model()) }, { output: await outputOf(model) });

@@ -4,7 +4,8 @@ import { AttributeProtoSchema, type GraphProto, type ModelProto, NodeProtoSchema
 import { expect } from 'vitest';
 import { differentiate, gradientName } from '../../../src/engine/autodiff/differentiate.ts';
 import type { Random } from '../../../src/engine/numerics/random.ts';
-import { GraphBuilder, tensorValueInfo } from '../../../src/engine/onnx/graphBuilder.ts';
+import { valueInfo } from '../../../src/engine/onnx/buildModel.ts';
+import { GraphBuilder } from '../../../src/engine/onnx/graphBuilder.ts';
 import { DataType, floatsOf } from '../../../src/engine/onnx/tensor.ts';
 import { Session, type Tensor, doubles, floats } from '../../../src/engine/runtime/session.ts';
 
@@ -33,7 +34,7 @@ export async function makeCase(random: Random, inputs: Inputs, write: (build: Gr
   const y = write(build, names);
   const values = Object.fromEntries(Object.entries(inputs).map(([name, { dims, low, high }]) => [name, randomValues(random, sizeOf(dims), low ?? -1.5, high ?? 1.5)]));
   const probe = new GraphBuilder(build.model());
-  probe.outputs.push(tensorValueInfo(y, []));
+  probe.outputs.push(valueInfo(y, []));
   probe.outputs.at(-1)!.type = undefined!;
   const session = await Session.create(probe.model(), { optimization: 'disabled' });
   const outputDims = (await session.run(feedsOf(inputs, values), [y]))[y]!.dims;
@@ -96,7 +97,7 @@ function inDoublePrecision(model: Model): Model {
     node: graph.node.map((node) => create(NodeProtoSchema, { ...node, attribute: node.attribute.map((a) => (a.t ? create(AttributeProtoSchema, { ...a, t: double(a.t) }) : a)) })),
     input: graph.input.map((input) => {
       const tensor = input.type!.value.value as { elemType: number; shape: { dim: { value: { value: bigint } }[] } };
-      return tensorValueInfo(input.name, tensor.shape.dim.map((dim) => Number(dim.value.value)), tensor.elemType === DataType.FLOAT ? DataType.DOUBLE : tensor.elemType);
+      return valueInfo(input.name, tensor.shape.dim.map((dim) => Number(dim.value.value)), tensor.elemType === DataType.FLOAT ? DataType.DOUBLE : tensor.elemType);
     }),
     output: [{ ...graph.output.find(({ name }) => name === 'loss')!, type: undefined! }],
   } };

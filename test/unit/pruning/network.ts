@@ -108,6 +108,20 @@ export async function expectExactPruning(model: Model, dims: Readonly<Record<str
   return { analysis, pruned };
 }
 
+/** Prunes with kept sets and compares with the masked original on inputs of several shapes, which may be multiples of the made-up ones: pruning must hold for more than what the analysis has seen. */
+export async function expectExactOn(
+  model: Model, runs: readonly { readonly dims: Readonly<Record<string, readonly number[]>>; readonly scale?: number }[], kept: (analysis: Analysis) => KeptUnits = (analysis) => randomKept(analysis, 1),
+): Promise<Analysis> {
+  const analysis = await analyse(model), units = kept(analysis), pruned = applyPlan(model, analysis, units), masked = maskedModel(model, planFrom(analysis, units, { path: '', sha256: '' }));
+  for (const { dims, scale = 1 } of runs) {
+    const feeds = Object.fromEntries(model.graph.input.filter(({ name }) => name in dims).map((input) => [input.name, syntheticInput(input, dims[input.name]!)]));
+    for (const { data } of Object.values(feeds)) if (data instanceof Float32Array) data.forEach((value, i) => { data[i] = scale * value; });
+    const difference = await relativeDifference(masked, pruned, feeds);
+    assert.ok(difference < 1e-3, `masked equivalence on ${JSON.stringify(dims)} times ${scale}: ${difference}`);
+  }
+  return analysis;
+}
+
 /** Names of all constants whose axis is made of a group's units. */
 export const producersOf = ({ groups }: Analysis): string[] => [...new Set(groups.flatMap(({ producers }) => producers.map(({ initializer }) => initializer)))];
 export const dimsByName = (model: Model): Map<string, number[]> => new Map(model.graph.initializer.map((tensor) => [tensor.name, dimsOf(tensor)]));

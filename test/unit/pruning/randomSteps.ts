@@ -31,6 +31,10 @@ const steps = {
     const start = p % x.channels, step = 1 + (p % 3), channels = Math.ceil((x.channels - start) / step);
     return [{ ...x, name: net.op('Slice', [x.name, net.ints([start]), net.ints([1000]), net.ints([-3]), net.ints([step])]), channels }];
   },
+  end: (net: Network, x: Image, _: Image, p: number): Image[] => { // the last channels, or all but the last
+    const count = 1 + (p % x.channels), all = p % 2 === 0 ? [net.ints([-count]), net.ints([2 ** 63])] : [net.ints([0]), net.ints([-count])];
+    return p % 2 === 1 && count === x.channels ? [] : [{ ...x, name: net.op('Slice', [x.name, ...all, net.ints([1])]), channels: p % 2 === 0 ? count : x.channels - count }];
+  },
   gather: (net: Network, x: Image, _: Image, p: number): Image[] => {
     const positions = Array.from({ length: 1 + (p % x.channels) }, (__, i) => (i * 7 + p) % x.channels);
     return [{ ...x, name: net.op('Gather', [x.name, net.ints(positions)], { axis: 1 }), channels: positions.length }];

@@ -69,7 +69,12 @@ function attention(signature: Signature): Rule {
     const last = (own: readonly AxisId[]): AxisId => own.at(-1)!;
     n.link(last(out), 2, last(value));
     if (four) n.link(out[1]!, 2, value[1]!);
-    axes.contractions.push({ node: n.node, operands: [last(query), last(key)] });
+    if (n.has(past[1])) { // what is attended to are these values and those before them
+      const [, heads, , width] = axes.axesOf(n.input(past[1])) as [AxisId, AxisId, AxisId, AxisId];
+      n.link(last(out), past[1], width);
+      n.link(four ? out[1]! : last(out), past[1], heads);
+    }
+    axes.contractions.push({ node: n.node, operands: n.has(past[0]) ? [last(query)] : [last(query), last(key)] });
     if (bias !== undefined && n.has(bias)) { // runs of the bias belong to queries, keys and values
       const own = n.inAxis(bias, 0);
       let offset = 0;
@@ -95,7 +100,7 @@ function attention(signature: Signature): Rule {
     setAttribute(edit.node(), heads, edit.size(own.keyHeads) * edit.size(own.groups));
     if (keyHeads !== heads) setAttribute(edit.node(), keyHeads, edit.size(own.keyHeads));
   };
-  return { relate, rewrite, zeros: [2, ...(bias === undefined ? [] : [bias])] };
+  return { relate, rewrite, zeros: [2, past[1], ...(bias === undefined ? [] : [bias])] };
 }
 
 /** Scores are divided by the root of the width of a head: of the one before pruning, the operator must be told. */

@@ -1,9 +1,8 @@
 /** Operators that read or write at positions known only when they run: their axes stay whole, all others pass through. */
-import type { NodeAxes } from '../nodeAxes.ts';
+import { type NodeAxes, positive } from '../nodeAxes.ts';
 import type { Rule } from '../rule.ts';
 import { isZero } from './movement.ts';
 
-const positive = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
 const freeze = (n: NodeAxes, axes: readonly number[]): void => { for (const axis of axes) n.axes.freeze(axis, `${n.opType} at positions that depend on the data`); };
 
 /** Operands of equal rank that share every axis but one; sizes that differ are read or written in part. */

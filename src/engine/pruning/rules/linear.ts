@@ -43,10 +43,9 @@ function subscripts(n: NodeAxes): { inputs: string[]; output: string } {
   const free = [...'ZYXWVUTSRQPONMLKJIHGFEDCBA'].filter((letter) => !equation.includes(letter));
   const spell = (term: string, rank: number): string => term.replace('...', () => free.slice(0, rank - (term.length - 3)).reverse().join(''));
   const inputs = left.split(',').map((term, i) => spell(term, n.inputShape(i).length));
-  const counts = new Map<string, number>();
-  for (const letter of inputs.join('')) counts.set(letter, (counts.get(letter) ?? 0) + 1);
-  const implicit = [...counts].filter(([, count]) => count === 1).map(([letter]) => letter).sort().join('');
-  const output = right === undefined ? implicit : spell(right, n.outputShape().length);
+  // without an output, it has the ellipsis, then every letter that occurs once, in alphabetical order
+  const letters = [...left.replace(/[^A-Za-z]/g, '')], once = letters.filter((letter) => letters.indexOf(letter) === letters.lastIndexOf(letter)).sort().join('');
+  const output = spell(right ?? `${left.includes('...') ? '...' : ''}${once}`, n.outputShape().length);
   if (inputs.some((term, i) => term.length !== n.inputShape(i).length)) throw new UnsupportedModelError(`${nodeLabel(n.node)}: can't read the equation "${equation}".`);
   return { inputs, output };
 }
@@ -60,7 +59,6 @@ function einsum(n: NodeAxes): void {
   for (const [letter, uses] of axesOf) {
     const at = output.indexOf(letter), axes = uses.map(({ axis }) => axis);
     if (new Set(uses.map(({ input }) => input)).size < uses.length) for (const axis of axes) n.axes.freeze(axis, 'diagonal in Einsum');
-    for (const axis of axes.slice(1)) n.axes.alias(axes[0]!, axis);
     if (at >= 0) for (const { input, axis } of uses) n.alias(n.outAxis(at), input, axis);
     else n.contract(...axes);
   }

@@ -9,7 +9,7 @@ import { linear } from './linear.ts';
 
 const zeroAtZero = new Set(['', 'Relu', 'LeakyRelu', 'Tanh', 'HardSwish']);
 /** Zeros of a layer with an activation behind it. */
-const behind = (zeros: ZeroRule): NonNullable<Rule['zeros']> => (node) => (zeroAtZero.has(stringAttribute(node, 'activation', '')) ? zeros : undefined);
+const behind = (zeros: ZeroRule): NonNullable<Rule['zeros']> => ({ node }) => (zeroAtZero.has(stringAttribute(node, 'activation', '')) ? zeros : undefined);
 
 /** A sum that is normalised over its last axis; the sum itself may be an output too. @param sum its output index */
 const skip = (sum: number): Rule => ({

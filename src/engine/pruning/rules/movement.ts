@@ -1,12 +1,11 @@
 /** Operators that choose, join or repeat positions: Concat, Split, Slice, Gather, Expand, Tile, Pad, DepthToSpace, SpaceToDepth. */
 import { floatAttribute, makeNode, setAttribute, stringAttribute } from '../../onnx/attributes.ts';
 import { rawBytes } from '../../onnx/tensor.ts';
+import { type Adjustment, adjusted, replacedBy, scaled, unchanged } from '../adjustment.ts';
 import type { AxisId } from '../axes.ts';
-import type { NodeAxes } from '../nodeAxes.ts';
+import { type NodeAxes, positive } from '../nodeAxes.ts';
 import type { NodeEdit, Rule } from '../rule.ts';
 import { selected } from './shuffle.ts';
-
-const positive = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
 
 /** Aliases every axis but `except` of an input with the same axis of an output. */
 function aliasOthers(n: NodeAxes, except: number, input: number, output = 0): void {
@@ -18,8 +17,8 @@ function select(n: NodeAxes, out: AxisId, data: AxisId, index: Int32Array): void
   n.link(out, 0, data);
   const run = index.every((position, i) => position === index[0]! + i);
   if (run && index.length === n.axes.sizeOf(data)) n.axes.alias(out, data);
-  else if (run) n.axes.relate({ kind: 'segment', a: data, offsetA: index[0] ?? 0, b: out, offsetB: 0, length: index.length });
-  else n.axes.relate({ kind: 'select', out, data, index });
+  else if (run && index.length > 0) n.axes.relate({ kind: 'segment', a: data, offsetA: index[0]!, b: out, offsetB: 0, length: index.length });
+  else if (!run) n.axes.relate({ kind: 'select', out, data, index });
 }
 
 function concat(n: NodeAxes): void {
@@ -35,38 +34,62 @@ function concat(n: NodeAxes): void {
   if (n.node.input.every((_, i) => n.inputShape(i)[axis]! <= 1)) n.axes.freeze(out, 'single positions joined');
 }
 
+/** Sizes of `count` equal parts, the last ones smaller where it doesn't come out even (ONNX Split 18). */
+function equalParts(size: number, count: number): number[] {
+  const part = Math.ceil(size / count);
+  return Array.from({ length: count }, (_, i) => Math.max(0, Math.min(part, size - i * part)));
+}
+
+/** Sizes of the parts of a Split along its axis: stated (an attribute before ONNX 13, an input from then on) or equal; undefined where they depend on the data. */
+function partSizes(n: NodeAxes, axis: number): number[] | undefined {
+  return n.has(1) ? n.intsIn(1) : n.ints('split') ?? equalParts(n.inputShape(0)[axis]!, n.node.output.length);
+}
+
 function split(n: NodeAxes): void {
-  const axis = positive(n.int('axis', 0), n.inputShape(0).length);
+  const axis = positive(n.int('axis', 0), n.inputShape(0).length), from = n.inAxis(0, axis), sizes = partSizes(n, axis);
+  if (!sizes) n.axes.freeze(from, 'Split at positions that depend on the data');
   let offset = 0;
   n.node.output.forEach((name, o) => {
-    if (name === '') return;
-    const size = n.outputShape(o)[axis]!;
-    aliasOthers(n, axis, 0, o);
-    n.link(n.outAxis(axis, o), 0, n.inAxis(0, axis));
-    if (size > 0) n.axes.relate({ kind: 'segment', a: n.inAxis(0, axis), offsetA: offset, b: n.outAxis(axis, o), offsetB: 0, length: size });
+    const size = sizes?.[o] ?? 0;
+    if (name !== '') {
+      const out = n.outAxis(axis, o);
+      aliasOthers(n, axis, 0, o);
+      n.link(out, 0, from);
+      if (!sizes) n.axes.freeze(out, 'Split at positions that depend on the data');
+      else if (size > 0) n.axes.relate({ kind: 'segment', a: from, offsetA: offset, b: out, offsetB: 0, length: size });
+    }
     offset += size;
   });
 }
 
 function rewriteSplit(n: NodeAxes, edit: NodeEdit): void {
-  const axis = positive(n.int('axis', 0), n.inputShape(0).length);
-  if (!edit.kept(n.inAxis(0, axis))) return;
-  const sizes = n.node.output.map((_, o) => edit.size(n.outAxis(axis, o)));
-  const node = edit.node();
-  if (n.opset < 13) { setAttribute(node, 'split', sizes); return; }
-  node.attribute = node.attribute.filter(({ name }) => name !== 'num_outputs');
-  node.input = [n.input(0), edit.constant(sizes, [sizes.length])];
+  const axis = positive(n.int('axis', 0), n.inputShape(0).length), kept = edit.kept(n.inAxis(0, axis)), before = partSizes(n, axis);
+  if (!kept || !before) return;
+  let offset = 0;
+  const after = before.map((size) => { const from = offset; offset += size; return kept.filter((position) => position >= from && position < offset).length; });
+  const equal = equalParts(kept.length, after.length);
+  if (n.has(1)) edit.adjustInts(1, after.map((size, i) => (size === before[i] ? unchanged : scaled(size, before[i]!))));
+  else if (!n.hasAttribute('split') && after.every((size, i) => size === equal[i])) return; // equal parts stay equal, whatever the size
+  else if (n.opset < 13) setAttribute(edit.node(), 'split', after);
+  else {
+    const node = edit.node();
+    node.attribute = node.attribute.filter(({ name }) => name !== 'num_outputs');
+    node.input = [n.input(0), edit.constant(after, [after.length])];
+  }
 }
 
-/** Start, end and step of a Slice for each axis it names, from attributes (opset < 10) or inputs; undefined where they are unknown. */
-function sliceArguments(n: NodeAxes): { axes: number[]; starts: number[]; ends: number[]; steps: number[] } | undefined {
-  const old = n.opset < 10;
-  const starts = old ? n.ints('starts') : n.intsIn(1), ends = old ? n.ints('ends') : n.intsIn(2);
-  if (!starts || !ends) return undefined;
-  const given = old ? n.ints('axes') : n.has(3) ? n.intsIn(3) : undefined;
-  const axes = (given ?? starts.map((_, i) => i)).map((axis) => positive(axis, n.inputShape(0).length));
-  const steps = !old && n.has(4) ? n.intsIn(4) : starts.map(() => 1);
-  return steps && { axes, starts, ends, steps };
+/** The axes that a Slice names, by an attribute (opset < 10) or an input, or as many as it has starts; undefined where they depend on the data. */
+function sliceAxes(n: NodeAxes): number[] | undefined {
+  const old = n.opset < 10, rank = n.inputShape(0).length, count = old ? n.ints('starts')?.length : n.inputShape(1)[0];
+  if (old ? n.hasAttribute('axes') : n.has(3)) return (old ? n.ints('axes') : n.intsIn(3))?.map((axis) => positive(axis, rank));
+  return Array.from({ length: count ?? 0 }, (_, i) => i);
+}
+
+/** Start, end and step of a Slice for each axis it names, from attributes (opset < 10) or inputs; undefined where they depend on the data. */
+function sliceBounds(n: NodeAxes): { starts: number[]; ends: number[]; steps: number[] } | undefined {
+  const old = n.opset < 10, starts = old ? n.ints('starts') : n.intsIn(1), ends = old ? n.ints('ends') : n.intsIn(2);
+  const steps = !old && n.has(4) ? n.intsIn(4) : starts?.map(() => 1);
+  return starts && ends && steps && { starts, ends, steps };
 }
 
 /** Data positions that a Slice takes along one axis (ONNX Slice 13). */
@@ -79,59 +102,64 @@ function slicePositions(size: number, start: number, end: number, step: number):
 }
 
 function slice(n: NodeAxes): void {
-  const args = sliceArguments(n);
+  const axes = sliceAxes(n), bounds = sliceBounds(n);
   n.outputShape().forEach((size, k) => {
-    const at = args ? args.axes.indexOf(k) : -1, out = n.outAxis(k), data = n.inAxis(0, k);
-    if (args && at < 0) { n.alias(out, 0, data); return; }
-    const positions = args && slicePositions(n.inputShape(0)[k]!, args.starts[at]!, args.ends[at]!, args.steps[at]!);
+    const at = axes ? axes.indexOf(k) : -1, out = n.outAxis(k), data = n.inAxis(0, k);
+    if (axes && at < 0) { n.alias(out, 0, data); return; }
+    const positions = axes && bounds && slicePositions(n.inputShape(0)[k]!, bounds.starts[at]!, bounds.ends[at]!, bounds.steps[at]!);
     if (positions?.length === size) select(n, out, data, positions);
     else for (const axis of [out, data]) n.axes.freeze(axis, 'Slice at positions that depend on the data');
   });
 }
 
-/** Axes whose positions change are taken by Gather at constant positions; a Slice of the others stays. */
-function rewriteSlice(n: NodeAxes, edit: NodeEdit): void {
-  const args = sliceArguments(n);
-  if (!args) return;
-  const rank = n.inputShape(0).length, shape = n.inputShape(0);
-  const changed = args.axes.map((k) => edit.kept(n.inAxis(0, k)) !== undefined);
-  if (!changed.includes(true)) return;
-  const bounds = args.axes.map((k, i) => {
-    const positions = slicePositions(shape[k]!, args.starts[i]!, args.ends[i]!, args.steps[i]!);
-    return selected(positions, edit.kept(n.outAxis(k)), edit.kept(n.inAxis(0, k)));
-  });
-  const run = (positions: readonly number[]): boolean => positions.every((p, j) => p === positions[0]! + j);
-  const constant = [1, 2].every((i) => n.opset < 10 || n.view.constants.has(n.input(i)));
-  if (constant && args.axes.every((_, i) => !changed[i] || run(bounds[i]!))) {
-    const starts = args.starts.map((start, i) => (changed[i] ? bounds[i]![0]! : start));
-    const ends = args.ends.map((end, i) => (changed[i] ? bounds[i]!.at(-1)! + 1 : end));
-    const steps = args.steps.map((step, i) => (changed[i] ? 1 : step));
-    if (n.opset < 10) { setAttribute(edit.node(), 'starts', starts); setAttribute(edit.node(), 'ends', ends); return; }
-    edit.setInts(1, starts);
-    edit.setInts(2, ends);
-    if (n.has(4)) edit.setInts(4, steps);
-    return;
+/** A bound at or beyond every end. */
+const open = 2 ** 31 - 1;
+
+/** The length after which the kept positions of an axis repeat: where it is the product of others (time and channels, say), the channels' part of it. */
+function periodOf(kept: Int32Array, size: number): number {
+  for (let period = 1; period < size; period++) {
+    const each = (kept.length * period) / size;
+    if (size % period === 0 && Number.isInteger(each) && kept.every((position, i) => i + each >= kept.length || kept[i + each] === position + period)) return period;
   }
-  // take the changed axes by Gather, and leave the rest to the Slice with whole ranges on those axes
-  let value = n.input(0);
-  args.axes.forEach((k, i) => {
-    if (!changed[i]) return;
-    const next = edit.freshName(`${n.output()}/axis${k}`);
-    edit.before.push(makeNode('Gather', [value, edit.constant(bounds[i]!, [bounds[i]!.length])], [next], { axis: positive(k, rank) }));
-    value = next;
+  return size;
+}
+
+/** What becomes of a bound of a Slice, so that it keeps its form (from the front, from the back, open) and holds at other lengths of the axis too. */
+function boundChange(bound: number, kept: Int32Array, size: number): Adjustment {
+  const period = periodOf(kept, size), each = (kept.length * period) / size, repeats = Math.floor(bound / period);
+  if (Math.abs(bound) >= open) return unchanged;
+  if (bound % period === 0) return scaled(each, period);
+  const moved = repeats * each + kept.filter((position) => position < bound - repeats * period).length;
+  return replacedBy(bound < 0 && moved === 0 ? open : moved); // 0 from the back is the end
+}
+
+/** What a Slice still takes one after the other stays a Slice; positions that are no longer evenly spaced are taken by Gather. */
+function rewriteSlice(n: NodeAxes, edit: NodeEdit): void {
+  const axes = sliceAxes(n), bounds = sliceBounds(n), shape = n.inputShape(0);
+  if (!axes || !bounds) return;
+  const taken: { axis: number; positions: number[] }[] = [];
+  const changes = axes.map((k, i) => {
+    const kept = edit.kept(n.inAxis(0, k)), size = shape[k]!, start = bounds.starts[i]!, end = bounds.ends[i]!, step = bounds.steps[i]!;
+    if (!kept) return { start: unchanged, end: unchanged, step: unchanged };
+    const positions = slicePositions(size, start, end, step), wanted = selected(positions, edit.kept(n.outAxis(k)), kept), range = slicePositions(size, start, end, 1);
+    if (step > 0 && kept.filter((position) => position >= (range[0] ?? size) && position <= range.at(-1)!).length === wanted.length) {
+      return { start: boundChange(start, kept, size), end: boundChange(end, kept, size), step: step === 1 ? unchanged : replacedBy(1) };
+    }
+    taken.push({ axis: k, positions: wanted });
+    return { start: replacedBy(0), end: replacedBy(open), step: replacedBy(1) };
   });
-  const left = args.axes.map((_, i) => i).filter((i) => !changed[i]);
-  const list = (values: readonly number[]): string => edit.constant(left.map((i) => values[i]!), [left.length]);
-  if (left.length === 0) { edit.replace([makeNode('Identity', [value], [n.output()], {}, n.node.name)]); return; }
-  const node = edit.node();
-  if (n.opset < 10) { for (const name of ['starts', 'ends', 'axes'] as const) setAttribute(node, name, left.map((i) => args[name][i]!)); node.input = [value]; return; }
-  const pick = edit.constant(left, [left.length]);
-  const taken = (input: number): string => { // computed bounds stay computed
-    const next = edit.freshName(`${n.output()}/bounds${input}`);
-    edit.before.push(makeNode('Gather', [n.input(input), pick], [next], { axis: 0 }));
-    return next;
-  };
-  node.input = [value, taken(1), taken(2), list(args.axes), n.has(4) ? taken(4) : ''].filter((name, i) => name !== '' || i < 4);
+  let value = n.input(0);
+  const gathers = taken.map(({ axis, positions }) => {
+    const next = edit.freshName(`${n.output()}/axis${axis}`), node = makeNode('Gather', [value, edit.constant(positions, [positions.length])], [next], { axis });
+    value = next;
+    return node;
+  });
+  const last = gathers.at(-1);
+  if (last && taken.length === axes.length) { last.output = [n.output()]; edit.replace(gathers); return; }
+  edit.before.push(...gathers);
+  if (last) edit.node().input[0] = value;
+  if (n.opset < 10) for (const [name, part] of [['starts', 'start'], ['ends', 'end']] as const) setAttribute(edit.node(), name, adjusted(bounds[name], changes.map((change) => change[part])));
+  else for (const [input, part] of [[1, 'start'], [2, 'end'], [4, 'step']] as const) if (n.has(input)) edit.adjustInts(input, changes.map((change) => change[part]));
 }
 
 function gather(n: NodeAxes): void {
@@ -153,10 +181,11 @@ function gather(n: NodeAxes): void {
 }
 
 function rewriteGather(n: NodeAxes, edit: NodeEdit): void {
-  const rank = n.inputShape(0).length, axis = positive(n.int('axis', 0), rank), kept = edit.kept(n.inAxis(0, axis));
+  const axis = positive(n.int('axis', 0), n.inputShape(0).length), kept = edit.kept(n.inAxis(0, axis));
   if (!kept) return;
-  const positions = n.intsIn(1)!.map((p) => positive(p, n.inputShape(0)[axis]!)), dims = n.inputShape(1);
-  const indices = selected(positions, dims.length === 1 ? edit.kept(n.outAxis(axis)) : undefined, kept);
+  const given = n.intsIn(1)!, dims = n.inputShape(1), keptOut = dims.length === 1 ? edit.kept(n.outAxis(axis)) : undefined;
+  const moved = selected(given.map((p) => positive(p, n.inputShape(0)[axis]!)), keptOut, kept);
+  const indices = moved.map((position, i) => (given[keptOut?.[i] ?? i]! < 0 ? position - kept.length : position)); // from the back stays from the back: the axis may have other lengths
   edit.setInts(1, indices, dims.length === 1 ? [indices.length] : dims);
 }
 
@@ -171,7 +200,6 @@ function padding(n: NodeAxes): { before: number[]; after: number[]; entryOf: (k:
 
 function pad(n: NodeAxes): void {
   const pads = padding(n), mode = stringAttribute(n.node, 'mode', 'constant');
-  const isZero = mode === 'constant' && (!n.has(2) || n.scalarIn(2) === 0) && floatAttribute(n.node, 'value', 0) === 0;
   n.outputShape().forEach((size, k) => {
     const out = n.outAxis(k), from = n.inAxis(0, k), length = n.inputShape(0)[k]!;
     if (pads?.before[k] === 0 && pads.after[k] === 0) { n.alias(out, 0, from); return; }
@@ -179,9 +207,12 @@ function pad(n: NodeAxes): void {
     if (!channels || length === 0 || size === 0) { for (const axis of [out, from]) n.axes.freeze(axis, 'Pad along the axis'); return; }
     // what is padded is nobody's: it can go whenever what it is added to goes
     n.axes.relate({ kind: 'segment', a: from, offsetA: 0, b: out, offsetB: pads.before[k]!, length });
-    if (isZero) n.link(out, 0, from);
+    n.link(out, 0, from);
   });
 }
+
+/** Whether zeros stay zeros: what is put around them is zero, or copied from them. */
+const padsZeros = (n: NodeAxes): boolean => stringAttribute(n.node, 'mode', 'constant') !== 'constant' || ((!n.has(2) || n.scalarIn(2) === 0) && floatAttribute(n.node, 'value', 0) === 0);
 
 function rewritePad(n: NodeAxes, edit: NodeEdit): void {
   const pads = padding(n), kept = edit.kept(n.outAxis(1));
@@ -234,7 +265,7 @@ export const movement: Readonly<Record<string, Rule>> = {
       }
     },
   },
-  Pad: { relate: pad, zeros: [0], rewrite: rewritePad },
+  Pad: { relate: pad, zeros: (n) => (padsZeros(n) ? [0] : undefined), rewrite: rewritePad },
   DepthToSpace: {
     zeros: 'linked',
     relate: (n) => { blocks(n, n.inAxis(0, 1), n.outAxis(1), stringAttribute(n.node, 'mode', 'DCR') === 'DCR'); },

@@ -1,6 +1,6 @@
 /** Normalisations: over the batch or each channel alone they pass a channel through; over an axis they mix it, which freezes it. */
-import { floatAttribute, intAttribute, makeNode, setAttribute } from '../../onnx/attributes.ts';
-import type { NodeAxes } from '../nodeAxes.ts';
+import { floatAttribute, makeNode, setAttribute } from '../../onnx/attributes.ts';
+import { type NodeAxes, positive } from '../nodeAxes.ts';
 import type { Rule } from '../rule.ts';
 
 /** Input and output share all axes. */
@@ -9,8 +9,8 @@ const perChannel = (n: NodeAxes, inputs: readonly number[]): void => { for (cons
 
 function overLastAxes(n: NodeAxes): void {
   sameShape(n);
-  const rank = n.inputShape(0).length, axis = n.int('axis', -1);
-  for (let k = axis < 0 ? axis + rank : axis; k < rank; k++) n.axes.freeze(n.inAxis(0, k), `${n.opType} over the axis`);
+  const rank = n.inputShape(0).length;
+  for (let k = positive(n.int('axis', -1), rank); k < rank; k++) n.axes.freeze(n.inAxis(0, k), `${n.opType} over the axis`);
   for (const i of [1, 2]) if (n.has(i)) n.broadcast(i);
   for (let o = 1; o < n.node.output.length; o++) if (n.output(o) !== '') n.broadcast(0, o);
 }
@@ -36,13 +36,13 @@ const rootMeanSquare: Rule = {
   zeros: 'any',
   relate: (n) => {
     sameShape(n);
-    const rank = n.inputShape(0).length, axis = n.int('axis', -1);
-    for (let k = axis < 0 ? axis + rank : axis; k < rank; k++) n.contract(n.inAxis(0, k));
+    const rank = n.inputShape(0).length;
+    for (let k = positive(n.int('axis', -1), rank); k < rank; k++) n.contract(n.inAxis(0, k));
     if (n.has(1)) n.broadcast(1);
     for (let o = 1; o < n.node.output.length; o++) if (n.output(o) !== '') for (const own of [...n.axes.axesOf(n.output(o)), n.inAxis(0, -1)]) n.axes.freeze(own, `statistics of ${n.opType}`);
   },
   rewrite: (n, edit) => {
-    const rank = n.inputShape(0).length, axis = n.int('axis', -1), first = axis < 0 ? axis + rank : axis;
+    const first = positive(n.int('axis', -1), n.inputShape(0).length);
     const over = n.axes.axesOf(n.input(0)).slice(first), ratio = over.reduce((product, own) => (product * n.axes.sizeOf(own)) / edit.size(own), 1);
     if (ratio === 1) return;
     setAttribute(edit.node(), 'epsilon', { float: floatAttribute(n.node, 'epsilon', 1e-5) * ratio });
@@ -52,7 +52,7 @@ const rootMeanSquare: Rule = {
 
 export const normalization: Readonly<Record<string, Rule>> = {
   BatchNormalization: {
-    zeros: (node) => (intAttribute(node, 'training_mode', 0) !== 0 ? [0, 2] : [1, 2]), // zeros have zero mean: only the bias is left of them
+    zeros: (n) => (n.int('training_mode', 0) !== 0 ? [0, 2] : [1, 2]), // zeros have zero mean: only the bias is left of them
     relate: (n) => {
       sameShape(n);
       perChannel(n, [1, 2, 3, 4]);

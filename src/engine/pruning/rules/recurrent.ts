@@ -1,7 +1,14 @@
 /** LSTM, GRU and RNN (ONNX 14, 7): the hidden width is an axis; gates, directions and time are not to be removed. */
-import { setAttribute } from '../../onnx/attributes.ts';
+import { setAttribute, stringsAttribute } from '../../onnx/attributes.ts';
 import type { NodeAxes } from '../nodeAxes.ts';
 import type { Rule } from '../rule.ts';
+
+const zeroAtZero = new Set(['relu', 'tanh', 'leakyrelu', 'thresholdedrelu', 'scaledtanh', 'elu', 'softsign']);
+/** Whether zero weights leave the state zero: all activations of a direction but the gates' (the first, where there are several) are zero at zero. Those are Tanh unless stated. */
+function staysZero({ node }: NodeAxes, gates: number): boolean {
+  const count = Math.max(1, gates - 1);
+  return (stringsAttribute(node, 'activations') ?? []).every((name, i) => (count > 1 && i % count === 0) || zeroAtZero.has(name.toLowerCase()));
+}
 
 /** @param gates blocks of hidden width in the weights @param biases blocks in the bias @param peepholes blocks in LSTM's input 7 */
 function recurrent(gates: number, biases: number, peepholes: number): Rule {
@@ -38,7 +45,7 @@ function recurrent(gates: number, biases: number, peepholes: number): Rule {
     });
   };
   return {
-    relate, zeros: [1, 2, 3, 5, 6],
+    relate, zeros: (n) => (staysZero(n, gates) ? [1, 2, 3, 5, 6] : undefined),
     rewrite: (n, edit) => { const hidden = n.inAxis(2, 2); if (edit.kept(hidden)) setAttribute(edit.node(), 'hidden_size', edit.size(hidden)); },
   };
 }

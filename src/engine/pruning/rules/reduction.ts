@@ -1,7 +1,8 @@
 /** Operators that mix the positions of an axis: reductions, Softmax, ArgMax, CumSum, TopK, DFT; and pooling and resizing of spatial axes. */
-import { floatsOf, isFloatTensor } from '../../onnx/tensor.ts';
+import { floatsOf, isFloatTensor, isFloatType } from '../../onnx/tensor.ts';
 import { makeNode, stringAttribute } from '../../onnx/attributes.ts';
-import type { NodeAxes } from '../nodeAxes.ts';
+import { elementTypeOf } from '../elementType.ts';
+import { type NodeAxes, positive } from '../nodeAxes.ts';
 import type { NodeEdit, Rule } from '../rule.ts';
 
 /** The axes that a reduction works on (attribute before opset 13 or 18, input after). */
@@ -9,7 +10,7 @@ function reducedAxes(n: NodeAxes): number[] | undefined {
   const rank = n.inputShape(0).length, given = n.has(1) ? n.intsIn(1) : n.ints('axes');
   if (n.has(1) && !given) return undefined;
   if (!given || given.length === 0) return n.int('noop_with_empty_axes', 0) ? [] : Array.from({ length: rank }, (_, i) => i);
-  return given.map((axis) => (axis < 0 ? axis + rank : axis));
+  return given.map((axis) => positive(axis, rank));
 }
 
 /** Kept axes pass through; of the others, what loses nothing when zeros are dropped may be pruned, and anything else changes. */
@@ -26,6 +27,9 @@ const reduce = (ignoresZeros: boolean) => (n: NodeAxes): void => {
   });
 };
 
+/** A reduction that makes up for dropped zeros in real numbers: of integers it leaves the axes whole. */
+const compensated: Rule = { relate: (n) => { reduce(isFloatType(elementTypeOf(n.view, n.input(0))))(n); }, zeros: [0], rewrite: countZeros };
+
 /** What the zeros that were dropped meant: they count in a mean, and they may have been the extreme. */
 function countZeros(n: NodeAxes, edit: NodeEdit): void {
   const reduced = (reducedAxes(n) ?? []).map((k) => n.inAxis(0, k)).filter((axis) => edit.kept(axis));
@@ -37,29 +41,31 @@ function countZeros(n: NodeAxes, edit: NodeEdit): void {
 
 /** Same shape in and out, one axis (or the last ones) mixed. */
 const along = (axesOf: (n: NodeAxes) => number[]) => (n: NodeAxes): void => {
-  const rank = n.inputShape(0).length;
   n.inputShape(0).forEach((_, k) => { n.alias(n.outAxis(k), 0, n.inAxis(0, k)); });
-  for (const axis of axesOf(n)) n.axes.freeze(n.inAxis(0, axis < 0 ? axis + rank : axis), `${n.opType} over the axis`);
+  for (const axis of axesOf(n)) n.axes.freeze(n.inAxis(0, axis), `${n.opType} over the axis`);
 };
 /** Before opset 13, Softmax works on all axes from `axis` on, 1 by default. */
 const softmaxAxes = (n: NodeAxes): number[] => {
   if (n.opset >= 13) return [n.int('axis', -1)];
-  const rank = n.inputShape(0).length, first = n.int('axis', 1);
-  return Array.from({ length: rank }, (_, k) => k).filter((k) => k >= (first < 0 ? first + rank : first));
+  const rank = n.inputShape(0).length, first = positive(n.int('axis', 1), rank);
+  return Array.from({ length: rank - first }, (_, i) => first + i);
 };
 
 function arg(n: NodeAxes): void {
-  const rank = n.inputShape(0).length, axis = (n.int('axis', 0) + rank) % rank, keep = n.int('keepdims', 1) === 1;
+  const rank = n.inputShape(0).length, axis = positive(n.int('axis', 0), rank), keep = n.int('keepdims', 1) === 1;
   n.axes.freeze(n.inAxis(0, axis), `${n.opType} over the axis`);
   let out = 0;
   n.inputShape(0).forEach((_, k) => { if (k !== axis) n.axes.alias(n.outAxis(out++), n.inAxis(0, k)); else if (keep) out++; });
 }
 
 function topK(n: NodeAxes): void {
-  const rank = n.inputShape(0).length, axis = (n.int('axis', -1) + rank) % rank;
+  const rank = n.inputShape(0).length, axis = positive(n.int('axis', -1), rank);
   for (let o = 0; o < n.node.output.length; o++) {
     if (n.output(o) === '') continue;
-    n.inputShape(0).forEach((_, k) => { if (k !== axis) n.alias(n.outAxis(k, o), 0, n.inAxis(0, k)); });
+    n.inputShape(0).forEach((_, k) => { // equal values have different indices: only the values of zeros are zero
+      if (k !== axis) n.axes.alias(n.outAxis(k, o), n.inAxis(0, k));
+      if (k !== axis && o === 0) n.link(n.outAxis(k), 0, n.inAxis(0, k));
+    });
     n.axes.freeze(n.outAxis(axis, o), 'TopK over the axis');
   }
   n.axes.freeze(n.inAxis(0, axis), 'TopK over the axis');
@@ -69,7 +75,7 @@ function topK(n: NodeAxes): void {
 function fourier(n: NodeAxes): void {
   const rank = n.inputShape(0).length, given = n.opset < 20 ? n.int('axis', 1) : n.has(2) ? n.intsIn(2)?.[0] : -2;
   if (given === undefined) { n.freezeAll('DFT over an axis that depends on the data'); return; }
-  const mixed = [(given + rank) % rank, rank - 1];
+  const mixed = [positive(given, rank), rank - 1];
   n.inputShape(0).forEach((_, k) => {
     if (mixed.includes(k)) for (const axis of [n.inAxis(0, k), n.outAxis(k)]) n.axes.freeze(axis, 'DFT over the axis');
     else n.alias(n.outAxis(k), 0, n.inAxis(0, k));
@@ -82,7 +88,7 @@ const space = (n: NodeAxes): void => {
     const x = n.inAxis(0, k), y = n.outAxis(k);
     if (k < 2) n.alias(y, 0, x); else for (const axis of [x, y]) n.axes.freeze(axis, `spatial axis of ${n.opType}`);
   });
-  for (let o = 1; o < n.node.output.length; o++) if (n.output(o) !== '') { n.alias(n.outAxis(0, o), 0, n.inAxis(0, 0)); n.alias(n.outAxis(1, o), 0, n.inAxis(0, 1)); }
+  for (let o = 1; o < n.node.output.length; o++) if (n.output(o) !== '') for (const k of [0, 1]) n.axes.alias(n.outAxis(k, o), n.inAxis(0, k)); // indices: not zero where the values are
 };
 /** Indices that MaxPool returns count elements of the whole tensor: channels may go only where nothing but MaxUnpool reads them. */
 const pool: Rule = {
@@ -97,7 +103,7 @@ const pool: Rule = {
 
 export const reduction: Readonly<Record<string, Rule>> = {
   ...Object.fromEntries(['ReduceSum', 'ReduceL1', 'ReduceL2', 'ReduceSumSquare'].map((name) => [name, { relate: reduce(true), zeros: [0] } satisfies Rule])),
-  ...Object.fromEntries(['ReduceMean', 'ReduceMax', 'ReduceMin'].map((name) => [name, { relate: reduce(true), zeros: [0], rewrite: countZeros } satisfies Rule])),
+  ...Object.fromEntries(['ReduceMean', 'ReduceMax', 'ReduceMin'].map((name) => [name, compensated])),
   ReduceLogSum: { relate: reduce(true) }, ReduceLogSumExp: { relate: reduce(false) }, ReduceProd: { relate: reduce(false), zeros: [0] },
   ...Object.fromEntries(['Softmax', 'LogSoftmax', 'Hardmax'].map((name) => [name, { relate: along(softmaxAxes) } satisfies Rule])),
   ArgMax: { relate: arg }, ArgMin: { relate: arg }, TopK: { relate: topK, zeros: [0] },
@@ -107,7 +113,7 @@ export const reduction: Readonly<Record<string, Rule>> = {
 
 /** By how much a Resize (ONNX 10 to 19) scales an axis; sizes, and scales that are not constant, are told by the shapes. */
 function factor(n: NodeAxes, k: number): number {
-  const named = n.ints('axes')?.map((axis) => (axis < 0 ? axis + n.inputShape(0).length : axis)), entry = named ? named.indexOf(k) : k;
+  const named = n.ints('axes')?.map((axis) => positive(axis, n.inputShape(0).length)), entry = named ? named.indexOf(k) : k;
   const scales = n.constantIn(n.opset < 11 ? 1 : 2);
   const given = scales && isFloatTensor(scales.tensor) && entry >= 0 ? floatsOf(scales.tensor)[entry] : undefined;
   return stringAttribute(n.node, 'coordinate_transformation_mode', '') === 'tf_crop_and_resize' ? NaN : given ?? 1;

@@ -1,4 +1,5 @@
 /** Operators that keep the row-major order of elements: Reshape, Flatten, Squeeze, Unsqueeze; and Transpose. */
+import { makeNode } from '../../onnx/attributes.ts';
 import type { NodeAxes } from '../nodeAxes.ts';
 import type { NodeEdit, Rule } from '../rule.ts';
 import { relateShuffle, rewriteShuffle } from './shuffle.ts';
@@ -46,14 +47,32 @@ function relateReshape(n: NodeAxes): void {
 
 function rewriteReshape(n: NodeAxes, edit: NodeEdit): void {
   if (rewriteShuffle(n, edit)) return;
-  if (n.has(1)) edit.scaleSizes(1, n.outputShape().map((_, axis) => n.outAxis(axis)));
+  if (n.has(1)) edit.scaleSizes(1, n.axes.axesOf(n.output()), n.int('allowzero', 0) === 0 ? n.axes.axesOf(n.input(0)) : []);
+}
+
+/**
+ * A Squeeze without axes removes every axis of size 1, also one that pruning has just made so. The sizes that it leaves are then picked when it runs,
+ * since a batch of one goes and a larger one stays: those above 1, and those that were before.
+ */
+function rewriteSqueeze(n: NodeAxes, edit: NodeEdit): void {
+  const single = n.axes.axesOf(n.input(0)).map((axis) => edit.kept(axis) !== undefined && edit.size(axis) === 1);
+  if (n.has(1) || n.hasAttribute('axes') || !single.includes(true)) return;
+  const name = (part: string): string => edit.freshName(`${n.output()}/${part}`), [sizes, marks, found, places, left] = [name('sizes'), name('marks'), name('found'), name('places'), name('left')];
+  edit.replace([
+    makeNode('Shape', [n.input(0)], [sizes]),
+    makeNode('Sub', [sizes, edit.constant(single.map((stays) => (stays ? 0 : 1)), [single.length])], [marks]), // 0 where an axis goes
+    makeNode('NonZero', [marks], [found]),
+    makeNode('Reshape', [found, edit.constant([-1], [1])], [places]),
+    makeNode('Gather', [sizes, places], [left]),
+    makeNode('Reshape', [n.input(0), left], [n.output()], {}, n.node.name),
+  ]);
 }
 
 const orderKept = (rewrite?: Rule['rewrite']): Rule => ({ relate: relateReshape, zeros: 'linked', ...(rewrite ? { rewrite } : {}) });
 
 export const reshape: Readonly<Record<string, Rule>> = {
   Reshape: orderKept(rewriteReshape),
-  Flatten: orderKept(), Squeeze: orderKept(), Unsqueeze: orderKept(),
+  Flatten: orderKept(), Squeeze: orderKept(rewriteSqueeze), Unsqueeze: orderKept(),
   Transpose: {
     zeros: 'linked',
     relate: (n) => {

@@ -2,7 +2,7 @@
 import { makeNode, tensorAttribute } from '../../onnx/attributes.ts';
 import { rawBytes } from '../../onnx/tensor.ts';
 import type { AxisId } from '../axes.ts';
-import type { NodeAxes } from '../nodeAxes.ts';
+import { type NodeAxes, positive } from '../nodeAxes.ts';
 import type { NodeEdit, Rule } from '../rule.ts';
 
 /** The axes that a Shape node (ONNX 15: start, end) reports. */
@@ -16,7 +16,7 @@ function readersIgnore(n: NodeAxes, changed: readonly boolean[]): boolean {
   return n.view.usesOf(n.output()).every(({ node, index }) => {
     if (node.opType !== 'Gather' || index !== 0) return false;
     const positions = n.view.constants.get(node.input[1] ?? '') && n.peer(node).intsIn(1);
-    return positions?.every((p) => !changed[p < 0 ? p + changed.length : p]);
+    return positions?.every((p) => !changed[positive(p, changed.length)]);
   });
 }
 
@@ -49,7 +49,7 @@ export const shape: Readonly<Record<string, Rule>> = {
   },
   ConstantOfShape: {
     relate: () => undefined,
-    zeros: (node) => { const value = tensorAttribute(node, 'value'); return !value || rawBytes(value).every((byte) => byte === 0) ? 'always' : undefined; },
+    zeros: ({ node }) => { const value = tensorAttribute(node, 'value'); return !value || rawBytes(value).every((byte) => byte === 0) ? 'always' : undefined; },
     rewrite: (n, edit) => { edit.scaleSizes(0, n.axes.axesOf(n.output())); },
   },
 };
