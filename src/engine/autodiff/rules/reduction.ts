@@ -13,10 +13,12 @@ function reducedAxes({ node, shape, contents }: RuleContext): number[] {
   return axes.map((axis) => frontAxis(axis, rank)).sort((a, b) => a - b);
 }
 
-/** @param local the gradient by x before broadcasting to its shape: any shape that broadcasts to it */
-const reduction = (local: (reduced: Reduced) => string): Rule => (context) => {
+/** The gradient by x before broadcasting to its shape: any shape that broadcasts to it. */
+type Local = (reduced: Reduced) => string;
+
+export const reduction = (local: Local, axesOf: (context: RuleContext) => readonly number[] = reducedAxes): Rule => (context) => {
   const { node, build, shape } = context;
-  const x = node.input[0]!, dims = shape(x), axes = reducedAxes(context);
+  const x = node.input[0]!, dims = shape(x), axes = axesOf(context);
   const kept = dims.map((dim, axis) => (axes.includes(axis) ? 1 : dim));
   const withAxes = (value: string): string => (shape(node.output[0]!).length === kept.length ? value : build.reshape(value, kept));
   const gradient = withAxes(outputGradient(context));
@@ -25,20 +27,22 @@ const reduction = (local: (reduced: Reduced) => string): Rule => (context) => {
 };
 
 /** The gradient goes to the extreme elements; equal ones share it. */
-const extreme = reduction(({ build, x, y, gradient, axes }) => {
+export const extreme: Local = ({ build, x, y, gradient, axes }) => {
   const chosen = build.op('Where', [build.op('Equal', [x, y]), 1, 0]);
   return build.mul(chosen, build.div(gradient, build.sum(chosen, axes, true)));
-});
+};
+
+export const mean: Local = ({ build, gradient, count }) => build.mul(gradient, 1 / count);
 
 export const reductionRules: Rules = {
   ReduceSum: reduction(({ gradient }) => gradient),
-  ReduceMean: reduction(({ build, gradient, count }) => build.mul(gradient, 1 / count)),
+  ReduceMean: reduction(mean),
   ReduceSumSquare: reduction(({ build, x, gradient }) => build.mul(build.mul(x, 2), gradient)),
   ReduceL1: reduction(({ build, x, gradient }) => build.mul(build.op('Sign', [x]), gradient)),
   ReduceL2: reduction(({ build, x, y, gradient }) => build.mul(x, build.div(gradient, y))),
   ReduceLogSumExp: reduction(({ build, x, y, gradient }) => build.mul(build.op('Exp', [build.sub(x, y)]), gradient)),
   ReduceLogSum: reduction(({ build, y, gradient }) => build.div(gradient, build.op('Exp', [y]))),
   ReduceProd: reduction(({ build, x, y, gradient }) => build.mul(build.div(y, x), gradient)),
-  ReduceMax: extreme,
-  ReduceMin: extreme,
+  ReduceMax: reduction(extreme),
+  ReduceMin: reduction(extreme),
 };
