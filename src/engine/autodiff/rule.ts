@@ -32,10 +32,10 @@ export type Rules = Readonly<Record<string, Rule>>;
 export const unsupported = (node: NodeProto, why: string): UnsupportedModelError =>
   new UnsupportedModelError(`Can't differentiate ${nodeLabel(node)}: ${why}. Leave fine-tuning off for this model.`);
 
-/** The gradient by the node's first output; rules are only called where the loss depends on some output. */
-export function outputGradient({ node, gradients }: RuleContext): string {
-  if (gradients[0] === undefined) throw unsupported(node, 'only a secondary output is used');
-  return gradients[0];
+/** The gradient by the node's first output, for rules that know of no other. @throws {UnsupportedModelError} where the loss depends on another output (statistics, a mask) */
+export function outputGradient({ node, gradients: [first, ...others] }: RuleContext): string {
+  if (first === undefined || others.some((gradient) => gradient !== undefined)) throw unsupported(node, 'a secondary output of it is used');
+  return first;
 }
 
 /** Sums a gradient over the axes along which a value was broadcast (ONNX broadcasting, numpy's), so that it has the value's shape again. */

@@ -15,7 +15,7 @@ const elementBytes: Readonly<Record<number, number | undefined>> = {
 const floatTypes = new Set<number>([DataType.FLOAT, DataType.DOUBLE, DataType.FLOAT16, DataType.BFLOAT16]);
 
 /** Whether the tensor holds real numbers in a floating type that can be pruned and refitted. */
-export const isFloatTensor = (tensor: TensorProto): boolean => floatTypes.has(tensor.dataType);
+export const isFloatTensor = (tensor: Pick<TensorProto, 'dataType'>): boolean => floatTypes.has(tensor.dataType);
 
 export const dimsOf = (tensor: TensorProto): number[] => tensor.dims.map(Number);
 
