@@ -47,6 +47,12 @@ export function unbroadcast(build: GraphBuilder, gradient: string, from: readonl
   return lead === 0 ? summed : build.reshape(summed, to);
 }
 
+/**
+ * A derivative with zeros where it is infinite: at the poles of 1/x, log x and the root, which a network keeps away from its loss by Max, Clip or Where. Their gradient is zero
+ * there, but zero times infinity would be no number.
+ */
+export const withoutPoles = (build: GraphBuilder, derivative: string): string => build.op('Where', [build.op('IsInf', [derivative]), 0, derivative]);
+
 export const product = (dims: readonly number[]): number => dims.reduce((a, b) => a * b, 1);
 /** An axis counted from the front. */
 export const frontAxis = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
