@@ -1,8 +1,8 @@
 import { intAttribute, intsAttribute, stringAttribute } from '../../onnx/attributes.ts';
+import { windowsOf } from '../../onnx/windows.ts';
 import { alongAxis } from '../alongAxis.ts';
 import { type Rule, type RuleContext, type Rules, outputGradient, product, range, unsupported } from '../rule.ts';
 import { extreme, mean, reduction } from './reduction.ts';
-import { windowsOf } from '../windows.ts';
 
 const poolWindows = ({ node, shape }: RuleContext): ReturnType<typeof windowsOf> =>
   windowsOf(node, intsAttribute(node, 'kernel_shape') ?? [], shape(node.input[0]!).slice(2), shape(node.output[0]!).slice(2));
