@@ -16,7 +16,7 @@ import type { StageClock } from '../run/stageClock.ts';
 import { floorOf, goalOf } from './goal.ts';
 import type { Network } from './network.ts';
 import type { Winner } from './rebuild.ts';
-import type { Task } from './task.ts';
+import { type Task, scoresClasses } from './task.ts';
 
 type Model = Network['proto'];
 interface Context { emit(event: RunEvent): void; readonly signal: AbortSignal }
@@ -69,7 +69,7 @@ interface Lesson { readonly images: Samples; readonly classes: boolean; readonly
 
 async function lessonOf(step: 'refine' | 'finetune', network: Network, task: Task, { proto, kept, macs }: Pick<Winner, 'proto'> & { readonly macs: number; readonly kept: KeptUnits }, options: CompressOptions, epochs: number, signal: AbortSignal): Promise<Lesson> {
   const refining = step === 'refine', { analysis } = network, images = refining ? task.calibration : await trainingData(network, task, options, signal);
-  const { metric, outputs } = task.judge, classes = metric !== 'agreement' || (outputs.length === 1 && outputs[0]!.classes);
+  const { outputs } = task.judge, classes = scoresClasses(task.judge);
   const features = [...(classes ? [] : outputFeatures(analysis, outputs.map(({ name }) => name))), ...(refining ? lastFeatures(proto, analysis, kept) : [])];
   const batchSize = batchFor(analysis, images.count), learningRate = (refining ? refinementRate : finetuneDefaults.learningRate) * Math.sqrt(batchSize / finetuneDefaults.batchSize);
   return { images, classes, features, training: { epochs, batchSize, learningRate, views: refining ? viewsOf(images, features) : affordableViews(epochs, 1 / (stepCost * trainedMacs(options, macs))), ...(!refining && classes && images.labels ? {} : { distillation: 1 }) } };
