@@ -71,8 +71,8 @@ async function lessonOf(step: 'refine' | 'finetune', network: Network, task: Tas
   const refining = step === 'refine', { analysis } = network, images = refining ? task.calibration : await trainingData(network, task, options, signal);
   const { outputs } = task.judge, classes = scoresClasses(task.judge);
   const features = [...(classes ? [] : outputFeatures(analysis, outputs.map(({ name }) => name))), ...(refining ? lastFeatures(proto, analysis, kept) : [])];
-  const batchSize = batchFor(analysis, images.count), learningRate = (refining ? refinementRate : finetuneDefaults.learningRate) * Math.sqrt(batchSize / finetuneDefaults.batchSize);
-  return { images, classes, features, training: { epochs, batchSize, learningRate, views: refining ? viewsOf(images, features) : affordableViews(epochs, 1 / (stepCost * trainedMacs(options, macs))), ...(!refining && classes && images.labels ? {} : { distillation: 1 }) } };
+  const batchSize = batchFor(analysis, images.count), rememberable = viewsThatFit(images, features), learningRate = (refining ? refinementRate : finetuneDefaults.learningRate) * Math.sqrt(batchSize / finetuneDefaults.batchSize);
+  return { images, classes, features, training: { epochs, batchSize, learningRate, views: refining ? Math.min(mostViews, rememberable) : affordableViews(epochs, 1 / (stepCost * trainedMacs(options, macs)), rememberable), ...(!refining && classes && images.labels ? {} : { distillation: 1 }) } };
 }
 
 /** Float32 values of all layers that a training step may keep for its gradients: about three gigabytes with these. */
@@ -86,8 +86,8 @@ const mostViews = 3;
 /** Bytes that remembered answers may take. */
 const answerBytes = 6e8;
 
-/** Ways in which each image is shown, 0 for a new one every epoch: as many as answers can be remembered. */
-const viewsOf = ({ count }: Samples, features: readonly Feature[]): number => Math.min(mostViews, Math.floor(answerBytes / (4 * count * features.reduce((sum, { elements }) => sum + elements, 1000))));
+/** Ways of showing each image for which all answers can be remembered. */
+const viewsThatFit = ({ count }: Samples, features: readonly Feature[]): number => Math.floor(answerBytes / (4 * count * features.reduce((sum, { elements }) => sum + elements, 1000)));
 
 /** MACs that training pays for, as a fraction of the original's: single weights that are zero cost what others do. */
 const trainedMacs = ({ method }: CompressOptions, macs: number): number => (method === 'weights' ? 1 : macs);

@@ -52,10 +52,11 @@ export const finetuneDefaults: FinetuneOptions = {
 /**
  * Ways to show each image for which the teacher takes at most half as long as training does, 0 (a new one every epoch) where that is all epochs.
  * @param teacherCost of the teacher's look at an image, in units of a training step's share of it
+ * @param rememberable views whose answers memory has room for; where it has less, every epoch shows new ones, and nothing is remembered
  */
-export function affordableViews(epochs: number, teacherCost: number): number {
+export function affordableViews(epochs: number, teacherCost: number, rememberable = Infinity): number {
   const views = Math.max(1, Math.floor(epochs / (2 * teacherCost)));
-  return views < epochs ? views : 0;
+  return views < epochs && views <= rememberable ? views : 0;
 }
 
 export interface FinetuneProgress {

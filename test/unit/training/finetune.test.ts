@@ -145,6 +145,8 @@ describe('finetune', () => {
 describe('affordableViews', () => {
   it.each([[9, 1.5, 3], [39, 0.4, 0], [4, 0.5, 0], [10, 0.75, 6], [2, 10, 1], [1, 10, 0], [5, 0, 0]])('%i epochs with a teacher of %f steps: %i', (epochs, teacherCost, views) => {
     expect(affordableViews(epochs, teacherCost)).toBe(views);
+    expect(affordableViews(epochs, teacherCost, views)).toBe(views);
+    expect(affordableViews(epochs, teacherCost, views - 1)).toBe(0); // what can't be remembered is new in every epoch
     expect((views || epochs) * teacherCost).toBeLessThanOrEqual(Math.max(teacherCost, epochs / 2)); // half, but each image is shown to it at least once
   });
 });
