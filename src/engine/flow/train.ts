@@ -22,7 +22,7 @@ type Model = Network['proto'];
 interface Context { emit(event: RunEvent): void; readonly signal: AbortSignal }
 
 /** A model after a step of training, and how it does on all validation images. */
-interface Trained { readonly proto: Model; readonly outcomes: Outcomes; readonly epochs: number }
+interface Trained { readonly proto: Model; readonly outcomes: Outcomes; readonly epochs: number; /** The epoch that ended in no number, where one did. */ readonly diverged?: number }
 
 /**
  * What follows the search, where asked for. Refinement: the compressed network learns to give the original's answers, and its last features, on the calibration
@@ -45,6 +45,7 @@ export async function trainSteps(network: Network, task: Task, winner: Winner & 
       const next = await train(step, network, task, now, await lessonOf(step, network, task, winner, options, epochs[step], context.signal), options, run, context);
       const { accuracy, reward, standardError } = difference(next.outcomes, now.outcomes), slack = now.proto === winner.proto ? clearly * standardError : 0;
       const kept = reward >= -slack && assessmentOf(next.outcomes).accuracy >= floorOf(goalOf(options, network), task.judge.original);
+      if (next.diverged !== undefined) notes.push(`${name} diverged in epoch ${next.diverged} (the loss is not a number): the epochs before it were judged as usual.`);
       if (!kept) notes.push(`No epoch of ${name.toLowerCase()} was as good as the model before it, which was kept.`);
       else if (accuracy < 0) notes.push(`${name} is ${(-100 * accuracy).toFixed(2)} points lower on the validation data, which is no clear loss: the model before it was chosen on these images, and looks better on them than it is. That model is reconstructed.onnx in the run folder.`);
       if (kept) now = next;
@@ -130,7 +131,7 @@ async function train(kind: 'refine' | 'finetune', network: Network, task: Task, 
   const saved = await run.readCheckpoint(), known = saved && (saved.header as { kind?: string }).kind === kind ? saved.bytes : undefined;
   const { type, dims: [, height = 0] } = images.inputs[0]!, pictures = type === 'float32' && height >= 16;
   let unwritten: unknown;
-  const { model, bestEpoch } = await finetune({
+  const { model, bestEpoch, diverged } = await finetune({
     model: start.proto, teacher: network.proto, features, classes, samples: trainingSamples(images, training.distillation !== 1), signal,
     options: { ...training, seed: options.seed, keepZeros: options.method === 'weights', threads: options.threads, augmentation: pictures ? { shift: Math.round(height / 8), flip: true, blend: true } : undefined },
     evaluate: (proto) => task.judge.assess(proto, undefined, signal),
@@ -138,7 +139,7 @@ async function train(kind: 'refine' | 'finetune', network: Network, task: Task, 
     onCheckpoint: (bytes) => run.writeCheckpoint({ header: { kind }, bytes }).catch((error: unknown) => { unwritten = error; throw error; }),
     ...(known ? { checkpoint: known } : {}),
   }).catch((error: unknown) => { throw error instanceof InputError && error !== unwritten ? new UnsupportedModelError(error.message, { cause: error }) : error; });
-  return { proto: model, outcomes: await task.judge.outcomes(model, undefined, signal), epochs: bestEpoch };
+  return { proto: model, outcomes: await task.judge.outcomes(model, undefined, signal), epochs: bestEpoch, ...(diverged === undefined ? {} : { diverged }) };
 }
 
 /** Samples in memory to train on. @param labelled whether their labels are to be learnt */
