@@ -128,7 +128,7 @@ const trainingBytes = 1.5e9;
 
 /** One step of training. @throws {UnsupportedModelError} when it can't be done, which is no reason to lose what the search has found */
 async function train(kind: 'refine' | 'finetune', network: Network, task: Task, start: Trained, { images, classes, features, training }: Lesson, options: CompressOptions, run: RunFolder, { emit, signal }: Context): Promise<Trained> {
-  const saved = await run.readCheckpoint(), known = saved && (saved.header as { kind?: string }).kind === kind ? saved.bytes : undefined;
+  const saved = await run.readCheckpoint(kind);
   const { type, dims: [, height = 0] } = images.inputs[0]!, pictures = type === 'float32' && height >= 16;
   let unwritten: unknown;
   const { model, bestEpoch, diverged } = await finetune({
@@ -136,8 +136,8 @@ async function train(kind: 'refine' | 'finetune', network: Network, task: Task, 
     options: { ...training, seed: options.seed, keepZeros: options.method === 'weights', threads: options.threads, augmentation: pictures ? { shift: Math.round(height / 8), flip: true, blend: true } : undefined },
     evaluate: (proto) => task.judge.assess(proto, undefined, signal),
     onProgress: ({ epoch, epochs, loss, secondsLeft, assessment }) => { emit({ type: 'training', epoch, epochs, loss, secondsLeft, ...(assessment ? { accuracy: assessment.accuracy } : {}) }); },
-    onCheckpoint: (bytes) => run.writeCheckpoint({ header: { kind }, bytes }).catch((error: unknown) => { unwritten = error; throw error; }),
-    ...(known ? { checkpoint: known } : {}),
+    onCheckpoint: (bytes) => run.writeCheckpoint(kind, { header: { kind }, bytes }).catch((error: unknown) => { unwritten = error; throw error; }),
+    ...(saved ? { checkpoint: saved.bytes } : {}),
   }).catch((error: unknown) => { throw error instanceof InputError && error !== unwritten ? new UnsupportedModelError(error.message, { cause: error }) : error; });
   return { proto: model, outcomes: await task.judge.outcomes(model, undefined, signal), epochs: bestEpoch, ...(diverged === undefined ? {} : { diverged }) };
 }
