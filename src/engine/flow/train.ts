@@ -1,4 +1,5 @@
 import { openDataset } from '../data/openDataset.ts';
+import { inputSizeOf } from '../data/preprocessing.ts';
 import { fairSubset } from '../data/subset.ts';
 import { forwardSeconds, valuesASample } from '../evaluation/forwardCost.ts';
 import { type Outcomes, assessmentOf, difference } from '../evaluation/judge.ts';
@@ -10,6 +11,7 @@ import { saveModel } from '../onnx/modelFile.ts';
 import type { CompressOptions, Report, RunEvent } from '../protocol.ts';
 import type { RunFolder } from '../run/runFolder.ts';
 import type { KeptUnits } from '../pruning/types.ts';
+import type { Augmentation } from '../training/augmentation.ts';
 import { type Feature, lastFeatures, outputFeatures } from '../training/features.ts';
 import { type FinetuneOptions, type TrainingSamples, affordableViews, finetune, finetuneDefaults } from '../training/finetune.ts';
 import type { StageClock } from '../run/stageClock.ts';
@@ -129,17 +131,23 @@ const trainingBytes = 1.5e9;
 /** One step of training. @throws {UnsupportedModelError} when it can't be done, which is no reason to lose what the search has found */
 async function train(kind: 'refine' | 'finetune', network: Network, task: Task, start: Trained, { images, classes, features, training }: Lesson, options: CompressOptions, run: RunFolder, { emit, signal }: Context): Promise<Trained> {
   const saved = await run.readCheckpoint(kind);
-  const { type, dims: [, height = 0] } = images.inputs[0]!, pictures = type === 'float32' && height >= 16;
   let unwritten: unknown;
   const { model, bestEpoch, diverged } = await finetune({
     model: start.proto, teacher: network.proto, features, classes, samples: trainingSamples(images, training.distillation !== 1), signal,
-    options: { ...training, seed: options.seed, keepZeros: options.method === 'weights', threads: options.threads, augmentation: pictures ? { shift: Math.round(height / 8), flip: true, blend: true } : undefined },
+    options: { ...training, seed: options.seed, keepZeros: options.method === 'weights', threads: options.threads, augmentation: augmentationFor(images, task.preparation) },
     evaluate: (proto) => task.judge.assess(proto, undefined, signal),
     onProgress: ({ epoch, epochs, loss, secondsLeft, assessment }) => { emit({ type: 'training', epoch, epochs, loss, secondsLeft, ...(assessment ? { accuracy: assessment.accuracy } : {}) }); },
     onCheckpoint: (bytes) => run.writeCheckpoint(kind, { header: { kind }, bytes }).catch((error: unknown) => { unwritten = error; throw error; }),
     ...(saved ? { checkpoint: saved.bytes } : {}),
   }).catch((error: unknown) => { throw error instanceof InputError && error !== unwritten ? new UnsupportedModelError(error.message, { cause: error }) : error; });
   return { proto: model, outcomes: await task.judge.outcomes(model, undefined, signal), epochs: bestEpoch, ...(diverged === undefined ? {} : { diverged }) };
+}
+
+/** Random changes of images, from 16 pixels on. Ready-made tensors are left as they are: nothing tells what their axes are. */
+export function augmentationFor({ inputs: [input] }: Samples, { recipe, inputDims }: Task['preparation']): Augmentation | undefined {
+  if (recipe === undefined || input!.type !== 'float32') return undefined;
+  const { height, width } = inputSizeOf(inputDims, recipe.layout);
+  return Math.min(height, width) >= 16 ? { shift: 1 / 8, flip: true, blend: true, layout: recipe.layout } : undefined;
 }
 
 /** Samples in memory to train on. @param labelled whether their labels are to be learnt */

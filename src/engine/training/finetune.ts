@@ -46,7 +46,7 @@ export interface FinetuneOptions extends OptimizerOptions, ClassificationLoss {
 
 export const finetuneDefaults: FinetuneOptions = {
   epochs: 10, batchSize: 64, optimizer: 'adamw', learningRate: 5e-3, weightDecay: 1e-4, momentum: 0.9, warmUp: 0.05, relativeSteps: true, keepZeros: false,
-  distillation: 0.7, temperature: 4, augmentation: { shift: 4, flip: true }, views: 0, featureWeight: 4, whiten: true, seed: 0, patience: 0, threads: 0,
+  distillation: 0.7, temperature: 4, augmentation: { shift: 1 / 8, flip: true }, views: 0, featureWeight: 4, whiten: true, seed: 0, patience: 0, threads: 0,
 };
 
 /**

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { compress, resume } from '../../../src/engine/compress.ts';
+import { checkPreprocessing } from '../../../src/engine/data/preprocessing.ts';
+import { augmentationFor } from '../../../src/engine/flow/train.ts';
 import { Random } from '../../../src/engine/numerics/random.ts';
 import { GraphBuilder } from '../../../src/engine/onnx/graphBuilder.ts';
 import { loadModel, saveModel } from '../../../src/engine/onnx/modelFile.ts';
@@ -60,4 +62,14 @@ describe('training in a run', () => {
     await expect(compress(optionsOf('labels', { finetune: 1, refine: 0, ...paths }), context)).rejects.toThrow(/shifted\.npz: label 10\d of image \d+ is outside the model's 5 classes/);
     expect(seen).toEqual([]);
   }, 120_000);
+});
+
+describe('augmentation of a run\'s samples', () => {
+  const samples = (shape: number[]): Parameters<typeof augmentationFor>[0] => ({ count: 1, inputs: [{ name: 'x', type: 'float32', dims: shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) }] });
+  const preparation = (shape: number[], layout: 'nchw' | 'nhwc' | undefined): Parameters<typeof augmentationFor>[1] => ({ recipe: layout && checkPreprocessing({ layout }), description: '', inputName: 'x', inputDims: [1, ...shape] });
+
+  it.each<[number[], 'nchw' | 'nhwc' | undefined, boolean]>([[[3, 32, 32], 'nchw', true], [[32, 32, 3], 'nhwc', true], [[3, 12, 12], 'nchw', false], [[3, 32, 32], undefined, false], [[224, 224, 3], undefined, false], [[1, 128, 9], undefined, false]])(
+    '%j prepared as %s: %s', (shape, layout, changed) => {
+      expect(augmentationFor(samples(shape), preparation(shape, layout))).toEqual(changed ? { shift: 1 / 8, flip: true, blend: true, layout } : undefined);
+    });
 });

@@ -76,13 +76,13 @@ describe('finetune', () => {
     const samples: TrainingSamples = { count, dims: { ids: [4], more: [3] }, batch: (indices) => Promise.resolve({ inputs: {
       ids: { type: 'int64', dims: [indices.length, 4], data: BigInt64Array.from(indices.flatMap((i) => [...ids.subarray(4 * i, 4 * i + 4)])) }, more: floats(Float32Array.from(indices.flatMap((i) => [...more.subarray(3 * i, 3 * i + 3)])), [indices.length, 3]),
     } }) };
-    const { history, model } = await distill({ model: network(), teacher: network(), samples, options: { ...options, temperature: 1, epochs: 6, augmentation: { shift: 1, flip: true }, views: 2 } });
+    const { history, model } = await distill({ model: network(), teacher: network(), samples, options: { ...options, temperature: 1, epochs: 6, augmentation: { shift: 1 / 8, flip: true }, views: 2 } });
     expect(history.at(-1)!.loss).toBeLessThan(history[0]!.loss / 3);
     expect(model.graph.input.map(({ name }) => name)).toEqual(['ids', 'more']);
   });
 
   it.each([0, 1, 2])('gives the same bytes when it is interrupted and resumed (%i views)', async (views) => {
-    const teacher = smallClassifier(5), task: FinetuneTask = { model: smallClassifier(1), teacher, samples: stripes(96, 2), options: { ...options, distillation: 0.5, augmentation: { shift: 1, flip: true }, views } };
+    const teacher = smallClassifier(5), task: FinetuneTask = { model: smallClassifier(1), teacher, samples: stripes(96, 2), options: { ...options, distillation: 0.5, augmentation: { shift: 1 / 8, flip: true }, views } };
     const whole = await finetune(task);
     const controller = new AbortController();
     let checkpoint: Uint8Array | undefined, seen = 0;
@@ -100,7 +100,7 @@ describe('finetune', () => {
     const shown = async (views: number): Promise<number[]> => {
       const losses: number[] = []; // with weights that stand still, the loss tells which pictures a step saw
       await finetune({
-        model: smallClassifier(1), teacher: smallClassifier(5), samples: stripes(96, 2, false), options: { ...options, epochs: 4, learningRate: 0, distillation: 1, augmentation: { shift: 1, flip: true, blend: true }, views },
+        model: smallClassifier(1), teacher: smallClassifier(5), samples: stripes(96, 2, false), options: { ...options, epochs: 4, learningRate: 0, distillation: 1, augmentation: { shift: 1 / 8, flip: true, blend: true }, views },
         onProgress: ({ epoch, loss }) => { if (Number.isInteger(epoch)) losses.push(Math.round(loss * 1e4)); },
       });
       return losses;
