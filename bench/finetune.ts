@@ -78,7 +78,7 @@ const result = await finetune({
     if (test) console.log(`epoch ${epoch}: ${percent((await test.assess(candidate)).accuracy)} of the test images, which choose nothing`);
     return judge.assess(candidate);
   },
-  options: { ...options, epochs, views, augmentation: args['no-augment'] ? undefined : { shift: 4, flip: true, blend: !args['no-blend'] } },
+  options: { ...options, epochs, views, augmentation: args['no-augment'] ? undefined : { shift: 1 / 8, flip: true, blend: !args['no-blend'] } },
   onProgress: ({ epoch, loss, trainAccuracy, assessment }) => { if (assessment) console.log(`epoch ${epoch}: loss ${loss.toFixed(4)}, train ${percent(trainAccuracy)}, validation ${percent(assessment.accuracy)} after ${seconds()} s`); },
 });
 console.log(`after ${seconds()} s: ${await judged(result.model)} (epoch ${result.bestEpoch})`);

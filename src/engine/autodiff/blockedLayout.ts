@@ -1,6 +1,6 @@
 import type { GraphBuilder } from '../onnx/graphBuilder.ts';
+import { type Convolution, isDepthwise } from '../onnx/windows.ts';
 import { product } from './rule.ts';
-import { type Convolution, isDepthwise } from './windows.ts';
 
 /**
  * The operators of onnxruntime's blocked layout NCHWc, which its optimiser puts in the place of convolutions with constant weights: [batch, channels / block, ...spatial, block].

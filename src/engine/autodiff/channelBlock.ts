@@ -1,8 +1,8 @@
 import { GraphBuilder } from '../onnx/graphBuilder.ts';
+import type { Convolution } from '../onnx/windows.ts';
 import { Session, type Tensor, floats } from '../runtime/session.ts';
 import { appendBlockedDepthwiseGradient, appendBlockedWeightGradient } from './blockedLayout.ts';
 import { product } from './rule.ts';
-import type { Convolution } from './windows.ts';
 
 /** Blocks that processors have: 16 floats with AVX-512, 8 on other x64 ones; onnxruntime may have none of these operators for others. */
 const blocks = [16, 8];

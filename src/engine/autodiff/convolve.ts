@@ -1,7 +1,7 @@
 import type { GraphBuilder } from '../onnx/graphBuilder.ts';
+import { type Convolution, convolutionOf, isDepthwise, positions } from '../onnx/windows.ts';
 import { appendBlockedConvolution, fillsBlocks, shareBlocks } from './blockedLayout.ts';
 import { product, range } from './rule.ts';
-import { type Convolution, convolutionOf, isDepthwise, positions } from './windows.ts';
 
 /** The input with its padding made explicit; cut where the last window stops short of the border. */
 export function padded(build: GraphBuilder, x: string, { before, after }: Convolution): string {

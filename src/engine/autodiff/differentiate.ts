@@ -1,7 +1,7 @@
-import type { GraphProto, ModelProto } from 'onnx-buf';
+import type { GraphProto, ModelProto, NodeProto } from 'onnx-buf';
 import { InputError, UnsupportedModelError } from '../errors.ts';
 import { GraphBuilder } from '../onnx/graphBuilder.ts';
-import { GraphView, nodeLabel } from '../onnx/graphView.ts';
+import { GraphView, capturedValues, nodeLabel } from '../onnx/graphView.ts';
 import { floatsOf, intsOf, isFloatTensor } from '../onnx/tensor.ts';
 import { type ValueShapes, findShapes, runShapes } from '../runtime/shapes.ts';
 import { ruleFor } from './registry.ts';
@@ -62,8 +62,8 @@ export function appendGradients(build: GraphBuilder, { loss, wrt, shapes: { shap
   if (product(shape(loss)) !== 1) throw new InputError(`The loss "${loss}" must be one number, but its shape is [${shape(loss).join(', ')}].`);
 
   // Forward: which values depend on wrt. Backward: nodes in reverse order, each handing its outputs' gradients to its inputs.
-  const active = new Set(wrt);
-  for (const node of view.nodes) if (ruleFor(node) !== 'constant' && node.input.some((value) => active.has(value))) for (const value of node.output) active.add(value);
+  const active = new Set(wrt), readsActive = (node: NodeProto): boolean => [...node.input, ...capturedValues(node)].some((value) => active.has(value));
+  for (const node of view.nodes) if (ruleFor(node) !== 'constant' && readsActive(node)) for (const value of node.output) active.add(value);
   const contributions = new Map<string, string[]>();
   const total = (value: string): string | undefined => {
     const parts = contributions.get(value);
@@ -76,7 +76,7 @@ export function appendGradients(build: GraphBuilder, { loss, wrt, shapes: { shap
 
   for (const node of [...view.nodes].reverse()) {
     const rule = ruleFor(node);
-    if (rule === 'constant' || !node.input.some((value) => active.has(value)) || !node.output.some((value) => contributions.has(value))) continue;
+    if (rule === 'constant' || !readsActive(node) || !node.output.some((value) => contributions.has(value))) continue;
     if (!rule) throw new UnsupportedModelError(`Can't differentiate ${nodeLabel(node)}: the operator ${node.opType} has no gradient rule. Leave fine-tuning off for this model.`);
     const inputGradients = rule({
       node, build, shape, block,

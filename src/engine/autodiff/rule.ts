@@ -32,10 +32,10 @@ export type Rules = Readonly<Record<string, Rule>>;
 export const unsupported = (node: NodeProto, why: string): UnsupportedModelError =>
   new UnsupportedModelError(`Can't differentiate ${nodeLabel(node)}: ${why}. Leave fine-tuning off for this model.`);
 
-/** The gradient by the node's first output; rules are only called where the loss depends on some output. */
-export function outputGradient({ node, gradients }: RuleContext): string {
-  if (gradients[0] === undefined) throw unsupported(node, 'only a secondary output is used');
-  return gradients[0];
+/** The gradient by the node's first output, for rules that know of no other. @throws {UnsupportedModelError} where the loss depends on another output (statistics, a mask) */
+export function outputGradient({ node, gradients: [first, ...others] }: RuleContext): string {
+  if (first === undefined || others.some((gradient) => gradient !== undefined)) throw unsupported(node, 'a secondary output of it is used');
+  return first;
 }
 
 /** Sums a gradient over the axes along which a value was broadcast (ONNX broadcasting, numpy's), so that it has the value's shape again. */
@@ -46,6 +46,12 @@ export function unbroadcast(build: GraphBuilder, gradient: string, from: readonl
   const summed = build.sum(gradient, axes, true);
   return lead === 0 ? summed : build.reshape(summed, to);
 }
+
+/**
+ * A derivative with zeros where it is infinite: at the poles of 1/x, log x and the root, which a network keeps away from its loss by Max, Clip or Where. Their gradient is zero
+ * there, but zero times infinity would be no number.
+ */
+export const withoutPoles = (build: GraphBuilder, derivative: string): string => build.op('Where', [build.op('IsInf', [derivative]), 0, derivative]);
 
 export const product = (dims: readonly number[]): number => dims.reduce((a, b) => a * b, 1);
 /** An axis counted from the front. */

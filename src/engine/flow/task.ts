@@ -1,4 +1,4 @@
-import { classCountOf, formatCount, requireLabels } from '../data/dataset.ts';
+import { type Dataset, classCountOf, formatCount, requireLabels } from '../data/dataset.ts';
 import { openDataset } from '../data/openDataset.ts';
 import { dividedData, fairSubset } from '../data/subset.ts';
 import { holdsClasses } from '../evaluation/answers.ts';
@@ -6,6 +6,7 @@ import { doubtsAbout } from '../evaluation/doubts.ts';
 import { Judge, fixedBatch } from '../evaluation/judge.ts';
 import { type Samples, batchOf } from '../evaluation/samples.ts';
 import { type Preparation, loadTaskData, prepare, taskInputDims } from '../evaluation/taskData.ts';
+import { InputError } from '../errors.ts';
 import type { CompressOptions } from '../protocol.ts';
 import { Session } from '../runtime/session.ts';
 import type { Network } from './network.ts';
@@ -43,10 +44,18 @@ export async function openTask({ proto }: Network, options: CompressOptions, sig
     const judge = await Judge.create(proto, judged, metric, { threads: options.threads });
     const doubts = doubtsAbout(options.val, { metric, accuracy: judge.original, images: judged.count, classes, ...named });
     const { calibration, notes } = await calibrationData();
-    if (options.finetune > 0 && options.train !== undefined) await (await openDataset(options.train)).close(); // what is wrong there is told now, not after the search
+    if (options.finetune > 0) await checkTrainingData();
     return {
       judge, calibration, preparation, dataset: options.val, classes, notes: [...doubts, ...notes], doubts, ...named,
     };
+
+    /** What is wrong with the data of fine-tuning is told now, not after the search. */
+    async function checkTrainingData(): Promise<void> {
+      const path = options.train ?? apart, dataset = path === undefined ? val : await openDataset(path);
+      try {
+        if (dataset.labels && scoresClasses(judge)) requireSameClasses(dataset, val, classes);
+      } finally { if (dataset !== val) await dataset.close(); }
+    }
 
     /** What networks are repaired on: the calibration data; without any, the validation data that do not judge. */
     async function calibrationData(): Promise<{ calibration: Samples; notes: string[] }> {
@@ -65,6 +74,16 @@ export async function openTask({ proto }: Network, options: CompressOptions, sig
   } finally {
     await val.close();
   }
+}
+
+/** Whether what is learnt are classes, of one output, rather than the values of outputs. */
+export const scoresClasses = ({ metric, outputs }: Pick<Judge, 'metric' | 'outputs'>): boolean => metric !== 'agreement' || (outputs.length === 1 && outputs[0]!.classes);
+
+/** @throws {InputError} where labels are outside the model's classes, or class folders are others, so that the same number stands for another class */
+function requireSameClasses(dataset: Dataset, { path, classNames }: Dataset, classes: number): void {
+  requireLabels(dataset, classes);
+  const other = classNames && dataset.classNames ? dataset.classNames.findIndex((name, i) => name !== classNames[i]) : -1;
+  if (other >= 0) throw new InputError(`${dataset.path}: class ${other} is "${dataset.classNames![other]}", but in ${path} it is ${classNames![other] === undefined ? 'none' : `"${classNames![other]}"`}. Both need folders of the same classes.`);
 }
 
 /** Number of classes that the model's first output scores; undefined where it does not. */

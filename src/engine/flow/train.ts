@@ -1,4 +1,5 @@
 import { openDataset } from '../data/openDataset.ts';
+import { inputSizeOf } from '../data/preprocessing.ts';
 import { fairSubset } from '../data/subset.ts';
 import { forwardSeconds, valuesASample } from '../evaluation/forwardCost.ts';
 import { type Outcomes, assessmentOf, difference } from '../evaluation/judge.ts';
@@ -10,19 +11,20 @@ import { saveModel } from '../onnx/modelFile.ts';
 import type { CompressOptions, Report, RunEvent } from '../protocol.ts';
 import type { RunFolder } from '../run/runFolder.ts';
 import type { KeptUnits } from '../pruning/types.ts';
+import type { Augmentation } from '../training/augmentation.ts';
 import { type Feature, lastFeatures, outputFeatures } from '../training/features.ts';
 import { type FinetuneOptions, type TrainingSamples, affordableViews, finetune, finetuneDefaults } from '../training/finetune.ts';
 import type { StageClock } from '../run/stageClock.ts';
 import { floorOf, goalOf } from './goal.ts';
 import type { Network } from './network.ts';
 import type { Winner } from './rebuild.ts';
-import type { Task } from './task.ts';
+import { type Task, scoresClasses } from './task.ts';
 
 type Model = Network['proto'];
 interface Context { emit(event: RunEvent): void; readonly signal: AbortSignal }
 
 /** A model after a step of training, and how it does on all validation images. */
-interface Trained { readonly proto: Model; readonly outcomes: Outcomes; readonly epochs: number }
+interface Trained { readonly proto: Model; readonly outcomes: Outcomes; readonly epochs: number; /** The epoch that ended in no number, where one did. */ readonly diverged?: number }
 
 /**
  * What follows the search, where asked for. Refinement: the compressed network learns to give the original's answers, and its last features, on the calibration
@@ -45,6 +47,7 @@ export async function trainSteps(network: Network, task: Task, winner: Winner & 
       const next = await train(step, network, task, now, await lessonOf(step, network, task, winner, options, epochs[step], context.signal), options, run, context);
       const { accuracy, reward, standardError } = difference(next.outcomes, now.outcomes), slack = now.proto === winner.proto ? clearly * standardError : 0;
       const kept = reward >= -slack && assessmentOf(next.outcomes).accuracy >= floorOf(goalOf(options, network), task.judge.original);
+      if (next.diverged !== undefined) notes.push(`${name} diverged in epoch ${next.diverged} (the loss is not a number): the epochs before it were judged as usual.`);
       if (!kept) notes.push(`No epoch of ${name.toLowerCase()} was as good as the model before it, which was kept.`);
       else if (accuracy < 0) notes.push(`${name} is ${(-100 * accuracy).toFixed(2)} points lower on the validation data, which is no clear loss: the model before it was chosen on these images, and looks better on them than it is. That model is reconstructed.onnx in the run folder.`);
       if (kept) now = next;
@@ -69,10 +72,10 @@ interface Lesson { readonly images: Samples; readonly classes: boolean; readonly
 
 async function lessonOf(step: 'refine' | 'finetune', network: Network, task: Task, { proto, kept, macs }: Pick<Winner, 'proto'> & { readonly macs: number; readonly kept: KeptUnits }, options: CompressOptions, epochs: number, signal: AbortSignal): Promise<Lesson> {
   const refining = step === 'refine', { analysis } = network, images = refining ? task.calibration : await trainingData(network, task, options, signal);
-  const { metric, outputs } = task.judge, classes = metric !== 'agreement' || (outputs.length === 1 && outputs[0]!.classes);
+  const { outputs } = task.judge, classes = scoresClasses(task.judge);
   const features = [...(classes ? [] : outputFeatures(analysis, outputs.map(({ name }) => name))), ...(refining ? lastFeatures(proto, analysis, kept) : [])];
-  const batchSize = batchFor(analysis, images.count), learningRate = (refining ? refinementRate : finetuneDefaults.learningRate) * Math.sqrt(batchSize / finetuneDefaults.batchSize);
-  return { images, classes, features, training: { epochs, batchSize, learningRate, views: refining ? viewsOf(images, features) : affordableViews(epochs, 1 / (stepCost * trainedMacs(options, macs))), ...(!refining && classes && images.labels ? {} : { distillation: 1 }) } };
+  const batchSize = batchFor(analysis, images.count), rememberable = viewsThatFit(images, features), learningRate = (refining ? refinementRate : finetuneDefaults.learningRate) * Math.sqrt(batchSize / finetuneDefaults.batchSize);
+  return { images, classes, features, training: { epochs, batchSize, learningRate, views: refining ? Math.min(mostViews, rememberable) : affordableViews(epochs, 1 / (stepCost * trainedMacs(options, macs)), rememberable), ...(!refining && classes && images.labels ? {} : { distillation: 1 }) } };
 }
 
 /** Float32 values of all layers that a training step may keep for its gradients: about three gigabytes with these. */
@@ -86,8 +89,8 @@ const mostViews = 3;
 /** Bytes that remembered answers may take. */
 const answerBytes = 6e8;
 
-/** Ways in which each image is shown, 0 for a new one every epoch: as many as answers can be remembered. */
-const viewsOf = ({ count }: Samples, features: readonly Feature[]): number => Math.min(mostViews, Math.floor(answerBytes / (4 * count * features.reduce((sum, { elements }) => sum + elements, 1000))));
+/** Ways of showing each image for which all answers can be remembered. */
+const viewsThatFit = ({ count }: Samples, features: readonly Feature[]): number => Math.floor(answerBytes / (4 * count * features.reduce((sum, { elements }) => sum + elements, 1000)));
 
 /** MACs that training pays for, as a fraction of the original's: single weights that are zero cost what others do. */
 const trainedMacs = ({ method }: CompressOptions, macs: number): number => (method === 'weights' ? 1 : macs);
@@ -127,18 +130,24 @@ const trainingBytes = 1.5e9;
 
 /** One step of training. @throws {UnsupportedModelError} when it can't be done, which is no reason to lose what the search has found */
 async function train(kind: 'refine' | 'finetune', network: Network, task: Task, start: Trained, { images, classes, features, training }: Lesson, options: CompressOptions, run: RunFolder, { emit, signal }: Context): Promise<Trained> {
-  const saved = await run.readCheckpoint(), known = saved && (saved.header as { kind?: string }).kind === kind ? saved.bytes : undefined;
-  const { type, dims: [, height = 0] } = images.inputs[0]!, pictures = type === 'float32' && height >= 16;
+  const saved = await run.readCheckpoint(kind);
   let unwritten: unknown;
-  const { model, bestEpoch } = await finetune({
+  const { model, bestEpoch, diverged } = await finetune({
     model: start.proto, teacher: network.proto, features, classes, samples: trainingSamples(images, training.distillation !== 1), signal,
-    options: { ...training, seed: options.seed, keepZeros: options.method === 'weights', threads: options.threads, augmentation: pictures ? { shift: Math.round(height / 8), flip: true, blend: true } : undefined },
+    options: { ...training, seed: options.seed, keepZeros: options.method === 'weights', threads: options.threads, augmentation: augmentationFor(images, task.preparation) },
     evaluate: (proto) => task.judge.assess(proto, undefined, signal),
     onProgress: ({ epoch, epochs, loss, secondsLeft, assessment }) => { emit({ type: 'training', epoch, epochs, loss, secondsLeft, ...(assessment ? { accuracy: assessment.accuracy } : {}) }); },
-    onCheckpoint: (bytes) => run.writeCheckpoint({ header: { kind }, bytes }).catch((error: unknown) => { unwritten = error; throw error; }),
-    ...(known ? { checkpoint: known } : {}),
+    onCheckpoint: (bytes) => run.writeCheckpoint(kind, { header: { kind }, bytes }).catch((error: unknown) => { unwritten = error; throw error; }),
+    ...(saved ? { checkpoint: saved.bytes } : {}),
   }).catch((error: unknown) => { throw error instanceof InputError && error !== unwritten ? new UnsupportedModelError(error.message, { cause: error }) : error; });
-  return { proto: model, outcomes: await task.judge.outcomes(model, undefined, signal), epochs: bestEpoch };
+  return { proto: model, outcomes: await task.judge.outcomes(model, undefined, signal), epochs: bestEpoch, ...(diverged === undefined ? {} : { diverged }) };
+}
+
+/** Random changes of images, from 16 pixels on. Ready-made tensors are left as they are: nothing tells what their axes are. */
+export function augmentationFor({ inputs: [input] }: Samples, { recipe, inputDims }: Task['preparation']): Augmentation | undefined {
+  if (recipe === undefined || input!.type !== 'float32') return undefined;
+  const { height, width } = inputSizeOf(inputDims, recipe.layout);
+  return Math.min(height, width) >= 16 ? { shift: 1 / 8, flip: true, blend: true, layout: recipe.layout } : undefined;
 }
 
 /** Samples in memory to train on. @param labelled whether their labels are to be learnt */

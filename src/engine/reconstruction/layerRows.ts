@@ -1,4 +1,5 @@
-import { intAttribute, intsAttribute, stringAttribute } from '../onnx/attributes.ts';
+import { intAttribute } from '../onnx/attributes.ts';
+import { windowsOf } from '../onnx/windows.ts';
 import type { Layer } from '../pruning/types.ts';
 
 /**
@@ -43,16 +44,7 @@ export function rowLayout(layer: Layer, inputDims: readonly number[], outputDims
 
 /** Conv (ONNX 11): strides, dilations, pads or auto_pad over any number of spatial axes. */
 function convolutionGather(layer: Layer, spatialIn: readonly number[], spatialOut: readonly number[], kernel: readonly number[]): Int32Array {
-  const { node } = layer, rank = kernel.length;
-  const strides = intsAttribute(node, 'strides') ?? kernel.map(() => 1), dilations = intsAttribute(node, 'dilations') ?? kernel.map(() => 1);
-  const autoPad = stringAttribute(node, 'auto_pad', 'NOTSET');
-  const given = intsAttribute(node, 'pads') ?? kernel.map(() => 0);
-  const before = kernel.map((k, axis) => {
-    if (autoPad === 'NOTSET') return given[axis]!;
-    if (autoPad === 'VALID') return 0;
-    const total = Math.max(0, (spatialOut[axis]! - 1) * strides[axis]! + (k - 1) * dilations[axis]! + 1 - spatialIn[axis]!);
-    return autoPad === 'SAME_UPPER' ? Math.floor(total / 2) : Math.ceil(total / 2);
-  });
+  const { strides, dilations, before } = windowsOf(layer.node, kernel, spatialIn, spatialOut), rank = kernel.length;
   const positions = prod(spatialOut), taps = prod(kernel);
   const gather = new Int32Array(positions * taps);
   const unravel = (index: number, dims: readonly number[]): number[] => {

@@ -77,8 +77,9 @@ export class RunFolder {
     this.unused = false;
     await this.journal.append(entry);
   }
-  writeCheckpoint(checkpoint: Checkpoint): Promise<void> { return writeCheckpoint(this.file('checkpoint.bin'), checkpoint); }
-  readCheckpoint(): Promise<Checkpoint | undefined> { return readCheckpoint(this.file('checkpoint.bin')); }
+  /** @param step of training, each of which has a checkpoint of its own */
+  writeCheckpoint(step: string, checkpoint: Checkpoint): Promise<void> { return writeCheckpoint(this.file(`checkpoint-${step}.bin`), checkpoint); }
+  readCheckpoint(step: string): Promise<Checkpoint | undefined> { return readCheckpoint(this.file(`checkpoint-${step}.bin`)); }
   writePlan(plan: unknown): Promise<void> { return writeJson(this.file('plan.json'), plan); }
   writeReport(report: Report): Promise<void> { return writeJson(this.file('report.json'), report); }
 

@@ -1,30 +1,34 @@
+import type { Preprocessing } from '../data/preprocessing.ts';
 import type { Random } from '../numerics/random.ts';
 
 export interface Augmentation {
-  /** Largest shift in pixels along both axes; what comes in at the border is zero, the mean of normalised images [4]. */
+  /** Largest shift along each axis as a share of its length; what comes in at the border is zero, the mean of normalised images. */
   readonly shift: number;
   /** Whether half of the images are mirrored left to right. */
   readonly flip: boolean;
   /** Whether images are then blended in pairs, in random proportions. */
   readonly blend?: boolean;
+  /** Order of an image's dimensions: [channels, height, width], the default, or [height, width, channels]. */
+  readonly layout?: Preprocessing['layout'];
 }
 
 /**
  * Shifts and mirrors every image of a batch at random (the crop-and-flip of He et al. 2016 on CIFAR-10), and blends it with another one where asked for
  * (mixup, Zhang et al. 2018; for learning a teacher's function, Beyer et al. 2022, arXiv 2106.05237).
- * @param images [batch, channels, height, width], not changed
+ * @param images [batch, channels, height, width] or [batch, height, width, channels], as the layout says; not changed
  * @returns a new batch, and how much of the next image is blended into each
  */
-export function augment(images: Float32Array, [batch, channels, height, width]: readonly [number, number, number, number], { shift, flip, blend = false }: Augmentation, random: Random): { images: Float32Array; shares: Float32Array } {
-  const out = new Float32Array(images.length);
+export function augment(images: Float32Array, [batch, ...image]: readonly [number, number, number, number], { shift, flip, blend = false, layout = 'nchw' }: Augmentation, random: Random): { images: Float32Array; shares: Float32Array } {
+  const out = new Float32Array(images.length), [planes, height, width, pixel] = layout === 'nchw' ? [...image, 1] as const : [1, ...image] as const; // a plane is rows of pixels
+  const [mostDown, mostRight] = [Math.round(shift * height), Math.round(shift * width)];
   for (let n = 0; n < batch; n++) {
-    const down = random.integer(2 * shift + 1) - shift, right = random.integer(2 * shift + 1) - shift, mirrored = flip && random.uniform() < 0.5;
+    const down = random.integer(2 * mostDown + 1) - mostDown, right = random.integer(2 * mostRight + 1) - mostRight, mirrored = flip && random.uniform() < 0.5;
     const from = Math.max(0, -right), to = Math.min(width, width - right); // columns of the source that stay in view
-    for (let c = 0; c < channels; c++) {
+    for (let plane = 0; plane < planes; plane++) {
       for (let y = Math.max(0, down); y < Math.min(height, height + down); y++) {
-        const row = ((n * channels + c) * height + y) * width, source = row - down * width;
-        if (!mirrored) out.set(images.subarray(source + from, source + to), row + from + right);
-        else for (let x = from; x < to; x++) out[row + width - 1 - x - right] = images[source + x]!;
+        const row = ((n * planes + plane) * height + y) * width * pixel, source = row - down * width * pixel;
+        if (!mirrored) out.set(images.subarray(source + from * pixel, source + to * pixel), row + (from + right) * pixel);
+        else for (let x = from; x < to; x++) for (let k = 0; k < pixel; k++) out[row + (width - 1 - x - right) * pixel + k] = images[source + x * pixel + k]!;
       }
     }
   }

@@ -11,7 +11,7 @@ import { type ClassificationLoss, classificationLoss, labelFeeds, logitsOf, matc
 import { withParameters } from './parameters.ts';
 import { cosineSchedule } from './schedule.ts';
 import { Teacher } from './teacher.ts';
-import { type OptimizerOptions, Trainer } from './trainer.ts';
+import { DivergedError, type OptimizerOptions, Trainer } from './trainer.ts';
 import { whitenLayers } from './whitening.ts';
 
 type Model = ModelProto & { graph: GraphProto };
@@ -46,16 +46,17 @@ export interface FinetuneOptions extends OptimizerOptions, ClassificationLoss {
 
 export const finetuneDefaults: FinetuneOptions = {
   epochs: 10, batchSize: 64, optimizer: 'adamw', learningRate: 5e-3, weightDecay: 1e-4, momentum: 0.9, warmUp: 0.05, relativeSteps: true, keepZeros: false,
-  distillation: 0.7, temperature: 4, augmentation: { shift: 4, flip: true }, views: 0, featureWeight: 4, whiten: true, seed: 0, patience: 0, threads: 0,
+  distillation: 0.7, temperature: 4, augmentation: { shift: 1 / 8, flip: true }, views: 0, featureWeight: 4, whiten: true, seed: 0, patience: 0, threads: 0,
 };
 
 /**
  * Ways to show each image for which the teacher takes at most half as long as training does, 0 (a new one every epoch) where that is all epochs.
  * @param teacherCost of the teacher's look at an image, in units of a training step's share of it
+ * @param rememberable views whose answers memory has room for; where it has less, every epoch shows new ones, and nothing is remembered
  */
-export function affordableViews(epochs: number, teacherCost: number): number {
+export function affordableViews(epochs: number, teacherCost: number, rememberable = Infinity): number {
   const views = Math.max(1, Math.floor(epochs / (2 * teacherCost)));
-  return views < epochs ? views : 0;
+  return views < epochs && views <= rememberable ? views : 0;
 }
 
 export interface FinetuneProgress {
@@ -81,6 +82,8 @@ export interface FinetuneResult {
   /** Epochs trained when those weights were reached. */
   readonly bestEpoch: number;
   readonly history: readonly EpochResult[];
+  /** The epoch in which the loss was no number any more, after which training went no further. */
+  readonly diverged?: number;
 }
 
 export interface FinetuneTask {
@@ -110,6 +113,7 @@ interface Position { epoch: number; step: number; lossSum: number; correctSum: n
  * Trains a classifier on images, by cross-entropy on labels and distillation from a teacher; any other network by its teacher's outputs and features. Deterministic for a seed
  * and a thread count.
  * @throws {InputError} when labels or the teacher are missing, or there are fewer images than a batch
+ * @throws {DivergedError} when the loss is no number any more before a first epoch is done; later the best epoch so far is the result
  * @throws {UnsupportedModelError} names the node whose operator has no gradient rule
  * @throws {CancelledError} when `signal` is aborted, after handing out a checkpoint
  */
@@ -166,11 +170,16 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
       }
       await checkpoint();
     }
-    return { model: withParameters(model, trainer.parameters, best), bestEpoch: at.bestEpoch, history: at.history };
+    return result();
+  } catch (error) {
+    if (!(error instanceof DivergedError) || at.epoch === 0) throw error;
+    return { ...result(), diverged: at.epoch + 1 };
   } finally {
     await trainer.release();
     await guide?.release();
   }
+
+  function result(): FinetuneResult { return { model: withParameters(model, trainer.parameters, best), bestEpoch: at.bestEpoch, history: at.history }; }
 
   async function feedsOf(indices: readonly number[], view: number, random: Random): Promise<Record<string, Tensor>> {
     const { inputs, labels } = await samples.batch(indices), shown = { ...inputs };

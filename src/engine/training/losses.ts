@@ -1,4 +1,5 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
+import { withoutPoles } from '../autodiff/rule.ts';
 import { UnsupportedModelError } from '../errors.ts';
 import { GraphView } from '../onnx/graphView.ts';
 import { DataType } from '../onnx/tensor.ts';
@@ -37,44 +38,46 @@ export function labelFeeds(labels: ArrayLike<number>, shares: Float32Array = new
 
 /**
  * (1 - d) * cross-entropy(labels) + d * T^2 * KL(teacher || student) at temperature T, means over the batch.
- * Declares the inputs of `labelFeeds` where d < 1 and `teacherLogitsName` ([batch, classes]) where d > 0; hands out `correct`, the share of
+ * Logits are [batch, classes], or the same with axes of length 1 behind them. Declares the inputs of `labelFeeds` where d < 1 and `teacherLogitsName` (of the logits' shape) where d > 0; hands out `correct`, the share of
  * the batch that is classified as the label says, or as the teacher does where there are no labels.
  */
 export function classificationLoss(logits: string, { distillation, temperature }: ClassificationLoss): LossWriter {
   return (build, { shapes }) => {
     const dims = shapes.get(logits)!;
-    if (dims.length !== 2) throw new UnsupportedModelError(`Fine-tuning on labels needs an output of shape [batch, classes], but "${logits}" has [${dims.join(', ')}].`);
-    const [batch, classes] = dims as [number, number];
+    const [batch, classes, ...places] = dims as [number, number, ...number[]];
+    if (dims.length < 2 || places.some((length) => length !== 1)) throw new UnsupportedModelError(`Learning classes needs an output of shape [batch, classes], but "${logits}" has [${dims.join(', ')}].`);
+    /** Scores as [batch, classes]; classes that a network excludes by minus infinity are very unlikely ones: zero times the logarithm of their probability is then zero. */
+    const finite = (value: string): string => build.op('Clip', [places.length === 0 ? value : build.reshape(value, [batch, classes]), -1e30]), own = finite(logits);
     const argMax = (value: string): string => build.op('ArgMax', [value], { axis: 1, keepdims: 0 });
     const parts: string[] = [];
     let truth: string | undefined;
     if (distillation < 1) {
       const labels = build.input(labelsName, [batch], DataType.INT64), others = build.input(otherLabelsName, [batch], DataType.INT64);
-      const oneHot = (values: string): string => build.op('OneHot', [values, build.scalarInt(classes), build.floats([2], Float32Array.of(0, 1))]), own = oneHot(labels);
-      const wanted = build.add(own, build.mul(build.sub(oneHot(others), own), build.input(sharesName, [batch, 1])));
-      const total = build.op('ReduceSum', [build.mul(wanted, build.op('LogSoftmax', [logits], { axis: 1 }))], { keepdims: 0 });
+      const oneHot = (values: string): string => build.op('OneHot', [values, build.scalarInt(classes), build.floats([2], Float32Array.of(0, 1))]), label = oneHot(labels);
+      const wanted = build.add(label, build.mul(build.sub(oneHot(others), label), build.input(sharesName, [batch, 1])));
+      const total = build.op('ReduceSum', [build.mul(wanted, build.op('LogSoftmax', [own], { axis: 1 }))], { keepdims: 0 });
       parts.push(build.mul(total, -(1 - distillation) / batch));
       truth = labels;
     }
     if (distillation > 0) {
-      const teacher = build.mul(build.input(teacherLogitsName, [batch, classes]), 1 / temperature), student = build.mul(logits, 1 / temperature);
+      const teacher = build.mul(finite(build.input(teacherLogitsName, dims)), 1 / temperature), student = build.mul(own, 1 / temperature);
       const gap = build.sub(build.op('LogSoftmax', [teacher], { axis: 1 }), build.op('LogSoftmax', [student], { axis: 1 }));
       const total = build.op('ReduceSum', [build.mul(build.op('Softmax', [teacher], { axis: 1 }), gap)], { keepdims: 0 });
       parts.push(build.mul(total, distillation * temperature ** 2 / batch));
       truth ??= argMax(teacher);
     }
-    const hits = build.op('Cast', [build.op('Equal', [argMax(logits), truth!])], { to: DataType.FLOAT });
+    const hits = build.op('Cast', [build.op('Equal', [argMax(own), truth!])], { to: DataType.FLOAT });
     return { loss: parts.reduce((a, b) => build.add(a, b)), metrics: { correct: build.meanOfAll(hits, batch) } };
   };
 }
 
-/** For each of some values `weight` divided by their number times the squared distance from its target, the input `targetName(value)`, relative to the target's own square. */
+/** For each of some values `weight` divided by their number times the squared distance from its target, the input `targetName(value)`, relative to the target's own square; targets of zeros only tell nothing. */
 export function matchingLoss(values: readonly string[], weight: number): LossWriter {
   return (build, { shapes }) => {
     const squares = (value: string): string => build.op('ReduceSum', [build.mul(value, value)], { keepdims: 0 });
     const parts = values.map((value) => {
       const target = build.input(targetName(value), shapes.get(value)!);
-      return build.div(squares(build.sub(value, target)), build.add(squares(target), 1e-12));
+      return build.mul(squares(build.sub(value, target)), withoutPoles(build, build.op('Reciprocal', [squares(target)])));
     });
     return { loss: build.mul(parts.reduce((a, b) => build.add(a, b)), weight / parts.length) };
   };

@@ -61,7 +61,7 @@ function learnedUse(view: GraphView, name: string, dims: readonly number[], behi
     }
     const slot = slots[node.opType]?.find(([input]) => input === index);
     if (slot && perChannelOnly.has(node.opType) && !(dims.filter((dim) => dim !== 1).length === 1 && behindWeights.has(node.input[1 - index]!))) continue;
-    if (slot && node.domain === '') return { isWeight: slot[1] >= 0, outAxis: slot[1] === 1 && transposedB(node) ? 0 : slot[1] };
+    if (slot && (node.domain === '' || node.domain === 'ai.onnx')) return { isWeight: slot[1] >= 0, outAxis: slot[1] === 1 && transposedB(node) ? 0 : slot[1] };
   }
   return undefined;
 }

@@ -55,6 +55,10 @@ const stateNames: Readonly<Record<Optimizer, readonly string[]>> = { adamw: ['we
 export const trainingName = (name: string): string => `training/${name}`;
 const updated = (name: string): string => trainingName(`${name}/updated`);
 
+export class DivergedError extends InputError {
+  constructor() { super('Training diverged (the loss is not a number). Use a smaller learning rate.'); }
+}
+
 /** More threads than this leave too little of a batch to each. */
 const mostThreads = 8;
 
@@ -111,13 +115,13 @@ export class Trainer {
    * One step of the optimiser on one batch.
    * @param feeds the model's inputs and those that the loss declared; the first dimension of each runs over the batch
    * @returns `loss` and the loss writer's metrics, before the step: means over the threads' parts of the batch
-   * @throws {InputError} when the loss is not a number any more
+   * @throws {DivergedError} when the loss is not a number any more
    */
   async step(feeds: Readonly<Record<string, Tensor>>, learningRate: number): Promise<Record<string, number>> {
     const { count } = this.gradients, vector = this.state['weights']!, length = vector.length;
     const parts = await this.gradients.run(Array.from({ length: count }, (_, i) => ({ [trainingName('parameters')]: floats(vector, [length]), ...part(feeds, i, count) })));
     const numbers = Object.fromEntries(Object.keys(parts[0]!).filter((name) => name !== gradientName).map((name) => [name.slice(trainingName('').length), parts.reduce((sum, values) => sum + Number(values[name]!.data[0]) / count, 0)]));
-    if (!Number.isFinite(numbers['loss']!)) throw new InputError('Training diverged (the loss is not a number). Use a smaller learning rate.');
+    if (!Number.isFinite(numbers['loss']!)) throw new DivergedError();
 
     const adam = adamStep(this.steps + 1, learningRate);
     const rates = this.optimizer === 'adamw' ? [adam.rate, learningRate, adam.shiftedEpsilon] : [learningRate, learningRate, 0];
@@ -174,7 +178,7 @@ async function gradientGraph(model: Model, parameters: readonly Parameter[], inp
   const trained = new Set(parameters.map(({ name }) => name)), total = totalOf(parameters);
   const build = new GraphBuilder({
     ...model,
-    opsetImport: model.opsetImport.map((entry) => (entry.domain === '' && entry.version < 17n ? { ...entry, version: 17n } : entry)),
+    opsetImport: model.opsetImport.map((entry) => ((entry.domain === '' || entry.domain === 'ai.onnx') && entry.version < 17n ? { ...entry, version: 17n } : entry)),
     graph: {
       ...graph, output: [],
       input: graph.input.filter(({ name }) => inputShapes[name]).map((input) => valueInfo(input.name, inputShapes[input.name]!, elementTypeOf(input))),

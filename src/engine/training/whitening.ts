@@ -39,6 +39,8 @@ interface WhitenedBlock { readonly from: number; readonly width: number; /** Kâ
 
 /** Columns of a block at most, what is added to covariances as a share of their mean diagonal (directions in which inputs hardly vary are left as they are), rows of a layer's statistics, and output positions that an image gives. */
 const mostColumns = 512, damping = 0.03, mostRows = 8192, points = 16;
+/** What is added at least, as a share of the mean square of inputs: where these do not vary, float32 leaves of the difference of two equal numbers rounding errors, of either sign. */
+const rounding = 1e-5;
 
 interface Request { readonly layer: Layer; readonly layout: RowLayout; readonly weight: Parameter; readonly bias: Parameter | undefined }
 /** Sums over rows: of each column, and of the products of those in a block. */
@@ -91,10 +93,10 @@ async function whitened({ weight, bias, layout }: Request, moments: Moments): Pr
   const values = rowsOf(weight, outs, inputs), squares = new Float64Array(outs);
   for (const { from, width, gram } of moments.blocks) {
     const covariance = gram.map((sum, i) => sum / moments.rows - mean[from + Math.floor(i / width)]! * mean[from + (i % width)]!), part = new Float64Array(width * outs), identity = new Float64Array(width * width);
-    let trace = 0;
-    for (let r = 0; r < width; r++) trace += covariance[r * width + r]!;
+    let trace = 0, power = 0;
+    for (let r = 0; r < width; r++) { trace += covariance[r * width + r]!; power += gram[r * width + r]! / moments.rows; }
     for (let r = 0; r < width; r++) {
-      covariance[r * width + r]! += Math.max(1e-12, damping * trace / width);
+      covariance[r * width + r]! += Math.max(1e-12, damping * trace / width, rounding * power / width);
       identity[r * width + r] = 1;
       for (let o = 0; o < outs; o++) part[r * outs + o] = values[o * inputs + from + r]!;
     }

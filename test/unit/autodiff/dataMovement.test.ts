@@ -1,7 +1,7 @@
 import { describe, it } from 'vitest';
 import { Random } from '../../../src/engine/numerics/random.ts';
 import type { GraphBuilder } from '../../../src/engine/onnx/graphBuilder.ts';
-import { int64Tensor } from '../../../src/engine/onnx/tensor.ts';
+import { DataType, int64Tensor } from '../../../src/engine/onnx/tensor.ts';
 import { type Inputs, expectClose, finiteDifferences, makeCase, ourGradients } from './oracle.ts';
 
 const random = new Random(61);
@@ -32,6 +32,9 @@ const cases: [title: string, inputs: Inputs, write: (build: GraphBuilder, names:
   ['Pad edge', { x: { dims: [2, 4, 5] } }, (build, [a]) => build.op('Pad', [a!, build.ints([1, 2, 3, 0, 1, 2])], { mode: 'edge' })],
   ['Gather along an inner axis, indices repeated and negative', x, (build, [a]) => build.op('Gather', [a!, indices(build, [2, 3], [0, 2, 2, 1, -1, 0])], { axis: 1 })],
   ['Gather on the first axis with one index', x, (build, [a]) => build.op('Gather', [a!, indices(build, [], [1])])],
+  ['Gather with int32 indices', x, (build, [a]) => build.op('Gather', [a!, build.op('Cast', [indices(build, [2], [-1, 0])], { to: DataType.INT32 })], { axis: 1 })],
+  ['GatherElements with int32 indices', { x: { dims: [3, 4] } }, (build, [a]) => build.op('GatherElements', [a!, build.op('Cast', [indices(build, [1, 4], [0, 2, 2, -1])], { to: DataType.INT32 })])],
+  ['ScatterElements with int32 indices', { x: { dims: [3, 4] }, updates: { dims: [1, 4] } }, (build, [a, u]) => build.op('ScatterElements', [a!, build.op('Cast', [indices(build, [1, 4], [0, 2, 1, 1])], { to: DataType.INT32 }), u!])],
   ['GatherND', x, (build, [a]) => build.op('GatherND', [a!, indices(build, [3, 2], [0, 1, 1, 2, 0, 1])])],
   ['GatherElements', { x: { dims: [3, 4] } }, (build, [a]) => build.op('GatherElements', [a!, indices(build, [2, 4], [0, 2, 2, 1, 0, 1, 0, 1])], { axis: 0 })],
   ['ScatterND', { x: { dims: [4, 3] }, updates: { dims: [2, 3] } }, (build, [a, u]) => build.op('ScatterND', [a!, indices(build, [2, 1], [3, 1]), u!])],

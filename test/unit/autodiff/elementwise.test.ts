@@ -1,8 +1,12 @@
+import { create } from '@bufbuild/protobuf';
 import * as tf from '@tensorflow/tfjs';
+import { TensorProtoSchema } from 'onnx-buf';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../src/engine/numerics/random.ts';
 import type { AttributeValue } from '../../../src/engine/onnx/attributes.ts';
-import { type InputSpec, type Inputs, expectClose, finiteDifferences, makeCase, ourGradients, tfGradients } from './oracle.ts';
+import type { GraphBuilder } from '../../../src/engine/onnx/graphBuilder.ts';
+import { DataType } from '../../../src/engine/onnx/tensor.ts';
+import { type Case, type InputSpec, type Inputs, expectClose, finiteDifferences, makeCase, ourGradients, tfGradients } from './oracle.ts';
 
 const random = new Random(7);
 
@@ -64,6 +68,33 @@ describe('gradients of element-wise operators', () => {
   it('Where passes the gradient to the branch that was taken', async () => {
     const graph = await makeCase(random, { x: { dims: [2, 5] }, a: { dims: [2, 5] }, b: { dims: [5] } }, (build, [x, a, b]) => build.op('Where', [build.op('Greater', [x!, 0]), a!, b!]));
     expectClose(await ourGradients(graph, ['a', 'b']), await finiteDifferences(graph, ['a', 'b']));
+  });
+
+  const ignored: readonly [string, (build: GraphBuilder, x: string) => string][] = [
+    ['Sqrt', (build, x) => build.sqrt(x)], ['Pow', (build, x) => build.op('Pow', [x, 0.5])], ['Log', (build, x) => build.op('Log', [x])],
+    ['Reciprocal', (build, x) => build.op('Reciprocal', [x])], ['Div', (build, x) => build.div(x, x)], ['Pow by it', (build, x) => build.op('Pow', [x, x])],
+  ];
+  it.each(ignored)('%s at zero gives no gradient where Where takes something else', async (_title, write) => {
+    const graph = await makeCase(random, { x: { dims: [2, 3], low: 0.5, high: 1 } }, (build, [x]) => {
+      const values = build.mul(x!, build.floats([2, 1], Float32Array.of(0, 1)));
+      return build.op('Where', [build.op('Greater', [values, 0]), write(build, values), build.mul(x!, 3)]);
+    });
+    expectClose(await ourGradients(graph), await finiteDifferences(graph));
+  });
+
+  it.each([['int64', DataType.INT64], ['int32', DataType.INT32], ['float64', DataType.DOUBLE]])('Pow with an exponent of type %s agrees with finite differences', async (_title, to) => {
+    const graph = await makeCase(random, { x: { dims: [3, 4] } }, (build, [x]) => build.op('Pow', [x!, build.op('Cast', [build.scalarInt(3), ], { to })]));
+    expectClose(await ourGradients(graph), { x: graph.seed.map((seed, i) => 3 * seed * graph.values['x']![i]! ** 2) });
+  });
+
+  it('Dropout in training mode is refused, at inference with all its inputs it is not', async () => {
+    const withMode = (mode: number): Promise<Case> => makeCase(random, { x: { dims: [3, 4] } }, (build, [x]) => {
+      build.initializers.push(create(TensorProtoSchema, { name: 'mode', dataType: DataType.BOOL, rawData: Uint8Array.of(mode) }));
+      return build.op('Dropout', [x!, 0.5, 'mode']);
+    });
+    const inference = await withMode(0);
+    expectClose(await ourGradients(inference), { x: inference.seed });
+    await expect(ourGradients(await withMode(1))).rejects.toThrow(/Dropout.*training mode/);
   });
 
   it('an operator without a rule is named with its node', async () => {

@@ -55,5 +55,8 @@ describe('gradients of normalisation', () => {
   it('LpNormalization agrees with TensorFlow.js', async () => {
     const graph = await makeCase(random, { x: { dims: [3, 4] } }, (build, [x]) => build.op('LpNormalization', [x!], { axis: 1 }));
     expectClose(await ourGradients(graph), await tfGradients(graph, (x) => x!.div(x!.square().sum(1, true).sqrt())));
+    const zeros = await makeCase(random, { x: { dims: [2, 4] } }, (build, [x]) => build.op('LpNormalization', [build.mul(x!, build.floats([2, 1], Float32Array.of(0, 1)))], { axis: 1 }));
+    const lower = await tfGradients(zeros, (x) => tf.concat([tf.zeros([1, 4]), x!.slice([1, 0]).div(x!.slice([1, 0]).square().sum(1, true).sqrt())]));
+    expectClose(await ourGradients(zeros), lower);
   });
 });

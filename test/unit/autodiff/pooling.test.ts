@@ -1,11 +1,21 @@
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../src/engine/numerics/random.ts';
-import { expectClose, finiteDifferences, makeCase, ourGradients, tfGradients } from './oracle.ts';
+import type { AttributeValue } from '../../../src/engine/onnx/attributes.ts';
+import { Session, floats } from '../../../src/engine/runtime/session.ts';
+import { type Case, type Values, expectClose, finiteDifferences, makeCase, ourGradients, sizeOf, tfGradients } from './oracle.ts';
 
 const random = new Random(21);
 const nhwc = (x: tf.Tensor): tf.Tensor4D => x.transpose([0, 2, 3, 1]) as tf.Tensor4D;
 const nchw = (x: tf.Tensor): tf.Tensor => x.transpose([0, 3, 1, 2]);
+
+/** The gradient of a loss that is linear in x, for operators without a double kernel: element by element, what the loss is where that one is 1 and all others are 0. */
+async function linearGradient({ model, inputs: { x } }: Case): Promise<Values> {
+  const session = await Session.create(model), gradient = new Float32Array(sizeOf(x!.dims));
+  for (let i = 0; i < gradient.length; i++) gradient[i] = Number((await session.run({ x: floats(Float32Array.from(gradient, (_, j) => Number(i === j)), x!.dims) }, ['loss']))['loss']!.data[0]);
+  await session.release();
+  return { x: gradient };
+}
 
 describe('gradients of pooling', () => {
   const windows: [title: string, kernel: number, stride: number, pad: number][] = [['2x2, stride 2', 2, 2, 0], ['3x3, stride 2, padded', 3, 2, 1], ['3x3, stride 1, padded', 3, 1, 1], ['3x3, stride 3', 3, 3, 0]];
@@ -39,6 +49,14 @@ describe('gradients of pooling', () => {
     expectClose(await ourGradients(ceil), await tfGradients(ceil, (x) => sums(x!).div(sums(tf.onesLike(x!)))));
     const global = await makeCase(random, { x: { dims: [2, 3, 4, 5] } }, (build, [x]) => build.op('GlobalAveragePool', [x!]));
     expectClose(await ourGradients(global), await tfGradients(global, (x) => x!.mean([2, 3], true)));
+  });
+
+  it.each([17, 19])('AveragePool that counts padding does not count what ceil_mode adds (opset %i)', async (opset) => {
+    const windows: Record<string, AttributeValue>[] = [{}, { pads: [1, 1, 1, 1] }, { pads: [0, 1, 1, 0], strides: [2, 3] }, { auto_pad: 'VALID', ceil_mode: 0 }, { auto_pad: 'SAME_UPPER', ceil_mode: 0 }];
+    for (const more of windows) {
+      const graph = await makeCase(random, { x: { dims: [1, 2, 6, 7] } }, (build, [x]) => build.op('AveragePool', [x!], { kernel_shape: [3, 3], strides: [2, 2], ceil_mode: 1, count_include_pad: 1, ...more }), opset);
+      expectClose(await ourGradients(graph), await linearGradient(graph));
+    }
   });
 
   it('GlobalMaxPool agrees with TensorFlow.js', async () => {

@@ -30,6 +30,24 @@ describe('gradients of reductions', () => {
     expectClose(await ourGradients(mean), await tfGradients(mean, (x) => x!.mean([2, 3])));
   });
 
+  it.each([17, 18])('ReduceProd beside one zero and beside two agrees with finite differences (opset %i)', async (opset) => {
+    const graph = await makeCase(random, { x: { dims: [3, 3], low: 0.5, high: 0.5 } }, (build, [x]) => {
+      const factors = build.sub(x!, build.floats([3, 3], Float32Array.of(0.5, 0.5, 2, 0.5, -1, 3, 1, 2, 3)));
+      return build.op('ReduceProd', opset < 18 ? [factors] : [factors, build.ints([1])], opset < 18 ? { axes: [1] } : {});
+    }, opset);
+    expectClose(await ourGradients(graph), await finiteDifferences(graph));
+  });
+
+  it.each(['ReduceL2', 'ReduceLogSum'])('%s of zeros gives no gradient where nothing behind it lets one through', async (opType) => {
+    const graph = await makeCase(random, { x: { dims: [2, 3], low: 0.5, high: 1 } }, (build, [x]) => {
+      const rows = build.mul(x!, build.floats([2, 1], Float32Array.of(0, 1)));
+      return build.div(rows, build.op('Max', [build.op(opType, [rows], { axes: [1] }), 0.01])); // opType ReduceL2: PyTorch's normalize
+    });
+    const { x } = await ourGradients(graph), below = graph.values['x']!.subarray(3), norm = opType === 'ReduceL2' ? Math.hypot(...below) : Math.max(0.01, Math.log(below[0]! + below[1]! + below[2]!));
+    const slope = (j: number): number => (opType === 'ReduceL2' ? below[j]! / norm : norm > 0.01 ? 1 / Math.exp(norm) : 0), through = below.reduce((sum, value, i) => sum + graph.seed[3 + i]! * value, 0) / norm ** 2;
+    expectClose({ x: x! }, { x: Float32Array.of(0, 0, 0, ...[0, 1, 2].map((j) => graph.seed[3 + j]! / norm - through * slope(j))) });
+  });
+
   it('ReduceSum without axes and with noop_with_empty_axes is the identity', async () => {
     const graph = await makeCase(random, { x: { dims: [3, 4] } }, (build, [x]) => build.op('ReduceSum', [x!, build.ints([])], { noop_with_empty_axes: 1 }));
     expectClose(await ourGradients(graph), { x: graph.seed });

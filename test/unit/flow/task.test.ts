@@ -1,8 +1,11 @@
+import { cpSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { openNetwork } from '../../../src/engine/flow/network.ts';
 import { type Task, openTask } from '../../../src/engine/flow/task.ts';
 import { type CompressRequest, parseCompressOptions } from '../../../src/engine/protocol.ts';
 import type { Samples } from '../../../src/engine/evaluation/samples.ts';
+import { temporaryFolder } from '../../support/files.ts';
 
 const val = 'examples/cifar10/validation', network = await openNetwork('examples/resnet20.onnx');
 const opened = (more: Partial<CompressRequest> = {}): Promise<Task> => openTask(network, parseCompressOptions({ model: 'examples/resnet20.onnx', val, target: { metric: 'macs', value: 0.5 }, ...more }), new AbortController().signal);
@@ -21,4 +24,11 @@ it('judges on all validation images where there are others for calibration', asy
   const { judge, notes } = await opened({ calibration: 'examples/cifar10/calibration' }), divided = await opened();
   expect(judge.images.count).toBe(divided.judge.images.count + divided.calibration.count);
   expect(notes).toEqual([]);
+});
+
+it('refuses training data whose class folders are others, since their numbers stand for other classes', async () => {
+  const folder = await temporaryFolder();
+  for (const name of ['cat', 'dog']) cpSync(join('examples/cifar10/calibration', name), join(folder, 'two', name), { recursive: true });
+  await expect(opened({ finetune: 1, train: join(folder, 'two') })).rejects.toThrow(/two: class 0 is "cat", but in .*validation it is "airplane"/);
+  await opened({ finetune: 1, train: 'examples/cifar10/calibration' });
 });

@@ -165,11 +165,11 @@ describe('a run folder', () => {
     const path = await fresh(inputs);
     const run = await createRunFolder(optionsIn(path, { seed: 7, runDir: join(path, 'run') }));
     await run.append({ episode: 1 });
-    await run.writeCheckpoint({ header: { episode: 1 }, bytes: Uint8Array.of(1, 2) });
+    await run.writeCheckpoint('finetune', { header: { episode: 1 }, bytes: Uint8Array.of(1, 2) });
     await run.close();
     const again = await openRunFolder(join(path, 'run'));
     expect(again).toMatchObject({ resumed: true, entries: [{ episode: 1 }], options: { seed: 7, target: { metric: 'macs', value: 0.5 } } });
-    expect(await again.readCheckpoint()).toEqual({ header: { episode: 1 }, bytes: Uint8Array.of(1, 2) });
+    expect(await again.readCheckpoint('finetune')).toEqual({ header: { episode: 1 }, bytes: Uint8Array.of(1, 2) });
     expect((await readRunFolder(join(path, 'run'))).entries).toEqual([{ episode: 1 }]); // while it is in use
     await expect(openRunFolder(join(path, 'run'))).rejects.toThrow(/in use by process/);
     await again.close();

@@ -3,6 +3,7 @@ import type { GraphProto, ModelProto } from 'onnx-buf';
 import { GraphBuilder } from '../../../src/engine/onnx/graphBuilder.ts';
 import { decodeModel, encodeModel } from '../../../src/engine/onnx/modelFile.ts';
 import { DataType, floatsOf } from '../../../src/engine/onnx/tensor.ts';
+import type { Assessment } from '../../../src/engine/evaluation/judge.ts';
 import { Random } from '../../../src/engine/numerics/random.ts';
 import { analyse } from '../../../src/engine/pruning/analysis.ts';
 import { Session, floats } from '../../../src/engine/runtime/session.ts';
@@ -75,13 +76,13 @@ describe('finetune', () => {
     const samples: TrainingSamples = { count, dims: { ids: [4], more: [3] }, batch: (indices) => Promise.resolve({ inputs: {
       ids: { type: 'int64', dims: [indices.length, 4], data: BigInt64Array.from(indices.flatMap((i) => [...ids.subarray(4 * i, 4 * i + 4)])) }, more: floats(Float32Array.from(indices.flatMap((i) => [...more.subarray(3 * i, 3 * i + 3)])), [indices.length, 3]),
     } }) };
-    const { history, model } = await distill({ model: network(), teacher: network(), samples, options: { ...options, temperature: 1, epochs: 6, augmentation: { shift: 1, flip: true }, views: 2 } });
+    const { history, model } = await distill({ model: network(), teacher: network(), samples, options: { ...options, temperature: 1, epochs: 6, augmentation: { shift: 1 / 8, flip: true }, views: 2 } });
     expect(history.at(-1)!.loss).toBeLessThan(history[0]!.loss / 3);
     expect(model.graph.input.map(({ name }) => name)).toEqual(['ids', 'more']);
   });
 
   it.each([0, 1, 2])('gives the same bytes when it is interrupted and resumed (%i views)', async (views) => {
-    const teacher = smallClassifier(5), task: FinetuneTask = { model: smallClassifier(1), teacher, samples: stripes(96, 2), options: { ...options, distillation: 0.5, augmentation: { shift: 1, flip: true }, views } };
+    const teacher = smallClassifier(5), task: FinetuneTask = { model: smallClassifier(1), teacher, samples: stripes(96, 2), options: { ...options, distillation: 0.5, augmentation: { shift: 1 / 8, flip: true }, views } };
     const whole = await finetune(task);
     const controller = new AbortController();
     let checkpoint: Uint8Array | undefined, seen = 0;
@@ -99,7 +100,7 @@ describe('finetune', () => {
     const shown = async (views: number): Promise<number[]> => {
       const losses: number[] = []; // with weights that stand still, the loss tells which pictures a step saw
       await finetune({
-        model: smallClassifier(1), teacher: smallClassifier(5), samples: stripes(96, 2, false), options: { ...options, epochs: 4, learningRate: 0, distillation: 1, augmentation: { shift: 1, flip: true, blend: true }, views },
+        model: smallClassifier(1), teacher: smallClassifier(5), samples: stripes(96, 2, false), options: { ...options, epochs: 4, learningRate: 0, distillation: 1, augmentation: { shift: 1 / 8, flip: true, blend: true }, views },
         onProgress: ({ epoch, loss }) => { if (Number.isInteger(epoch)) losses.push(Math.round(loss * 1e4)); },
       });
       return losses;
@@ -120,6 +121,40 @@ describe('finetune', () => {
     expect(result.history.map(({ assessment }) => assessment)).toEqual(assessments.slice(0, 4)); // the second by accuracy and probability together
     expect(result.bestEpoch).toBe(2);
     expect(vectorOf(result.model)).toEqual(seen[1]);
+  });
+
+  it('keeps the best epoch where a later one ends in no number, and says which', async () => {
+    const samples = stripes(64, 2), task: FinetuneTask = { model: smallClassifier(1), samples, options: { ...options, epochs: 4 } };
+    const spoilt = (from: number): TrainingSamples => {
+      let batches = 0;
+      return { ...samples, batch: async (indices) => { const batch = await samples.batch(indices); if (++batches > from) (batch.inputs['image']!.data as Float32Array)[0] = Infinity; return batch; } };
+    };
+    const before = 64 / 16; // batches that whitening looks at
+    const evaluate = (_: Model, epoch: number): Promise<Assessment> => Promise.resolve({ accuracy: 1 / epoch, probability: 1 / epoch }), seen: Float32Array[] = [];
+    const { model, bestEpoch, history, diverged } = await finetune({ ...task, samples: spoilt(before + 9), evaluate: (candidate, epoch) => { seen.push(vectorOf(candidate)); return evaluate(candidate, epoch); } });
+    expect({ bestEpoch, diverged, epochs: history.length }).toEqual({ bestEpoch: 1, diverged: 3, epochs: 2 });
+    expect(vectorOf(model)).toEqual(seen[0]);
+    await expect(finetune({ ...task, samples: spoilt(before + 2), evaluate })).rejects.toThrow(/diverged/);
+    expect((await finetune(task)).diverged).toBeUndefined();
+  });
+
+  it('trains a model whose opset is imported by the name ai.onnx', async () => {
+    const model = smallClassifier(1), [opset] = model.opsetImport, named = { ...model, opsetImport: [{ ...opset!, domain: 'ai.onnx', version: 13n }], graph: { ...model.graph, node: model.graph.node.map((node) => ({ ...node, domain: 'ai.onnx' })) } };
+    const task = { samples: stripes(64, 2), options: { ...options, epochs: 1 } }, { model: trained } = await finetune({ ...task, model: named });
+    expect(vectorOf(trained)).toEqual(vectorOf((await finetune({ ...task, model })).model));
+    expect(trained.opsetImport).toEqual(named.opsetImport);
+  });
+
+  it('learns scores of the shape [batch, classes, 1, 1] as it does others', async () => {
+    const flat = smallClassifier(1), teacher = smallClassifier(5), placed = (model: Model): Model => {
+      const build = new GraphBuilder({ ...model, graph: { ...model.graph, output: [] } });
+      build.output(build.op('Unsqueeze', ['logits', build.ints([2, 3])]), 'scores', ['batch', 3, 1, 1]);
+      return build.model();
+    };
+    const task = { samples: stripes(64, 2), options: { ...options, epochs: 1, distillation: 0.5 } };
+    const [wanted, got] = [await finetune({ ...task, model: flat, teacher }), await finetune({ ...task, model: placed(flat), teacher: placed(teacher) })];
+    expect(got.history).toEqual(wanted.history);
+    expect(vectorOf(got.model)).toEqual(vectorOf(wanted.model));
   });
 
   it('keeps pruned weights at zero', async () => {
@@ -145,6 +180,8 @@ describe('finetune', () => {
 describe('affordableViews', () => {
   it.each([[9, 1.5, 3], [39, 0.4, 0], [4, 0.5, 0], [10, 0.75, 6], [2, 10, 1], [1, 10, 0], [5, 0, 0]])('%i epochs with a teacher of %f steps: %i', (epochs, teacherCost, views) => {
     expect(affordableViews(epochs, teacherCost)).toBe(views);
+    expect(affordableViews(epochs, teacherCost, views)).toBe(views);
+    expect(affordableViews(epochs, teacherCost, views - 1)).toBe(0); // what can't be remembered is new in every epoch
     expect((views || epochs) * teacherCost).toBeLessThanOrEqual(Math.max(teacherCost, epochs / 2)); // half, but each image is shown to it at least once
   });
 });

@@ -1,18 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { GraphBuilder } from '../../../src/engine/onnx/graphBuilder.ts';
 import { Session, floats } from '../../../src/engine/runtime/session.ts';
-import { classificationLoss, labelFeeds, teacherLogitsName } from '../../../src/engine/training/losses.ts';
+import { classificationLoss, labelFeeds, matchingLoss, targetName, teacherLogitsName } from '../../../src/engine/training/losses.ts';
 
 const logits = [[2, -1, 0.5], [0, 1, 3], [-2, 0.5, 0.25]], teacher = [[1, 0, 0], [0.5, 0.5, 2], [1, 3, -1]], labels = [0, 2, 2], shares = [0.5, 0.125, 0.25];
 const softmax = (row: readonly number[], temperature = 1): number[] => { const powers = row.map((x) => Math.exp(x / temperature)), sum = powers.reduce((a, b) => a + b, 0); return powers.map((x) => x / sum); };
 
-async function lossOf(distillation: number, feeds: Parameters<Session['run']>[0]): Promise<{ loss: number; correct: number }> {
+async function lossOf(distillation: number, feeds: Parameters<Session['run']>[0], rows = logits): Promise<{ loss: number; correct: number }> {
   const build = new GraphBuilder(), scores = build.input('scores', [3, 3]), { loss, metrics } = classificationLoss(scores, { distillation, temperature: 4 })(build, { shapes: new Map([[scores, [3, 3]]]), small: new Map(), inputShapes: { scores: [3, 3] } });
   build.output(loss, 'loss', []);
   build.output(metrics!['correct']!, 'correct', []);
   const session = await Session.create(build.model());
   try {
-    const results = await session.run({ scores: floats(Float32Array.from(logits.flat()), [3, 3]), ...feeds });
+    const results = await session.run({ scores: floats(Float32Array.from(rows.flat()), [3, 3]), ...feeds });
     return { loss: Number(results['loss']!.data[0]), correct: Number(results['correct']!.data[0]) };
   } finally { await session.release(); }
 }
@@ -35,5 +35,24 @@ describe('the loss of a classifier', () => {
     const { loss } = await lossOf(0.75, { ...labelFeeds(labels), [teacherLogitsName]: floats(Float32Array.from(teacher.flat()), [3, 3]) });
     const divergence = teacher.reduce((sum, row, n) => { const wanted = softmax(row, 4), own = softmax(logits[n]!, 4); return sum + wanted.reduce((a, p, c) => a + p * Math.log(p / own[c]!), 0); }, 0) / 3;
     expect(loss).toBeCloseTo(0.25 * crossEntropy((n, c) => Number(labels[n] === c)) + 0.75 * 16 * divergence, 4);
+  });
+
+  it('takes classes that a network excludes by minus infinity for such as have no probability', async () => {
+    const without = (rows: readonly number[][]): number[][] => rows.map(([a, b]) => [a!, b!, -Infinity]), feeds = (rows: readonly number[][]): Parameters<Session['run']>[0] => ({ ...labelFeeds([0, 1, 1]), [teacherLogitsName]: floats(Float32Array.from(rows.flat()), [3, 3]) });
+    const { loss } = await lossOf(0.75, feeds(without(teacher)), without(logits));
+    const divergence = teacher.reduce((sum, row, n) => { const wanted = softmax(row.slice(0, 2), 4), own = softmax(logits[n]!.slice(0, 2), 4); return sum + wanted.reduce((a, p, c) => a + p * Math.log(p / own[c]!), 0); }, 0) / 3;
+    const entropy = -logits.reduce((sum, row, n) => sum + Math.log(softmax(row.slice(0, 2))[[0, 1, 1][n]!]!), 0) / 3;
+    expect(loss).toBeCloseTo(0.25 * entropy + 0.75 * 16 * divergence, 4);
+  });
+});
+
+describe('the loss of features', () => {
+  it('is the squared distance relative to the target, and leaves out a target of zeros', async () => {
+    const build = new GraphBuilder(), values = [build.input('a', [2, 2]), build.input('b', [2, 2])], shapes = new Map(values.map((value) => [value, [2, 2]]));
+    build.output(matchingLoss(values, 3)(build, { shapes, small: new Map(), inputShapes: {} }).loss, 'loss', []);
+    const session = await Session.create(build.model()), tensor = (...data: number[]): ReturnType<typeof floats> => floats(Float32Array.from(data), [2, 2]);
+    const { loss } = await session.run({ a: tensor(1, 2, 3, 4), b: tensor(1, 1, 1, 1), [targetName('a')]: tensor(1, 2, 3, 2), [targetName('b')]: tensor(0, 0, 0, 0) });
+    await session.release();
+    expect(Number(loss!.data[0])).toBeCloseTo(3 / 2 * 4 / 18, 5);
   });
 });

@@ -50,6 +50,12 @@ describe('whitenLayers', () => {
     }
   });
 
+  it('finds numbers where inputs do not vary, as behind channels that are always zero', async () => {
+    const constant = some(24), rows = Array.from({ length: 4 }, () => floats(Float32Array.from({ length: 64 * 24 }, (_, i) => constant[i % 24]!), [64, 24])), layers = await whitenLayers(vectorNet(), { x: rows }, options);
+    expect(layers).toHaveLength(2);
+    for (const { blocks, sizes } of layers) for (const values of [sizes, ...blocks.map(({ inverse }) => inverse)]) expect(values.every(Number.isFinite)).toBe(true);
+  });
+
   it('takes convolutions of one group with their biases, and leaves others', async () => {
     const layers = await whitenLayers(smallClassifier(3), { image: [floats(some(8 * 128), [8, 2, 8, 8])] }, options);
     expect(layers.map(({ weight, bias, inputs }) => [weight.name, bias?.name, inputs])).toEqual([['first.weight', 'first.bias', 18], ['second.weight', 'second.bias', expect.any(Number)], ['third.weight', 'third.bias', expect.any(Number)], ['head.weight', 'head.bias', expect.any(Number)]]);

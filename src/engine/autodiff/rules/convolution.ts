@@ -1,9 +1,9 @@
 import { hasAttribute, stringAttribute } from '../../onnx/attributes.ts';
 import type { GraphBuilder } from '../../onnx/graphBuilder.ts';
+import { type Convolution, convolutionOf, isDepthwise, positions } from '../../onnx/windows.ts';
 import { appendBlockedConvolution, appendBlockedDepthwiseGradient, appendBlockedWeightGradient, batchFillsBlocks, fillsBlocks } from '../blockedLayout.ts';
 import { appendConvolution, appendMatrixGradient, channelsLast, hasSmallMatrix, metBy, padded, suitsBlocks } from '../convolve.ts';
 import { type Rule, type Rules, outputGradient, product, range, unsupported } from '../rule.ts';
-import { type Convolution, convolutionOf, isDepthwise, positions } from '../windows.ts';
 
 /** Conv-11: bias gradient by a sum, input gradient by a convolution, weight gradient by matrix products over shifted inputs. */
 const conv: Rule = (context) => {

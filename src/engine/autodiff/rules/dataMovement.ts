@@ -1,4 +1,5 @@
 import { intAttribute, intsAttribute, stringAttribute } from '../../onnx/attributes.ts';
+import { DataType } from '../../onnx/tensor.ts';
 import { alongAxis } from '../alongAxis.ts';
 import { type Rule, type RuleContext, type Rules, frontAxis, outputGradient, product, range, unbroadcast, unsupported } from '../rule.ts';
 
@@ -87,8 +88,8 @@ const gather: Rule = (context) => {
   const [data, indices] = node.input as [string, string], dims = shape(data), rank = dims.length;
   const axis = frontAxis(intAttribute(node, 'axis', 0), rank), count = product(shape(indices));
   const outer = dims.slice(0, axis), inner = dims.slice(axis + 1);
-  // one-hot product instead of a scatter: exact for repeated indices and run by the matrix multiply
-  const oneHot = build.op('OneHot', [build.reshape(indices, [count]), build.scalarInt(dims[axis]!), build.floats([2], Float32Array.of(0, 1))]);
+  // one-hot product instead of a scatter: exact for repeated indices and run by the matrix multiply; onnxruntime has OneHot for int64 only
+  const oneHot = build.op('OneHot', [build.reshape(build.op('Cast', [indices], { to: DataType.INT64 }), [count]), build.scalarInt(dims[axis]!), build.floats([2], Float32Array.of(0, 1))]);
   const rows = build.reshape(outputGradient(context), [product(outer), count, product(inner)]);
   const summed = build.op('MatMul', [build.transpose(oneHot, [1, 0]), rows]);
   return [build.reshape(summed, dims)];

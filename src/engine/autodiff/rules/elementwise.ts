@@ -1,7 +1,7 @@
 import type { NodeProto } from 'onnx-buf';
 import { floatAttribute, stringAttribute } from '../../onnx/attributes.ts';
 import type { GraphBuilder } from '../../onnx/graphBuilder.ts';
-import { type Rule, type RuleContext, type Rules, outputGradient, unbroadcast } from '../rule.ts';
+import { type Rule, type RuleContext, type Rules, outputGradient, unbroadcast, unsupported, withoutPoles } from '../rule.ts';
 
 /** The derivative of y = f(x) at every element, given x and y. */
 type Derivative = (build: GraphBuilder, x: string, y: string, node: NodeProto) => string;
@@ -43,6 +43,8 @@ const extremum = variadic(({ node, build }, _, input, pass) => {
 });
 
 const step = (build: GraphBuilder, condition: string, whenTrue: string | number, whenFalse: string | number): string => build.op('Where', [condition, whenTrue, whenFalse]);
+/** 1/x, and 0 where x is 0. */
+const inverse = (build: GraphBuilder, x: string): string => withoutPoles(build, build.op('Reciprocal', [x]));
 const square = (build: GraphBuilder, x: string): string => build.mul(x, x);
 const standardNormalDensity = (build: GraphBuilder, x: string): string => build.mul(build.op('Exp', [build.mul(square(build, x), -0.5)]), 1 / Math.sqrt(2 * Math.PI));
 
@@ -75,10 +77,14 @@ export const elementwiseRules: Rules = {
   Add: broadcasting((_, g) => g, (_, g) => g),
   Sub: broadcasting((_, g) => g, (build, g) => build.neg(g)),
   Mul: broadcasting((build, g, [, b]) => build.mul(g, b!), (build, g, [a]) => build.mul(g, a!)),
-  Div: broadcasting((build, g, [, b]) => build.div(g, b!), (build, g, [, b], y) => build.neg(build.mul(g, build.div(y, b!)))),
+  Div: broadcasting((build, g, [, b]) => build.mul(g, inverse(build, b!)), (build, g, [a, b]) => build.neg(build.mul(build.mul(g, inverse(build, b!)), build.mul(a!, inverse(build, b!))))),
+  /** Pow-13: the exponent may be of another type than x. */
   Pow: broadcasting(
-    (build, g, [x, p]) => build.mul(g, build.mul(p!, build.op('Pow', [x!, build.sub(p!, 1)]))),
-    (build, g, [x], y) => build.mul(g, build.mul(y, build.op('Log', [x!]))),
+    (build, g, [x, p]) => {
+      const power = build.op('CastLike', [p!, x!]);
+      return build.mul(g, build.mul(power, withoutPoles(build, build.op('Pow', [x!, build.sub(power, 1)]))));
+    },
+    (build, g, [x], y) => build.mul(g, build.mul(y, withoutPoles(build, build.op('Log', [x!])))),
   ),
   PRelu: broadcasting(
     (build, g, [x, slope]) => build.mul(g, step(build, build.op('Greater', [x!, 0]), 1, slope!)),
@@ -96,15 +102,19 @@ export const elementwiseRules: Rules = {
   },
 
   Identity: (context) => [outputGradient(context)],
-  /** At inference Dropout is the identity; a graph that trains with it is refused by its mask's use. */
-  Dropout: (context) => [outputGradient(context)],
+  /** Dropout-13 is the identity at inference. */
+  Dropout: (context) => {
+    const training = context.node.input[2] ?? '';
+    if (training !== '' && context.contents(training)[0] !== 0) throw unsupported(context.node, 'it is in training mode');
+    return [outputGradient(context)];
+  },
   Cast: (context) => [context.build.op('CastLike', [outputGradient(context), context.node.input[0]!])],
   Neg: (context) => [context.build.neg(outputGradient(context))],
   Abs: unary((build, x) => build.op('Sign', [x])),
-  Reciprocal: unary((build, _, y) => build.neg(square(build, y))),
-  Sqrt: unary((build, _, y) => build.div(0.5, y)),
+  Reciprocal: unary((build, _, y) => withoutPoles(build, build.neg(square(build, y)))),
+  Sqrt: unary((build, _, y) => build.mul(inverse(build, y), 0.5)),
   Exp: unary((_build, _x, y) => y),
-  Log: unary((build, x) => build.op('Reciprocal', [x])),
+  Log: unary((build, x) => inverse(build, x)),
   Sin: unary((build, x) => build.op('Cos', [x])),
   Cos: unary((build, x) => build.neg(build.op('Sin', [x]))),
   Atan: unary((build, x) => build.op('Reciprocal', [build.add(square(build, x), 1)])),

@@ -1,6 +1,6 @@
 import { floatAttribute, intAttribute } from '../../onnx/attributes.ts';
 import type { GraphBuilder } from '../../onnx/graphBuilder.ts';
-import { type Rule, type Rules, frontAxis, outputGradient, product, range, unbroadcast, unsupported } from '../rule.ts';
+import { type Rule, type Rules, frontAxis, outputGradient, product, range, unbroadcast, unsupported, withoutPoles } from '../rule.ts';
 
 /** BatchNormalization-15 as at inference: y = (x - mean) / sqrt(var + epsilon) * scale + bias with fixed statistics, an affine map. */
 const batchNormalization: Rule = (context) => {
@@ -88,13 +88,13 @@ const logSoftmax: Rule = (context) => {
   return [build.sub(g, build.mul(build.op('Exp', [y]), build.sum(g, [axis], true)))];
 };
 
-/** LpNormalization-1 with p = 2: x / |x|. */
+/** LpNormalization-1 with p = 2: x / |x|, and 0 for a vector of zeros. */
 const lpNormalization: Rule = (context) => {
   const { node, build, shape } = context;
   if (intAttribute(node, 'p', 2) !== 2) throw unsupported(node, 'its p is not 2');
   const x = node.input[0]!, y = node.output[0]!, axis = frontAxis(intAttribute(node, 'axis', -1), shape(x).length), g = outputGradient(context);
   const norm = build.sqrt(build.sum(build.mul(x, x), [axis], true));
-  return [build.div(build.sub(g, build.mul(y, build.sum(build.mul(g, y), [axis], true))), norm)];
+  return [build.mul(build.sub(g, build.mul(y, build.sum(build.mul(g, y), [axis], true))), withoutPoles(build, build.op('Reciprocal', [norm])))];
 };
 
 export const normalizationRules: Rules = {

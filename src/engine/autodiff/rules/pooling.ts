@@ -1,7 +1,8 @@
-import { intAttribute, intsAttribute } from '../../onnx/attributes.ts';
+import { intAttribute, intsAttribute, stringAttribute } from '../../onnx/attributes.ts';
+import { windowsOf } from '../../onnx/windows.ts';
 import { alongAxis } from '../alongAxis.ts';
 import { type Rule, type RuleContext, type Rules, outputGradient, product, range, unsupported } from '../rule.ts';
-import { windowsOf } from '../windows.ts';
+import { extreme, mean, reduction } from './reduction.ts';
 
 const poolWindows = ({ node, shape }: RuleContext): ReturnType<typeof windowsOf> =>
   windowsOf(node, intsAttribute(node, 'kernel_shape') ?? [], shape(node.input[0]!).slice(2), shape(node.output[0]!).slice(2));
@@ -22,7 +23,7 @@ const maxPool: Rule = (context) => {
 const averagePool: Rule = (context) => {
   const { node, build, shape } = context;
   const dims = shape(node.input[0]!), out = shape(node.output[0]!), windows = poolWindows(context), includePad = intAttribute(node, 'count_include_pad', 0) === 1;
-  const pads = intsAttribute(node, 'pads');
+  const declared = stringAttribute(node, 'auto_pad', 'NOTSET').startsWith('SAME') ? windows.after : intsAttribute(node, 'pads')?.slice(windows.kernel.length) ?? windows.kernel.map(() => 0);
   let gradient = outputGradient(context);
   for (const axis of range(windows.kernel.length)) {
     const length = dims[axis + 2]!, count = out[axis + 2]!, matrix = new Float32Array(count * length);
@@ -31,7 +32,7 @@ const averagePool: Rule = (context) => {
       const window = range(windows.kernel[axis]!).map((k) => start + k * windows.dilations[axis]!);
       const inside = window.filter((p) => p >= 0 && p < length);
       // declared padding counts, what ceil_mode adds beyond it does not
-      const end = length + (pads?.[windows.kernel.length + axis] ?? Math.max(0, windows.after[axis]!));
+      const end = length + Math.max(0, declared[axis]!);
       const divisor = includePad ? window.filter((p) => p < end).length : inside.length;
       for (const p of inside) matrix[o * length + p] = 1 / divisor;
     }
@@ -40,16 +41,7 @@ const averagePool: Rule = (context) => {
   return [gradient];
 };
 
-const globalMaxPool: Rule = (context) => {
-  const { node, build, shape } = context;
-  const x = node.input[0]!, axes = range(shape(x).length).slice(2);
-  const chosen = build.op('Where', [build.op('Equal', [x, node.output[0]!]), 1, 0]);
-  return [build.mul(chosen, build.div(outputGradient(context), build.sum(chosen, axes, true)))];
-};
+/** GlobalAveragePool-1 and GlobalMaxPool-1 reduce all axes behind the channels, which stay as ones. */
+const globally = (local: Parameters<typeof reduction>[0]): Rule => reduction(local, ({ node, shape }) => range(shape(node.input[0]!).length).slice(2));
 
-const globalAveragePool: Rule = (context) => {
-  const { node, build, shape } = context, dims = shape(node.input[0]!);
-  return [build.op('Expand', [build.mul(outputGradient(context), 1 / product(dims.slice(2))), build.ints(dims)])];
-};
-
-export const poolingRules: Rules = { MaxPool: maxPool, AveragePool: averagePool, GlobalAveragePool: globalAveragePool, GlobalMaxPool: globalMaxPool };
+export const poolingRules: Rules = { MaxPool: maxPool, AveragePool: averagePool, GlobalAveragePool: globally(mean), GlobalMaxPool: globally(extreme) };

@@ -1,5 +1,5 @@
 import type { NodeProto } from 'onnx-buf';
-import { intAttribute, intsAttribute, stringAttribute } from '../onnx/attributes.ts';
+import { intAttribute, intsAttribute, stringAttribute } from './attributes.ts';
 
 /** How a sliding window (convolution or pooling) moves over each spatial axis. */
 export interface Windows {
