@@ -201,6 +201,11 @@ it('reads a stored member from the file without holding the array', async () => 
   expect(read[0]!.data.buffer.byteLength).toBe(4 * 3072);
 });
 
+it('refuses strips, which are small files that take minutes to resize', async () => {
+  const dataset = await opened({ 'strip.png': await colour(1, 2, 3, 1, 66_000) });
+  await expect(dataset.read([0])).rejects.toThrow(/^Can't read the image .*strip\.png: it has 1 x 66000 pixels, a side longer than 65535\.$/);
+});
+
 it('gives photographs reduced to twice the size they are wanted for, smaller ones as they are', async () => {
   const dataset = await opened({ 'large.png': await colour(10, 20, 30, 400, 200), 'small.png': await colour(1, 2, 3, 30, 20) });
   if (dataset.kind !== 'images') throw new Error('not images');
