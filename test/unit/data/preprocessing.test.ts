@@ -144,6 +144,12 @@ describe('the preprocessing is found', () => {
     expect(found.description).toBe(description);
   });
 
+  it('not for values above 255, unless the model tells it', async () => {
+    const sixteenBits = inMemory(images(8).map((image) => ({ ...image, data: Float32Array.from(image.data, (value) => value * 257) }))), recorded = checkPreprocessing({ name: '16 bits', scale: 1 / 65535 });
+    await expect(findPreprocessing(sixteenBits, [1, 3, 8, 8], () => Promise.resolve(1))).rejects.toThrow(/^The images of memory have values above 255, .* Give one with --preprocess: \{"scale":0\.0000152590\}/);
+    expect(await findPreprocessing(sixteenBits, [1, 3, 8, 8], () => Promise.resolve(1), { recorded })).toMatchObject({ recipe: recorded, description: '16 bits, RGB' });
+  });
+
   it('stops when cancelled', async () => {
     await expect(findPreprocessing(inMemory(images(8)), [1, 3, 8, 8], () => Promise.resolve(0), { signal: AbortSignal.abort() })).rejects.toThrow(CancelledError);
   });
