@@ -1,8 +1,8 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
-import type { Dataset, TensorDataset } from '../data/dataset.ts';
+import type { Dataset, ImageSize, TensorDataset } from '../data/dataset.ts';
 import { findPreprocessing } from '../data/findPreprocessing.ts';
 import { loadImages } from '../data/loadImages.ts';
-import { type Preprocessing, parsePreprocessing } from '../data/preprocessing.ts';
+import { type Preprocessing, inputSizeOf, parsePreprocessing } from '../data/preprocessing.ts';
 import { describePreprocessing } from '../data/recipes.ts';
 import { InputError } from '../errors.ts';
 import { Random } from '../numerics/random.ts';
@@ -14,6 +14,9 @@ import { recordedPreprocessing } from './recordedPreprocessing.ts';
 import { type Samples, requireSamples } from './samples.ts';
 
 type Model = ModelProto & { graph: GraphProto };
+
+/** Side of the images that most networks take, and the longest side of an image file that is taken as it is, in pixels. */
+const usualSide = 224, largestKept = 512;
 
 /** How images are brought into a model: found once on the validation data, used for all others. */
 export interface Preparation { readonly recipe: Preprocessing | undefined; readonly description: string; /** Name and dimensions of the model's first input, batch first. */ readonly inputName: string; readonly inputDims: readonly number[] }
@@ -30,7 +33,7 @@ export async function prepare(model: Model, dataset: Dataset, inputDims: readonl
   if (dataset.kind === 'tensors') return { recipe: undefined, description: 'ready-made tensors, fed as they are', inputName, inputDims };
   if (options.preprocess !== undefined) {
     const recipe = await parsePreprocessing(options.preprocess);
-    return { recipe, description: describePreprocessing(recipe, false), inputName, inputDims };
+    return { recipe, description: describePreprocessing(recipe, false) + chosenSize(model, inputName, inputDims, recipe), inputName, inputDims };
   }
   const session = await Session.create(model, { threads: options.threads ?? 0 });
   try {
@@ -50,7 +53,7 @@ export async function prepare(model: Model, dataset: Dataset, inputDims: readonl
       return sum / count;
     };
     const found = await findPreprocessing(dataset, inputDims, score, { seed: options.seed, recorded: recordedPreprocessing(model), ...(options.signal ? { signal: options.signal } : {}) });
-    return { recipe: found.recipe, description: found.description, inputName, inputDims };
+    return { recipe: found.recipe, description: found.description + chosenSize(model, inputName, inputDims, found.recipe), inputName, inputDims };
   } finally {
     await session.release();
   }
@@ -71,7 +74,7 @@ export async function loadTaskData(dataset: Dataset, preparation: Preparation, c
 }
 
 /**
- * Dimensions of the model's first data input, with the images' size where the model leaves it open. Tensors are fed to every input by its name.
+ * Dimensions of the model's first data input, with the images' size where the model leaves it open (for files larger than 512 pixels: 224 x 224). Tensors are fed to every input by its name.
  * @throws {InputError} for images and several inputs, tensors of another shape, or an input without data
  */
 export async function taskInputDims(model: Model, dataset: Dataset): Promise<readonly number[]> {
@@ -79,11 +82,21 @@ export async function taskInputDims(model: Model, dataset: Dataset): Promise<rea
   if (dataset.kind === 'tensors') return tensorDims(model, view, dataset);
   if (view.inputs.length !== 1) throw new InputError(`The model has ${view.inputs.length} inputs (${view.inputs.join(', ')}), so images alone are not enough; give an .npz with an array for each input, by its name.`);
   const dims = declaredDims(model.graph.input.find(({ name }) => name === view.inputs[0])!);
-  if (dims.length !== 4) throw new InputError(`The model's input "${view.inputs[0]}" has ${dims.length} dimensions, not those of an image [N, C, H, W]; give its data as .npy or .npz tensors.`);
-  const first = (await dataset.read([0]))[0]!;
+  if (dims.length !== 4) throw new InputError(`The model's input "${view.inputs[0]}" has ${dims.length} dimensions, not those of an image [N, C, H, W]; give its data as an .npz with an array named "${view.inputs[0]}".`);
+  const { height, width } = dataset.size ?? usualSize((await dataset.read([0]))[0]!);
   return dims[3] !== undefined && dims[3] <= 4 && dims[1] === undefined
-    ? [1, dims[1] ?? first.height, dims[2] ?? first.width, dims[3]]
-    : [1, dims[1] ?? 3, dims[2] ?? first.height, dims[3] ?? first.width];
+    ? [1, height, dims[2] ?? width, dims[3]]
+    : [1, dims[1] ?? 3, dims[2] ?? height, dims[3] ?? width];
+}
+
+/** What image files are brought to where the model leaves its size open: the first one's size, but photographs to the usual one, as a network costs a hundred times as much on them whole. */
+const usualSize = ({ height, width }: ImageSize): ImageSize => (Math.max(height, width) > largestKept ? { height: usualSide, width: usualSide } : { height, width });
+
+/** ", at 224 x 224 as the model leaves its size open", where it does. */
+function chosenSize(model: Model, inputName: string, inputDims: readonly number[], { layout }: Preprocessing): string {
+  if (declaredDims(model.graph.input.find(({ name }) => name === inputName)!).slice(1).every((dim) => dim !== undefined)) return '';
+  const { height, width } = inputSizeOf(inputDims, layout);
+  return `, at ${height} x ${width} as the model leaves its size open`;
 }
 
 /** Checks that there is a fitting array for every input. @returns the first input's dimensions */
