@@ -29,6 +29,15 @@ export function gathered({ inputs, count: all }: Samples, samples: Int32Array): 
   }));
 }
 
+/** Samples that are fed at once to a model that takes any number. */
+export const usualBatch = 64;
+
+/** The numbers of the first samples. */
+export const firstSamples = (count: number): Int32Array => Int32Array.from({ length: count }, (_, i) => i);
+
+/** Samples in batches of one size; the last may be smaller. */
+export const batchesOf = (samples: Int32Array, size: number): Int32Array[] => Array.from({ length: Math.ceil(samples.length / size) }, (_, i) => samples.subarray(i * size, (i + 1) * size));
+
 /** Values of all inputs of a batch that a model fixes, at most: four gigabytes of float32. */
 const mostElements = 2 ** 30;
 
@@ -50,10 +59,14 @@ export async function answersTo(session: Session, all: Samples, samples: Int32Ar
   return Object.fromEntries(Object.entries(answers).map(([name, { type, dims, data }]) => [name, dims[0] === fed.length ? { type, dims: [samples.length, ...dims.slice(1)], data: data.subarray(0, samples.length * (data.length / fed.length)) } : { type, dims, data }]));
 }
 
-/** Samples as chunks that are fed to a network one after the other; what does not fill a last chunk is left out. @returns for each input its chunks */
-export function chunked(samples: Samples, count: number, chunk: number): Record<string, Tensor[]> {
-  const each = Math.min(chunk, samples.count), chunks = Math.max(1, Math.floor(Math.min(count, samples.count) / each));
-  const batches = Array.from({ length: chunks }, (_, i) => batchOf(samples, i * each, each));
+/**
+ * Samples as chunks that are fed to a network one after the other; what does not fill a last chunk is left out.
+ * @param most samples of a chunk where the model takes any @param fixed the batch that it fixes: fewer samples are repeated to fill one chunk
+ * @returns for each input its chunks
+ */
+export function chunked(samples: Samples, count: number, most: number, fixed?: number): Record<string, Tensor[]> {
+  const each = fixed ?? Math.min(most, samples.count), chunks = Math.max(1, Math.floor(Math.min(count, samples.count) / each));
+  const batches = each > samples.count ? [gathered(samples, filled(samples, firstSamples(samples.count), each))] : Array.from({ length: chunks }, (_, i) => batchOf(samples, i * each, each));
   return Object.fromEntries(samples.inputs.map(({ name }) => [name, batches.map((batch) => batch[name]!)]));
 }
 

@@ -3,7 +3,8 @@ import sharp from 'sharp';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Dataset } from '../../../src/engine/data/dataset.ts';
 import { openDataset } from '../../../src/engine/data/openDataset.ts';
-import { prepare, taskInputDims } from '../../../src/engine/evaluation/taskData.ts';
+import { Judge } from '../../../src/engine/evaluation/judge.ts';
+import { loadTaskData, prepare, taskInputDims } from '../../../src/engine/evaluation/taskData.ts';
 import { makeNode } from '../../../src/engine/onnx/attributes.ts';
 import { buildModel, valueInfo } from '../../../src/engine/onnx/buildModel.ts';
 import { temporaryFolder, writeTree } from '../../support/files.ts';
@@ -44,4 +45,12 @@ it('an array that looks like images is asked for by the name of an input that ta
   const model = buildModel({ nodes: [makeNode('Relu', ['signal'], ['y'])], inputs: [valueInfo('signal', ['n', 1, 64], 1)], outputs: [valueInfo('y', ['n', 1, 64], 1)] });
   await expect(taskInputDims(model, await opened({ 'seq.npy': npy('<f4', [5, 1, 64], new Float32Array(320)) }, 'seq.npy'))).rejects.toThrow(/give its data as an \.npz with an array named "signal"\.$/);
   expect(await taskInputDims(model, await opened({ 'seq.npz': npz({ signal: npy('<f4', [5, 1, 64], new Float32Array(320)) }) }, 'seq.npz'))).toEqual([1, 1, 64]);
+});
+
+it('arrays for which a model has no input are left out', async () => {
+  const model = buildModel({ nodes: [makeNode('Relu', ['x'], ['y'])], inputs: [valueInfo('x', ['n', 2], 1)], outputs: [valueInfo('y', ['n', 2], 1)] });
+  const dataset = await opened({ 'a.npz': npz({ names: npy('<i8', [3], BigInt64Array.of(7n, 8n, 9n)), x: npy('<f4', [3, 2], Float32Array.of(1, 2, 3, 4, 6, 5)) }) }, 'a.npz'), options = { seed: 0 };
+  const samples = await loadTaskData(dataset, await prepare(model, dataset, await taskInputDims(model, dataset), options), [0, 1, 2], options);
+  expect(samples.inputs.map(({ name }) => name)).toEqual(['x']);
+  expect((await Judge.create(model, samples, 'agreement')).original).toBe(1);
 });
