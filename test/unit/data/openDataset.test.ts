@@ -1,4 +1,4 @@
-import { mkdir, readdir, readlink } from 'node:fs/promises';
+import { mkdir, readdir, readlink, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import sharp from 'sharp';
@@ -202,6 +202,14 @@ it('reads a stored member from the file without holding the array', async () => 
   const read = await dataset.read([19_999, 5, 6, 7]);
   expect(read.map(({ data }) => data[0])).toEqual([19_999 % 256, 5, 6, 7]);
   expect(read[0]!.data.buffer.byteLength).toBe(4 * 3072);
+});
+
+it.skipIf(process.platform === 'win32')('says of a sample that no memory holds how large it is', async () => {
+  const name = 'huge.npy', path = await writeTree(join(folder, 'huge'), { [name]: npy('|u1', [1, 1, 2 ** 20, 2 ** 20], bytes(1)) });
+  await truncate(join(path, name), 2 ** 40 + 4096); // sparse, which it is not on Windows
+  const dataset = await openDataset(join(path, name));
+  datasets.push(dataset);
+  await expect(dataset.read([0])).rejects.toThrow(/1 samples of .*huge\.npy do not fit in memory \(1024\.0 GB\)/);
 });
 
 it('refuses strips, which are small files that take minutes to resize', async () => {
