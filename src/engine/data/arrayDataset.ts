@@ -52,7 +52,7 @@ export function imageDataset(path: string, rows: RowArray, labels: Int32Array | 
   const { channels, height, width, layout } = shape;
   const size = channels * height * width;
   return {
-    kind: 'images', path, count: rows.count, ...(labels ? { labels } : {}), close,
+    kind: 'images', path, count: rows.count, size: { height, width }, ...(labels ? { labels } : {}), close,
     description: describe(path, rows.count, `images of ${height} x ${width}, ${channels} channel${channels === 1 ? '' : 's'}, ${rows.type}`, labels),
     read: async (indices) => {
       const pixels = toPixels(await rows.read(indices), rows.type);

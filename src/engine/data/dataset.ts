@@ -31,6 +31,8 @@ interface DatasetCommon {
 /** Images that preprocessing turns into the model's single input. Nothing is held in memory that `read` did not ask for, except inflated archive members. */
 export interface ImageDataset extends DatasetCommon {
   readonly kind: 'images';
+  /** Of every image, where they are rows of one array; files may differ. */
+  readonly size?: ImageSize;
   /**
    * @param covering what the images are wanted for: much larger ones may be given reduced, to no less than twice this size
    * @throws {InputError} names the image that can't be read

@@ -1,4 +1,4 @@
-import { CancelledError } from '../errors.ts';
+import { CancelledError, InputError } from '../errors.ts';
 import type { ImageDataset, RawImage } from './dataset.ts';
 import { applyPreprocessing, coveringSize, fitImage, inputSizeOf, layoutOf, type Preprocessing } from './preprocessing.ts';
 import { candidateRecipes, describePreprocessing } from './recipes.ts';
@@ -53,6 +53,7 @@ async function readSample(dataset: ImageDataset, inputShape: readonly number[], 
  * small one, the best four on a larger one, the best three of these on the largest. Scores that do not differ
  * clearly: the more usual recipe (the statistics of CIFAR-10 and CIFAR-100 are that close). A recipe that the model tells goes before all that are not much better.
  * @param inputShape of the model, [N, C, H, W] or [N, H, W, C]
+ * @throws {InputError} for images with values above 255, of which no model tells how it takes them
  */
 export async function findPreprocessing(dataset: ImageDataset, inputShape: readonly number[], score: BatchScorer, { seed = 0, signal, recorded }: FindOptions = {}): Promise<FoundPreprocessing> {
   const { height, width } = inputSizeOf(inputShape, layoutOf(inputShape));
@@ -70,6 +71,8 @@ export async function findPreprocessing(dataset: ImageDataset, inputShape: reado
   let sample = await readSample(dataset, inputShape, firstCount, seed, checkCancelled);
   let { resized } = sample;
   const recipes = candidateRecipes(sample.fitted.stretch, inputShape, resized);
+  const told = recorded?.layout === layoutOf(inputShape) ? recorded : undefined;
+  if (recipes.length === 0 && !told) throw new InputError(`The images of ${dataset.path} have values above 255, for which there is no usual recipe. Give one with --preprocess: {"scale":${(1 / 65535).toPrecision(6)}} brings 16 bits to 0 to 1.`);
   const tried = await judge(recipes.filter(({ resize }) => resize === recipes[0]!.resize), sample); // one way of resizing first
   let best = tried;
   for (const [i, count] of rounds.entries()) {
@@ -80,10 +83,9 @@ export async function findPreprocessing(dataset: ImageDataset, inputShape: reado
     resized ||= sample.resized;
     best = await judge(next, sample);
   }
-  const top = best[0]!.score;
-  const [own] = recorded?.layout === layoutOf(inputShape) ? await judge([recorded], sample) : [];
+  const [own] = told ? await judge([told], sample) : [], top = (best[0] ?? own)!.score;
   const near = ({ score: value }: Scored, fraction: number): boolean => value >= top - fraction * Math.abs(top);
-  const usual = best.filter((each) => near(each, equalWithin)).sort((a, b) => recipes.indexOf(a.recipe) - recipes.indexOf(b.recipe))[0]!;
-  const { recipe, score: found } = own && near(own, recordedWithin) ? own : usual;
+  const usual = best.filter((each) => near(each, equalWithin)).sort((a, b) => recipes.indexOf(a.recipe) - recipes.indexOf(b.recipe))[0];
+  const { recipe, score: found } = own && near(own, recordedWithin) ? own : usual!;
   return { recipe, score: found, description: describePreprocessing(recipe, resized), images: sample.fitted.stretch.length, tried };
 }

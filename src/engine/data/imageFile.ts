@@ -8,6 +8,8 @@ export const isImageName = (name: string): boolean => !name.startsWith('.') && e
 
 /** Images that declare more pixels are refused before anything is decoded. */
 const maxPixels = 100_000_000;
+/** The longest side of a JPEG. A longer one, after large images were reduced, is that of a strip a few pixels wide: a small file that takes minutes to resize. */
+const maxSide = 65_535;
 
 /**
  * Decodes one image file to 8-bit RGB, turned upright by its EXIF orientation, transparency dropped.
@@ -20,6 +22,7 @@ export async function readImageFile(path: string, covering?: ImageSize): Promise
   try {
     const { data, info } = await sharp(path, { limitInputPixels: maxPixels, failOn: 'error', sequentialRead: true }).rotate().resize(reduced ?? {}).toColourspace('srgb').removeAlpha().raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
     const { channels, height, width } = info;
+    if (Math.max(height, width) > maxSide) throw new Error(`it has ${width} x ${height} pixels, a side longer than ${maxSide}`);
     return { data: new Uint8Array(data.buffer, data.byteOffset, data.length), channels, height, width, layout: 'hwc' };
   } catch (error) {
     throw new InputError(`Can't read the image ${path}: ${messageOf(error).split('\n')[0]!.replace(/[.\s]+$/, '')}.`, { cause: error });

@@ -19,16 +19,17 @@ async function imagesUnder(folder: string): Promise<string[]> {
 /**
  * Opens a folder of images: sub-folders are the classes, in the order of their names; a folder without class folders is unlabelled.
  * Only the list of names is held; images are decoded when they are read.
+ * @throws {InputError} where some sub-folders hold images and others none: whether those are classes decides the numbers of all that follow
  */
 export async function openImageFolder(path: string): Promise<ImageDataset> {
   let entries: Dirent[];
   try { entries = await readdir(path, { withFileTypes: true }); } catch (error) { throw new InputError(`Can't read the folder ${path}: ${messageOf(error)}.`, { cause: error }); }
-  const classNames: string[] = [];
+  const classNames: string[] = [], empty: string[] = [];
   const files: string[] = [], labels: number[] = [];
   for (const entry of entries.sort((a, b) => byName(a.name, b.name))) {
     if (entry.name.startsWith('.') || !await isFolder(path, entry)) continue;
     const images = await imagesUnder(join(path, entry.name));
-    if (images.length === 0) continue;
+    if (images.length === 0) { empty.push(entry.name); continue; }
     for (const image of images) { files.push(image); labels.push(classNames.length); }
     classNames.push(entry.name);
   }
@@ -38,6 +39,7 @@ export async function openImageFolder(path: string): Promise<ImageDataset> {
     return imageFiles(path, flat, undefined, undefined);
   }
   if (flat.length > 0) throw new InputError(`The folder ${path} holds both class folders and images (such as ${flat[0]}). Move the images into a class folder.`);
+  if (empty.length > 0) throw new InputError(`The class folder ${join(path, empty[0]!)} holds no images. Classes are counted by their folders: put an image into it, move it away if it is no class, or give a .csv of path,label with the class numbers.`);
   return imageFiles(path, files, Int32Array.from(labels), classNames);
 }
 

@@ -29,7 +29,7 @@ export function rowArray(source: ByteSource, start: number, name: string, type: 
     name, type, count, dims,
     read: async (indices) => {
       checkIndices(indices, count);
-      const bytes = new Uint8Array(indices.length * rowBytes);
+      const bytes = allocated(indices.length * rowBytes, `${indices.length} samples of ${name}`);
       for (let from = 0, to = 1; from < indices.length; from = to++) {
         while (to < indices.length && indices[to] === indices[to - 1]! + 1) to++;
         await source.readInto(bytes.subarray(from * rowBytes, to * rowBytes), start + indices[from]! * rowBytes);
@@ -38,6 +38,10 @@ export function rowArray(source: ByteSource, start: number, name: string, type: 
       return new views[type](bytes.buffer);
     },
   };
+}
+
+function allocated(bytes: number, what: string): Uint8Array<ArrayBuffer> {
+  try { return new Uint8Array(bytes); } catch (error) { throw new InputError(`${what} do not fit in memory (${(bytes / 2 ** 30).toFixed(1)} GB). Use fewer or smaller ones.`, { cause: error }); }
 }
 
 function swapBytes(bytes: Uint8Array, size: number): void {

@@ -33,7 +33,7 @@ export async function openNpz(path: string): Promise<Dataset> {
   }
 }
 
-/** Opens one .npy array: images where its shape is that of images, otherwise ready-made tensors for the model's single input. No labels. */
+/** Opens one .npy array: images where it has three or four dimensions, the number of samples included, otherwise ready-made tensors for the model's single input. No labels. */
 export async function openNpyFile(path: string): Promise<Dataset> {
   const file = await fileSource(path);
   const close = (): Promise<void> => file.close();

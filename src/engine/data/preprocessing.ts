@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { InputError, messageOf } from '../errors.ts';
 import type { ImageSize, RawImage } from './dataset.ts';
-import { centreCrop, resizeImage } from './resize.ts';
+import { centreOf, resizeImage } from './resize.ts';
 
 const channelValues = z.array(z.number()).min(1).max(1024);
 const preprocessingSchema = z.strictObject({
@@ -121,7 +121,8 @@ export function fitImage(image: RawImage, { resize, cropRatio }: Pick<Preprocess
   if (resize === 'stretch') return resizeImage(image, height, width);
   // the smallest size with the image's proportions that covers input / cropRatio
   const factor = Math.max(Math.round(height / cropRatio) / image.height, Math.round(width / cropRatio) / image.width);
-  return centreCrop(resizeImage(image, Math.max(height, Math.round(image.height * factor)), Math.max(width, Math.round(image.width * factor))), height, width);
+  const covering = { height: Math.max(height, Math.round(image.height * factor)), width: Math.max(width, Math.round(image.width * factor)) };
+  return resizeImage(image, covering.height, covering.width, centreOf(covering, { height, width }));
 }
 
 /** @returns float32 of the model's input shape, with one sample an image @see preprocessImage */

@@ -25,21 +25,22 @@ const gray: readonly Normalisation[] = [
 ];
 
 /**
- * How stored values relate to [0, 1]: bytes and floats above 1 by 1/255, floats within [0, 1] as they are; values with negatives have been
- * normalised already.
+ * How stored values relate to [0, 1]: bytes and numbers above 1 by 1/255, floats within [0, 1] as they are; values with negatives have been
+ * normalised already. Numbers above 255 are wider than any usual recipe expects: of 10, 12 or 16 bits, or of another scale altogether.
  */
-export function valueRangeOf(images: readonly RawImage[]): 'bytes' | 'unit' | 'normalised' {
+export function valueRangeOf(images: readonly RawImage[]): 'bytes' | 'unit' | 'normalised' | 'wide' {
   if (images.every(({ data }) => data instanceof Uint8Array)) return 'bytes';
   let least = Infinity, most = -Infinity;
   for (const { data } of images) for (const value of data) { least = Math.min(least, value); most = Math.max(most, value); }
-  return least < -1e-3 ? 'normalised' : most <= 1 + 1e-3 ? 'unit' : 'bytes';
+  return least < -1e-3 ? 'normalised' : most <= 1 + 1e-3 ? 'unit' : most <= 255 * (1 + 1e-3) ? 'bytes' : 'wide';
 }
 
-/** The recipes worth trying for these images and this input, the likelier first. @param resized whether there are images of another size than the input's; otherwise the way of resizing is not varied */
+/** The recipes worth trying for these images and this input, the likelier first; none for values above 255. @param resized whether there are images of another size than the input's; otherwise the way of resizing is not varied */
 export function candidateRecipes(images: readonly RawImage[], inputShape: readonly number[], resized: boolean): Preprocessing[] {
   const layout = layoutOf(inputShape);
   const { channels, height, width } = inputSizeOf(inputShape, layout);
   const range = valueRangeOf(images);
+  if (range === 'wide') return [];
   const identity: Normalisation = { name: 'as stored', mean: [0], std: [1] };
   const normalisations = range === 'normalised' ? [identity] : channels === 1 ? gray : channels === 3 ? colour(height * width) : [identity, ...colour(height * width).filter(({ mean, std }) => mean.length === 1 && std.length === 1)];
   const orders = channels === 3 && range !== 'normalised' && images.some((image) => image.channels > 1) ? ['rgb', 'bgr'] as const : channels === 1 ? ['gray'] as const : ['rgb'] as const;

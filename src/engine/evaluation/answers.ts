@@ -33,14 +33,14 @@ export function answersOf(output: Tensor, name: string): Truth {
   return { classes: Int32Array.from({ length: samples * positions }, (_, i) => topClass(data, Math.floor(i / positions) * classes * positions + (i % positions), positions, classes)) };
 }
 
-/** Class of the largest score; the first of equal ones. */
+/** Class of the largest score; the first of equal ones. A score that is no number is never the largest. */
 export function topClass(data: Float32Array, base: number, stride: number, classes: number): number {
-  let top = 0;
-  for (let c = 1; c < classes; c++) if (data[base + c * stride]! > data[base + top * stride]!) top = c;
+  let top = 0, most = -Infinity;
+  for (let c = 0; c < classes; c++) { const value = data[base + c * stride]!; if (value > most) { most = value; top = c; } }
   return top;
 }
 
-/** The softmax probability of one class; scores that are probabilities already (in [0, 1], summing to 1) are taken as they are. */
+/** The softmax probability of one class; scores that are probabilities already (in [0, 1], summing to 1) are taken as they are. 0 where a score is NaN or +infinity, as one NaN would make the mean of all samples NaN. */
 export function probabilityOf(data: Float32Array, base: number, stride: number, classes: number, wanted: number): number {
   let top = -Infinity, plain = 0, least = Infinity;
   for (let c = 0; c < classes; c++) { const value = data[base + c * stride]!; plain += value; if (value > top) top = value; if (value < least) least = value; }
@@ -48,7 +48,8 @@ export function probabilityOf(data: Float32Array, base: number, stride: number, 
   if (least >= 0 && Math.abs(plain - 1) < 1e-3) return own;
   let exponentials = 0;
   for (let c = 0; c < classes; c++) exponentials += Math.exp(data[base + c * stride]! - top);
-  return Math.exp(own - top) / exponentials;
+  const probability = Math.exp(own - top) / exponentials;
+  return Number.isNaN(probability) ? 0 : probability;
 }
 
 /** Rank of one class among the scores at one place: 0 for the largest; equal scores rank by class number; a score that is no number is last. */

@@ -1,15 +1,16 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
-import { classCountOf, requireLabels, type Dataset, type RawTensor } from '../data/dataset.ts';
-import { loadImages } from '../data/loadImages.ts';
+import { classCountOf, requireLabels, type Dataset } from '../data/dataset.ts';
 import { openDataset } from '../data/openDataset.ts';
-import { evenSubset, stratifiedSubset } from '../data/subset.ts';
+import { fairSubset } from '../data/subset.ts';
 import { CancelledError, InputError } from '../errors.ts';
 import { loadModel } from '../onnx/modelFile.ts';
 import type { Metric } from '../protocol.ts';
-import { floats, Session, type Tensor } from '../runtime/session.ts';
-import { type Truth, answersOf, holdsClasses, tally } from './answers.ts';
+import { Session, type Tensor } from '../runtime/session.ts';
+import { type Truth, answersOf, holdsClasses, scoresOf, tally } from './answers.ts';
 import { doubtsAbout } from './doubts.ts';
-import { type Preparation, prepare, taskInputDims } from './taskData.ts';
+import { fixedBatch } from './judge.ts';
+import { answersTo, batchesOf, firstSamples, usualBatch } from './samples.ts';
+import { type OpenOptions, loadSamples, prepare, taskInputDims } from './taskData.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
@@ -40,27 +41,19 @@ export interface Evaluation {
   readonly notes: readonly string[];
 }
 
-const batchImages = 64;
-
-/** The model's feeds for some samples of a data set. */
-async function feedsFor(dataset: Dataset, session: Session, { recipe, inputDims }: Preparation, indices: readonly number[]): Promise<Record<string, Tensor>> {
-  if (dataset.kind === 'images') return { [session.inputNames[0]!]: floats(await loadImages(dataset, recipe!, inputDims, indices), [indices.length, ...inputDims.slice(1)]) };
-  const tensors = await dataset.read(indices);
-  const byInput = Object.entries<RawTensor>(tensors).map(([name, tensor]) => [name === '' ? session.inputNames[0]! : name, tensor] as const);
-  const missing = session.inputNames.find((name) => !byInput.some(([given]) => given === name));
-  if (missing !== undefined) throw new InputError(`${dataset.path} has no array for the model's input "${missing}" (it has ${byInput.map(([name]) => `"${name}"`).join(', ')}).`);
-  return Object.fromEntries(byInput.filter(([name]) => session.inputNames.includes(name)));
-}
+/** A model that is run: its session, and the batch that it fixes. */
+interface Running { readonly session: Session; readonly fixed: number | undefined }
+const started = async (model: Model, threads: number): Promise<Running> => ({ session: await Session.create(model, { threads }), fixed: fixedBatch(model) });
 
 /** Counts right answers over a data set, a batch at a time. @param judge how many of a batch's answers are right, and of how many */
-async function overBatches(indices: readonly number[], { signal, progress }: EvaluateOptions, judge: (batch: readonly number[]) => Promise<{ right: number; answers: number }>): Promise<number> {
-  let right = 0, answers = 0;
-  for (let at = 0; at < indices.length; at += batchImages) {
+async function overBatches(indices: Int32Array, size: number, { signal, progress }: EvaluateOptions, judge: (batch: Int32Array) => Promise<{ right: number; answers: number }>): Promise<number> {
+  let right = 0, answers = 0, done = 0;
+  for (const batch of batchesOf(indices, size)) {
     if (signal?.aborted) throw new CancelledError();
-    const counted = await judge(indices.slice(at, at + batchImages));
+    const counted = await judge(batch);
     right += counted.right;
     answers += counted.answers;
-    progress?.(Math.min(1, (at + batchImages) / indices.length));
+    progress?.((done += batch.length) / indices.length);
     await new Promise(setImmediate); // runs keep the thread busy: let cancellation through
   }
   return right / answers;
@@ -71,29 +64,24 @@ async function overBatches(indices: readonly number[], { signal, progress }: Eva
  * @throws {InputError} when labels are missing or outside the model's classes, or data and model don't fit
  */
 export async function evaluateModel(model: Model, dataset: Dataset, options: EvaluateOptions = {}): Promise<Evaluation> {
-  const { limit = Infinity, seed = 0, threads = 0, against, metric = dataset.labels ? 'top1' : 'agreement' } = options;
+  const { limit = Infinity, seed = 0, threads = 0, against, preprocess, signal, metric = dataset.labels ? 'top1' : 'agreement' } = options;
   if (metric === 'agreement' && against === undefined) throw new InputError(`${dataset.labels ? 'Metric agreement' : `${dataset.path} has no labels: agreement`} needs the model to agree with: give --against MODEL.`);
-  const inputDims = await taskInputDims(model, dataset);
-  const preparation = await prepare(model, dataset, inputDims, { seed, threads, ...(options.preprocess === undefined ? {} : { preprocess: options.preprocess }), ...(options.signal ? { signal: options.signal } : {}) });
-  const indices = dataset.labels ? stratifiedSubset(dataset.labels, Math.min(limit, dataset.count), seed) : evenSubset(dataset.count, limit);
-  const sessions = [await Session.create(model, { threads })];
-  /** The right answers of a batch, by output: labels, or what the other model answers. */
-  async function truths(feeds: Record<string, Tensor>, batch: readonly number[], first: Tensor): Promise<(name: string) => Truth | undefined> {
-    const other = sessions[1];
-    if (!other) { const labels = requireLabels(dataset, first.dims[1] ?? 0), classes = Int32Array.from(batch, (index) => labels[index]!); return () => ({ classes }); }
-    const theirs = await other.run(feeds);
-    return (name) => { const output = theirs[name] ?? (other.outputNames.length === 1 ? theirs[other.outputNames[0]!] : undefined); return output && output.data instanceof Float32Array && output.dims[0] === batch.length ? answersOf(output, name) : undefined; };
-  }
+  const open: OpenOptions = { seed, threads, ...(preprocess === undefined ? {} : { preprocess }), ...(signal ? { signal } : {}) };
+  const preparation = await prepare(model, dataset, await taskInputDims(model, dataset), open), indices = Int32Array.from(fairSubset(dataset, limit, seed));
+  const running = [await started(model, threads)];
   try {
-    if (metric === 'agreement') sessions.push(await Session.create((await loadModel(against!)).proto, { threads }));
-    const session = sessions[0]!;
-    const names = metric === 'agreement' ? session.outputNames : session.outputNames.slice(0, 1);
-    let classes = 0;
-    const value = await overBatches(indices, options, async (batch) => {
-      const feeds = await feedsFor(dataset, session, preparation, batch), outputs = await session.run(feeds, names), first = outputs[names[0]!]!;
-      if (holdsClasses(first)) classes = first.dims[1]!;
-      const truthOf = await truths(feeds, batch, first);
-      const judged = names.filter((name) => truthOf(name) !== undefined).map((name) => tally(outputs[name]!, truthOf(name)!, metric, name));
+    if (metric === 'agreement') running.push(await started((await loadModel(against!)).proto, threads));
+    const [{ session }, other] = running as [Running, Running | undefined], names = metric === 'agreement' ? session.outputNames : session.outputNames.slice(0, 1);
+    let classes: number | undefined;
+    const value = await overBatches(indices, Math.min(...running.map(({ fixed }) => fixed ?? usualBatch)), options, async (batch) => {
+      const samples = await loadSamples(dataset, preparation, [...batch], open), answersOfAll = (each: Running, outputs?: readonly string[]) => answersTo(each.session, samples, firstSamples(samples.count), each.fixed, outputs);
+      const outputs = await answersOfAll(running[0]!, names), first = outputs[names[0]!]!;
+      if (classes === undefined) {
+        if (!other) requireLabels(dataset, scoresOf(first, names[0]!).classes);
+        classes = holdsClasses(first) ? first.dims[1]! : 0;
+      }
+      const truthOf = other ? theirTruth(await answersOfAll(other), samples.count) : (): Truth => ({ classes: samples.labels! });
+      const judged = names.flatMap((name) => { const truth = truthOf(name); return truth ? [tally(outputs[name]!, truth, metric, name)] : []; });
       if (judged.length === 0) throw new InputError('The two models have no output in common that holds one float32 answer a sample.');
       return { right: judged.flat().reduce((sum, { right, answers }) => sum + right / answers, 0), answers: judged.length * batch.length };
     });
@@ -101,9 +89,15 @@ export async function evaluateModel(model: Model, dataset: Dataset, options: Eva
     const notes = doubtsAbout(dataset.path, { ...measured, accuracy: value, ...(dataset.classNames ? { classNames: dataset.classNames } : {}) });
     return { ...measured, value, dataset: dataset.path, labelled: dataset.labels !== undefined, preprocessing: preparation.description, notes };
   } finally {
-    for (const session of sessions) await session.release();
+    for (const { session } of running) await session.release();
   }
 }
+
+/** What another model answers, by an output's name, or by its only one; undefined where that is not one float32 answer a sample. */
+const theirTruth = (theirs: Readonly<Record<string, Tensor>>, samples: number) => (name: string): Truth | undefined => {
+  const all = Object.values(theirs), output = theirs[name] ?? (all.length === 1 ? all[0] : undefined);
+  return output && output.data instanceof Float32Array && output.dims[0] === samples ? answersOf(output, name) : undefined;
+};
 
 /** The accuracy of a model file on data: a path to any kind that openDataset reads. */
 export async function evaluateFiles(modelPath: string, dataPath: string, options: EvaluateOptions = {}): Promise<Evaluation> {

@@ -6,7 +6,8 @@ import { GraphView } from '../onnx/graphView.ts';
 import { loadModel } from '../onnx/modelFile.ts';
 import type { BenchmarkResult, Latency } from '../protocol.ts';
 import { Session, type Tensor } from '../runtime/session.ts';
-import { declaredDims, findShapes, syntheticInput } from '../runtime/shapes.ts';
+import { findShapes, syntheticInput } from '../runtime/shapes.ts';
+import { fixedBatch } from './judge.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
@@ -95,11 +96,6 @@ export function latencyRatio(model: readonly number[], against: readonly number[
 }
 
 export interface BenchmarkOptions extends Omit<LatencyOptions, 'batch' | 'inputShapes'> { /** Default: 1 and 8, or the batch that the model fixes. */ readonly batches?: readonly number[] }
-
-function fixedBatch({ graph }: Model): number | undefined {
-  const inputs = new GraphView(graph).inputs;
-  return inputs.length > 0 ? declaredDims(graph.input.find(({ name }) => name === inputs[0])!)[0] : undefined;
-}
 
 /** Measures a model file's latency, and its ratio to another's. @throws {InputError} when a model does not run */
 export async function benchmark(modelPath: string, againstPath?: string, { batches, ...options }: BenchmarkOptions = {}): Promise<BenchmarkResult> {

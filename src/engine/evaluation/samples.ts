@@ -1,5 +1,5 @@
 import { InputError } from '../errors.ts';
-import type { Tensor, TypedArray } from '../runtime/session.ts';
+import type { Session, Tensor, TypedArray } from '../runtime/session.ts';
 
 /** One input of a model for all samples. `dims` are those of one sample. */
 export interface SampleInput { readonly name: string; readonly type: string; readonly dims: readonly number[]; readonly data: TypedArray }
@@ -29,10 +29,44 @@ export function gathered({ inputs, count: all }: Samples, samples: Int32Array): 
   }));
 }
 
-/** Samples as chunks that are fed to a network one after the other; what does not fill a last chunk is left out. @returns for each input its chunks */
-export function chunked(samples: Samples, count: number, chunk: number): Record<string, Tensor[]> {
-  const each = Math.min(chunk, samples.count), chunks = Math.max(1, Math.floor(Math.min(count, samples.count) / each));
-  const batches = Array.from({ length: chunks }, (_, i) => batchOf(samples, i * each, each));
+/** Samples that are fed at once to a model that takes any number. */
+export const usualBatch = 64;
+
+/** The numbers of the first samples. */
+export const firstSamples = (count: number): Int32Array => Int32Array.from({ length: count }, (_, i) => i);
+
+/** Samples in batches of one size; the last may be smaller. */
+export const batchesOf = (samples: Int32Array, size: number): Int32Array[] => Array.from({ length: Math.ceil(samples.length / size) }, (_, i) => samples.subarray(i * size, (i + 1) * size));
+
+/** Values of all inputs of a batch that a model fixes, at most: four gigabytes of float32. */
+const mostElements = 2 ** 30;
+
+/** The numbers of these samples, repeated in turn to the batch that a model fixes; as they are where it takes any. @throws {InputError} where that would not fit in memory */
+function filled(all: Samples, samples: Int32Array, fixed: number | undefined): Int32Array {
+  if (fixed === undefined || fixed === samples.length) return samples;
+  if (fixed * elementsOf(all) > mostElements) throw new InputError(`The model takes batches of ${fixed} samples only, which do not fit in memory.`);
+  return Int32Array.from({ length: fixed }, (_, i) => samples[i % samples.length]!);
+}
+
+/**
+ * A model's answers to the samples of these numbers. Where it fixes its batch, samples are repeated to fill that, and what the repeated ones give is left out.
+ * @param samples no more than `fixed` @param outputs names of the outputs wanted; all by default
+ * @returns outputs by name; those that hold one row a sample have `samples.length` rows
+ */
+export async function answersTo(session: Session, all: Samples, samples: Int32Array, fixed: number | undefined, outputs: readonly string[] = session.outputNames): Promise<Record<string, Tensor>> {
+  const fed = filled(all, samples, fixed), answers = await session.run(gathered(all, fed), outputs);
+  if (fed === samples) return answers;
+  return Object.fromEntries(Object.entries(answers).map(([name, { type, dims, data }]) => [name, dims[0] === fed.length ? { type, dims: [samples.length, ...dims.slice(1)], data: data.subarray(0, samples.length * (data.length / fed.length)) } : { type, dims, data }]));
+}
+
+/**
+ * Samples as chunks that are fed to a network one after the other; what does not fill a last chunk is left out.
+ * @param most samples of a chunk where the model takes any @param fixed the batch that it fixes: fewer samples are repeated to fill one chunk
+ * @returns for each input its chunks
+ */
+export function chunked(samples: Samples, count: number, most: number, fixed?: number): Record<string, Tensor[]> {
+  const each = fixed ?? Math.min(most, samples.count), chunks = Math.max(1, Math.floor(Math.min(count, samples.count) / each));
+  const batches = each > samples.count ? [gathered(samples, filled(samples, firstSamples(samples.count), each))] : Array.from({ length: chunks }, (_, i) => batchOf(samples, i * each, each));
   return Object.fromEntries(samples.inputs.map(({ name }) => [name, batches.map((batch) => batch[name]!)]));
 }
 

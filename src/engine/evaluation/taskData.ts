@@ -1,22 +1,26 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
-import type { Dataset, TensorDataset } from '../data/dataset.ts';
-import { findPreprocessing } from '../data/findPreprocessing.ts';
+import type { Dataset, ImageSize, TensorDataset } from '../data/dataset.ts';
+import { type BatchScorer, findPreprocessing } from '../data/findPreprocessing.ts';
 import { loadImages } from '../data/loadImages.ts';
-import { type Preprocessing, parsePreprocessing } from '../data/preprocessing.ts';
+import { type Preprocessing, inputSizeOf, parsePreprocessing } from '../data/preprocessing.ts';
 import { describePreprocessing } from '../data/recipes.ts';
 import { InputError } from '../errors.ts';
 import { Random } from '../numerics/random.ts';
 import { GraphView } from '../onnx/graphView.ts';
-import { Session, floats } from '../runtime/session.ts';
+import { Session } from '../runtime/session.ts';
 import { declaredDims } from '../runtime/shapes.ts';
 import { probabilityOf, topClass } from './answers.ts';
+import { fixedBatch } from './judge.ts';
 import { recordedPreprocessing } from './recordedPreprocessing.ts';
-import { type Samples, requireSamples } from './samples.ts';
+import { type Samples, answersTo, batchesOf, firstSamples, requireSamples, usualBatch } from './samples.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
+/** Side of the images that most networks take, and the longest side of an image file that is taken as it is, in pixels. */
+const usualSide = 224, largestKept = 512;
+
 /** How images are brought into a model: found once on the validation data, used for all others. */
-export interface Preparation { readonly recipe: Preprocessing | undefined; readonly description: string; /** Name and dimensions of the model's first input, batch first. */ readonly inputName: string; readonly inputDims: readonly number[] }
+export interface Preparation { readonly recipe: Preprocessing | undefined; readonly description: string; /** Of the model; images go into the first. */ readonly inputNames: readonly string[]; /** Of the first input, batch first. */ readonly inputDims: readonly number[] }
 
 export interface OpenOptions { readonly preprocess?: string; readonly seed: number; readonly signal?: AbortSignal; readonly threads?: number }
 
@@ -26,52 +30,59 @@ export interface OpenOptions { readonly preprocess?: string; readonly seed: numb
  * @param inputDims of the model's one input, batch first
  */
 export async function prepare(model: Model, dataset: Dataset, inputDims: readonly number[], options: OpenOptions): Promise<Preparation> {
-  const inputName = new GraphView(model.graph).inputs[0] ?? '';
-  if (dataset.kind === 'tensors') return { recipe: undefined, description: 'ready-made tensors, fed as they are', inputName, inputDims };
+  const inputNames = new GraphView(model.graph).inputs;
+  if (dataset.kind === 'tensors') return { recipe: undefined, description: 'ready-made tensors, fed as they are', inputNames, inputDims };
   if (options.preprocess !== undefined) {
     const recipe = await parsePreprocessing(options.preprocess);
-    return { recipe, description: describePreprocessing(recipe, false), inputName, inputDims };
+    return { recipe, description: describePreprocessing(recipe, false) + chosenSize(model, inputDims, recipe), inputNames, inputDims };
   }
   const session = await Session.create(model, { threads: options.threads ?? 0 });
   try {
-    const input = session.inputNames[0]!, output = session.outputNames[0]!;
-    const score = async (batch: Float32Array, labels: Int32Array | undefined): Promise<number> => {
-      const size = inputDims.slice(1).reduce((a, b) => a * b, 1), count = batch.length / size;
-      let sum = 0;
-      for (let from = 0; from < count; from += 64) {
-        const n = Math.min(64, count - from);
-        const scores = (await session.run({ [input]: floats(batch.subarray(from * size, (from + n) * size), [n, ...inputDims.slice(1)]) }, [output]))[output]!;
-        const classes = scores.dims[1] ?? 1, data = scores.data as Float32Array, positions = data.length / (n * classes);
-        for (let i = 0; i < n; i++) {
-          const base = i * classes * positions, top = topClass(data, base, positions, classes);
-          sum += labels ? Number(top === labels[from + i]) : probabilityOf(data, base, positions, classes, top);
-        }
-      }
-      return sum / count;
-    };
-    const found = await findPreprocessing(dataset, inputDims, score, { seed: options.seed, recorded: recordedPreprocessing(model), ...(options.signal ? { signal: options.signal } : {}) });
-    return { recipe: found.recipe, description: found.description, inputName, inputDims };
+    const score = scorer(session, inputNames[0]!, inputDims.slice(1), fixedBatch(model));
+    const { recipe, description } = await findPreprocessing(dataset, inputDims, score, { seed: options.seed, recorded: recordedPreprocessing(model), ...(options.signal ? { signal: options.signal } : {}) });
+    return { recipe, description: description + chosenSize(model, inputDims, recipe), inputNames, inputDims };
   } finally {
     await session.release();
   }
 }
 
 /**
- * Reads images for a model into memory.
- * @param chosen their numbers
- * @returns images in a seeded random order, so that the first few of them are a fair sample as well
+ * How well a model does on prepared images: its accuracy, or its mean confidence where they have no labels, by its first output of one float32 row a sample. 0 where it has none: then nothing tells
+ * recipes apart. @param dims of one image @param fixed the batch that the model fixes
  */
-export async function loadTaskData(dataset: Dataset, preparation: Preparation, chosen: readonly number[], options: OpenOptions): Promise<Samples> {
-  const order = new Random(options.seed).shuffle([...chosen]), { inputDims, inputName, recipe } = preparation;
+const scorer = (session: Session, name: string, dims: readonly number[], fixed: number | undefined): BatchScorer => async (data, labels) => {
+  const images: Samples = { count: data.length / dims.reduce((a, b) => a * b, 1), inputs: [{ name, type: 'float32', dims, data }] };
+  let sum = 0;
+  for (const batch of batchesOf(firstSamples(images.count), fixed ?? usualBatch)) {
+    const answers = await answersTo(session, images, batch, fixed), scores = session.outputNames.map((output) => answers[output]!).find((output) => output.data instanceof Float32Array && output.dims[0] === batch.length);
+    if (!scores) return 0;
+    const values = scores.data as Float32Array, classes = scores.dims[1] ?? 1, positions = values.length / (batch.length * classes);
+    batch.forEach((image, i) => {
+      const base = i * classes * positions, top = topClass(values, base, positions, classes);
+      sum += labels ? Number(top === labels[image]) : probabilityOf(values, base, positions, classes, top);
+    });
+  }
+  return sum / images.count;
+};
+
+/**
+ * Reads samples for a model into memory; arrays for which it has no input are left out.
+ * @param order their numbers
+ */
+export async function loadSamples(dataset: Dataset, { inputDims, inputNames, recipe }: Preparation, order: readonly number[], { signal }: Pick<OpenOptions, 'signal'>): Promise<Samples> {
+  const first = inputNames[0]!;
   requireSamples(order.length, dataset.path);
   const inputs = dataset.kind === 'images'
-    ? [{ name: inputName, type: 'float32', dims: inputDims.slice(1), data: await loadImages(dataset, recipe!, inputDims, order, options.signal ? { signal: options.signal } : {}) }]
-    : Object.entries(await dataset.read(order)).map(([name, { type, dims, data }]) => ({ name: name === '' ? inputName : name, type, dims: dims.slice(1), data }));
+    ? [{ name: first, type: 'float32', dims: inputDims.slice(1), data: await loadImages(dataset, recipe!, inputDims, order, signal ? { signal } : {}) }]
+    : Object.entries(await dataset.read(order)).map(([name, { type, dims, data }]) => ({ name: name === '' ? first : name, type, dims: dims.slice(1), data })).filter(({ name }) => inputNames.includes(name));
   return { inputs, count: order.length, ...(dataset.labels ? { labels: Int32Array.from(order, (i) => dataset.labels![i]!) } : {}) };
 }
 
+/** The same in a seeded random order, so that the first few of them are a fair sample as well. @param chosen their numbers */
+export const loadTaskData = (dataset: Dataset, preparation: Preparation, chosen: readonly number[], options: OpenOptions): Promise<Samples> => loadSamples(dataset, preparation, new Random(options.seed).shuffle([...chosen]), options);
+
 /**
- * Dimensions of the model's first data input, with the images' size where the model leaves it open. Tensors are fed to every input by its name.
+ * Dimensions of the model's first data input, with the images' size where the model leaves it open (for files larger than 512 pixels: 224 x 224). Tensors are fed to every input by its name.
  * @throws {InputError} for images and several inputs, tensors of another shape, or an input without data
  */
 export async function taskInputDims(model: Model, dataset: Dataset): Promise<readonly number[]> {
@@ -79,11 +90,22 @@ export async function taskInputDims(model: Model, dataset: Dataset): Promise<rea
   if (dataset.kind === 'tensors') return tensorDims(model, view, dataset);
   if (view.inputs.length !== 1) throw new InputError(`The model has ${view.inputs.length} inputs (${view.inputs.join(', ')}), so images alone are not enough; give an .npz with an array for each input, by its name.`);
   const dims = declaredDims(model.graph.input.find(({ name }) => name === view.inputs[0])!);
-  if (dims.length !== 4) throw new InputError(`The model's input "${view.inputs[0]}" has ${dims.length} dimensions, not those of an image [N, C, H, W]; give its data as .npy or .npz tensors.`);
-  const first = (await dataset.read([0]))[0]!;
+  if (dims.length !== 4) throw new InputError(`The model's input "${view.inputs[0]}" has ${dims.length} dimensions, not those of an image [N, C, H, W]; give its data as an .npz with an array named "${view.inputs[0]}".`);
+  const { height, width } = dataset.size ?? usualSize((await dataset.read([0]))[0]!);
   return dims[3] !== undefined && dims[3] <= 4 && dims[1] === undefined
-    ? [1, dims[1] ?? first.height, dims[2] ?? first.width, dims[3]]
-    : [1, dims[1] ?? 3, dims[2] ?? first.height, dims[3] ?? first.width];
+    ? [1, height, dims[2] ?? width, dims[3]]
+    : [1, dims[1] ?? 3, dims[2] ?? height, dims[3] ?? width];
+}
+
+/** What image files are brought to where the model leaves its size open: the first one's size, but photographs to the usual one, as a network costs a hundred times as much on them whole. */
+const usualSize = ({ height, width }: ImageSize): ImageSize => (Math.max(height, width) > largestKept ? { height: usualSide, width: usualSide } : { height, width });
+
+/** ", at 224 x 224 as the model leaves its size open", where it does. */
+function chosenSize({ graph }: Model, inputDims: readonly number[], { layout }: Preprocessing): string {
+  const [first] = new GraphView(graph).inputs;
+  if (declaredDims(graph.input.find(({ name }) => name === first)!).slice(1).every((dim) => dim !== undefined)) return '';
+  const { height, width } = inputSizeOf(inputDims, layout);
+  return `, at ${height} x ${width} as the model leaves its size open`;
 }
 
 /** Checks that there is a fitting array for every input. @returns the first input's dimensions */

@@ -49,8 +49,8 @@ const calibrationMacs = 2e12, valuesAtOnce = 1e8;
 /** Ranks channels, measures the original's features, and checks that the target can be reached. @throws {UnreachableTargetError} says how near one gets */
 export async function calibrate(network: Network, task: Task, options: CompressOptions, signal: AbortSignal, progress: (fraction: number) => void): Promise<Calibration> {
   const { proto, analysis } = network, session = { threads: options.threads }, { seed } = options, profile = new Profile(), goal = goalOf(options, network);
-  const chunk = fixedBatch(proto) ?? Math.max(1, Math.min(64, Math.floor(6e6 / elementsOf(task.calibration)), Math.floor(valuesAtOnce / valuesASample(analysis))));
-  const feeds = chunked(task.calibration, task.calibration.count, chunk), limits = { mostImages: Math.max(64, calibrationMacs / analysis.macs), ...memoryLimits };
+  const most = Math.max(1, Math.min(64, Math.floor(6e6 / elementsOf(task.calibration)), Math.floor(valuesAtOnce / valuesASample(analysis))));
+  const feeds = chunked(task.calibration, task.calibration.count, most, fixedBatch(proto)), limits = { mostImages: Math.max(64, calibrationMacs / analysis.macs), ...memoryLimits };
   const rankOptions = { ...session, budget: { ...rows.rank, ...limits, mostImages: Math.min(limits.mostImages, rankImages) }, seed, signal, progress, profile };
   const space = options.method === 'weights' ? new WeightSpace(analysis, await rankWeights(proto, analysis, feeds, rankOptions), options.minPreserve) : await channelSpace();
   checkReachable(goal, space);

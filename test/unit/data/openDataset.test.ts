@@ -1,4 +1,4 @@
-import { mkdir, readdir, readlink } from 'node:fs/promises';
+import { mkdir, readdir, readlink, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import sharp from 'sharp';
@@ -161,7 +161,10 @@ describe('a clear error is given for', () => {
     ['a CSV with a row of another width', { 'm.csv': 'a.png,1\nb.png\n', 'a.png': red }, 'm.csv', /m\.csv, row 2: expected path,label, got "b\.png"/],
     ['a CSV with broken quotes', { 'm.csv': 'a.png,1\n"b.png,2\n', 'a.png': red }, 'm.csv', /Can't read the CSV .*m\.csv: Quote Not Closed/],
     ['a CSV without rows', { 'm.csv': '' }, 'm.csv', /lists no images/],
-    ['a CSV with a negative label', { 'm.csv': 'a.png,-2\n', 'a.png': red }, 'm.csv', /label -2 of image 0 is not a class number/],
+    ['a CSV with a negative label', { 'm.csv': 'a.png,-2\n', 'a.png': red }, 'm.csv', /m\.csv, row 1: label -2 of image 0 is not a class number/],
+    ['a CSV with a fraction for a label', { 'm.csv': 'path,label\na.png,1e0\nb.png,0.5\n', 'a.png': red }, 'm.csv', /m\.csv, row 3: label 0\.5 of image 1 is not a class number/],
+    ['a CSV with a name among numbers', { 'm.csv': 'path,label\na.png,10\nb.png,2\nc.png,n/a\n', 'a.png': red }, 'm.csv', /m\.csv, row 4: the label "n\/a" is no number, but that of the first image \("10"\) is one\. Labels are all class numbers, or all names\./],
+    ['a CSV with a number among names', { 'm.csv': 'a.png,cat\nb.png,2\n', 'a.png': red }, 'm.csv', /m\.csv, row 2: the label "2" is a number, but that of the first image \("cat"\) is none/],
   ];
   it.each(rows)('%s', async (_title, files, name, message) => {
     const failure = await opened(files, name).then(() => undefined, (error: unknown) => error);
@@ -201,6 +204,19 @@ it('reads a stored member from the file without holding the array', async () => 
   expect(read[0]!.data.buffer.byteLength).toBe(4 * 3072);
 });
 
+it.skipIf(process.platform === 'win32')('says of a sample that no memory holds how large it is', async () => {
+  const name = 'huge.npy', path = await writeTree(join(folder, 'huge'), { [name]: npy('|u1', [1, 1, 2 ** 20, 2 ** 20], bytes(1)) });
+  await truncate(join(path, name), 2 ** 40 + 4096); // sparse, which it is not on Windows
+  const dataset = await openDataset(join(path, name));
+  datasets.push(dataset);
+  await expect(dataset.read([0])).rejects.toThrow(/1 samples of .*huge\.npy do not fit in memory \(1024\.0 GB\)/);
+});
+
+it('refuses strips, which are small files that take minutes to resize', async () => {
+  const dataset = await opened({ 'strip.png': await colour(1, 2, 3, 1, 66_000) });
+  await expect(dataset.read([0])).rejects.toThrow(/^Can't read the image .*strip\.png: it has 1 x 66000 pixels, a side longer than 65535\.$/);
+});
+
 it('gives photographs reduced to twice the size they are wanted for, smaller ones as they are', async () => {
   const dataset = await opened({ 'large.png': await colour(10, 20, 30, 400, 200), 'small.png': await colour(1, 2, 3, 30, 20) });
   if (dataset.kind !== 'images') throw new Error('not images');
@@ -210,11 +226,16 @@ it('gives photographs reduced to twice the size they are wanted for, smaller one
   expect(small).toMatchObject({ width: 30, height: 20, data: new Uint8Array(Array.from({ length: 600 }, () => [1, 2, 3]).flat()) });
 });
 
-it('opens an empty class folder as no class', async () => {
+it('refuses an empty class folder beside others, and takes folders without images for none where all images are outside', async () => {
   const path = await writeTree(join(folder, 'with-empty'), { 'b/x.png': red });
   await mkdir(join(path, 'a'));
-  const dataset = await openDataset(path);
-  expect(dataset.classNames).toEqual(['b']);
+  await expect(openDataset(path)).rejects.toThrow(/The class folder .*a holds no images\. Classes are counted by their folders/);
+  expect(await opened({ 'x.png': red, 'annotations/x.xml': '' })).toMatchObject({ count: 1 });
+});
+
+it('takes the first row of a CSV for an image where that file is there, whatever its name', async () => {
+  const dataset = await opened({ 'm.csv': 'noext,3\nb.png,4\n', noext: red, 'b.png': green }, 'm.csv');
+  expect([...dataset.labels!]).toEqual([3, 4]);
 });
 
 it.skipIf(process.platform !== 'linux')('leaves no file open where it is refused', async () => {

@@ -6,8 +6,8 @@ import type { ImageDataset, RawImage } from '../../../src/engine/data/dataset.ts
 import { findPreprocessing } from '../../../src/engine/data/findPreprocessing.ts';
 import { loadImages } from '../../../src/engine/data/loadImages.ts';
 import { openDataset } from '../../../src/engine/data/openDataset.ts';
-import { applyPreprocessing, checkPreprocessing, layoutOf, parsePreprocessing } from '../../../src/engine/data/preprocessing.ts';
-import { resizeImage } from '../../../src/engine/data/resize.ts';
+import { applyPreprocessing, checkPreprocessing, fitImage, layoutOf, parsePreprocessing } from '../../../src/engine/data/preprocessing.ts';
+import { centreOf, resizeImage } from '../../../src/engine/data/resize.ts';
 import { CancelledError, InputError } from '../../../src/engine/errors.ts';
 import { Random } from '../../../src/engine/numerics/random.ts';
 import { floats, Session } from '../../../src/engine/runtime/session.ts';
@@ -54,6 +54,32 @@ it('resizes as libvips does, to two levels of 255 away from the border (there li
       for (let at = (y * newWidth + 2) * 3; at < (y * newWidth + newWidth - 2) * 3; at++) expect(Math.abs(ours.data[at]! - reference[at]!)).toBeLessThanOrEqual(2);
     }
   }
+});
+
+describe('a part of a resized image', () => {
+  /** The part cut out of the whole resized image. */
+  const cut = (image: RawImage, height: number, width: number): number[] => {
+    const { top, left } = centreOf(image, { height, width }), { channels, data, layout } = image, at = (c: number, y: number, x: number): number => data[layout === 'chw' ? (c * image.height + y) * image.width + x : (y * image.width + x) * channels + c]!;
+    const axes = layout === 'chw' ? [channels, height, width] as const : [height, width, channels] as const;
+    return Array.from({ length: channels * height * width }, (_, i) => { const [a, b, c] = [Math.floor(i / axes[1] / axes[2]), Math.floor(i / axes[2]) % axes[1], i % axes[2]] as const; return layout === 'chw' ? at(a, top + b, left + c) : at(c, top + a, left + b); });
+  };
+  it.each([
+    ['shrunk', 'hwc', false, [37, 52], [25, 31], [24, 24]], ['enlarged', 'chw', false, [9, 14], [25, 39], [22, 21]], ['shrunk one way and enlarged the other', 'hwc', true, [9, 52], [25, 31], [5, 30]],
+    ['of the same size', 'chw', true, [12, 9], [12, 9], [7, 6]], ['as a whole', 'hwc', true, [12, 9], [7, 11], [7, 11]],
+  ] as const)('is the very same as in the whole: %s', (_title, layout, float, [height, width], [newHeight, newWidth], [h, w]) => {
+    const random = new Random(4), values = Array.from({ length: height * width * 3 }, () => random.integer(256));
+    const image: RawImage = { data: float ? Float32Array.from(values, (value) => value / 255) : Uint8Array.from(values), channels: 3, height, width, layout };
+    const part = resizeImage(image, newHeight, newWidth, centreOf({ height: newHeight, width: newWidth }, { height: h, width: w }));
+    expect(part).toMatchObject({ height: h, width: w, layout });
+    expect([...part.data]).toEqual(cut(resizeImage(image, newHeight, newWidth), h, w));
+  });
+
+  it('takes a moment even of a strip that would cover millions of pixels', () => {
+    const strip = hwc(Array.from({ length: 3 * 90_000 }, (_, i) => i % 256), 3, 1, 90_000), begin = performance.now();
+    const sized = fitImage(strip, { resize: 'shorter-side', cropRatio: 0.875 }, 224, 224);
+    expect(performance.now() - begin).toBeLessThan(1000);
+    expect(sized).toMatchObject({ height: 224, width: 224 });
+  });
 });
 
 describe('a recipe is refused', () => {
@@ -116,6 +142,12 @@ describe('the preprocessing is found', () => {
     const target = applyPreprocessing(all, checkPreprocessing(recipe), [1, 3, 8, 8]);
     const found = await findPreprocessing(inMemory(all), [1, 3, 8, 8], likes(target));
     expect(found.description).toBe(description);
+  });
+
+  it('not for values above 255, unless the model tells it', async () => {
+    const sixteenBits = inMemory(images(8).map((image) => ({ ...image, data: Float32Array.from(image.data, (value) => value * 257) }))), recorded = checkPreprocessing({ name: '16 bits', scale: 1 / 65535 });
+    await expect(findPreprocessing(sixteenBits, [1, 3, 8, 8], () => Promise.resolve(1))).rejects.toThrow(/^The images of memory have values above 255, .* Give one with --preprocess: \{"scale":0\.0000152590\}/);
+    expect(await findPreprocessing(sixteenBits, [1, 3, 8, 8], () => Promise.resolve(1), { recorded })).toMatchObject({ recipe: recorded, description: '16 bits, RGB' });
   });
 
   it('stops when cancelled', async () => {

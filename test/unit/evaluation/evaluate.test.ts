@@ -53,6 +53,40 @@ it('feeds several inputs by their names', async () => {
   await expect(evaluateModel(model, await opened(join(path, 'one.npz')))).rejects.toThrow(/has no array for the model's input "b" \(it has "a", "c"\)/);
 });
 
+describe('a model that fixes its batch', () => {
+  const mean = (batch: number | string): ReturnType<typeof buildModel> => buildModel({ nodes: [makeNode('GlobalAveragePool', ['x'], ['p']), makeNode('Flatten', ['p'], ['y'])], inputs: [valueInfo('x', [batch, 3, 4, 4], 1)], outputs: [valueInfo('y', [batch, 3], 1)] });
+  const count = 70, bytes = Uint8Array.from({ length: count * 48 }, (_, i) => (i * 7919 + Math.floor(i / 16) * 31) % 251), labels = Uint8Array.from({ length: count }, (_, i) => i % 3);
+  it.each([1, 3, 32, 100])('of %i is as accurate as one that takes any, on images that this does not divide, and agrees with that', async (batch) => {
+    const path = await writeTree(join(folder, 'fixed'), { 'labelled.npz': npz({ images: npy('|u1', [count, 3, 4, 4], bytes), labels: npy('|u1', [count], labels) }), 'plain.npz': npz({ images: npy('|u1', [count, 3, 4, 4], bytes) }) });
+    await saveModel(mean('n'), join(path, 'any.onnx'));
+    await saveModel(mean(batch), join(path, 'fixed.onnx'));
+    const any = await evaluateFiles(join(path, 'any.onnx'), join(path, 'labelled.npz'));
+    expect(any.images).toBe(count);
+    expect(any.value).toBeGreaterThan(0);
+    expect(await evaluateFiles(join(path, 'fixed.onnx'), join(path, 'labelled.npz'))).toEqual(any);
+    for (const [model, against] of [['fixed', 'any'], ['any', 'fixed']] as const) expect(await evaluateFiles(join(path, `${model}.onnx`), join(path, 'plain.npz'), { against: join(path, `${against}.onnx`) })).toMatchObject({ metric: 'agreement', value: 1, images: count });
+  });
+});
+
+it('a model that answers with numbers of classes first is compared by its other outputs, and can not be judged by labels', async () => {
+  const model = buildModel({
+    nodes: [makeNode('GlobalAveragePool', ['x'], ['p']), makeNode('Flatten', ['p'], ['y']), makeNode('ArgMax', ['y'], ['c'], { axis: 1, keepdims: 0 })],
+    inputs: [valueInfo('x', ['n', 3, 4, 4], 1)], outputs: [valueInfo('c', ['n'], 7), valueInfo('y', ['n', 3], 1)],
+  });
+  const images = npy('|u1', [2, 3, 4, 4], Uint8Array.from({ length: 96 }, (_, i) => i)), path = await writeTree(join(folder, 'argmax'), { 'plain.npz': npz({ images }), 'labelled.npz': npz({ images, labels: npy('|u1', [2], Uint8Array.of(0, 1)) }) });
+  await saveModel(model, join(path, 'a.onnx'));
+  expect(await evaluateFiles(join(path, 'a.onnx'), join(path, 'plain.npz'), { against: join(path, 'a.onnx') })).toMatchObject({ value: 1, images: 2 });
+  await expect(evaluateFiles(join(path, 'a.onnx'), join(path, 'labelled.npz'))).rejects.toThrow(/output "c" of shape \[2\] \(int64\) does not hold scores of classes/);
+});
+
+it('looks through the labels once, however many batches there are', async () => {
+  const count = 300, data = await opened(join(await writeTree(join(folder, 'many'), { 'a.npz': npz({ x: npy('<f4', [count, 7], new Float32Array(count * 7)), labels: npy('|u1', [count], new Uint8Array(count)) }) }), 'a.npz')), labels = data.labels!, search = labels.findIndex.bind(labels);
+  let searches = 0;
+  labels.findIndex = (test) => { searches++; return search(test); };
+  expect(await evaluateModel(identity(['n', 7]), data)).toMatchObject({ value: 1, images: count });
+  expect(searches).toBe(1);
+});
+
 it.skipIf(!hasShared)('reaches the accuracy that PyTorch gave for resnet20 on val5k, to 0.1 points', async () => {
   const { value } = await evaluateFiles(shared('models/cifar10/resnet20.onnx'), shared('data/cifar10/val5k.npz'), { preprocess: '{"mean":[0.4914,0.4822,0.4465],"std":[0.247,0.2435,0.2616]}' });
   expect(value).toBeCloseTo(0.9274, 3);

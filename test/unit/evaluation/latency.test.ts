@@ -1,9 +1,12 @@
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { latencyRatio, measureLatency, summarise } from '../../../src/engine/evaluation/latency.ts';
+import { benchmark, latencyRatio, measureLatency, summarise } from '../../../src/engine/evaluation/latency.ts';
 import { CancelledError } from '../../../src/engine/errors.ts';
 import { Random } from '../../../src/engine/numerics/random.ts';
 import { makeNode } from '../../../src/engine/onnx/attributes.ts';
 import { buildModel, valueInfo } from '../../../src/engine/onnx/buildModel.ts';
+import { saveModel } from '../../../src/engine/onnx/modelFile.ts';
+import { temporaryFolder } from '../../support/files.ts';
 
 it('summarises by quantiles, interpolated as NumPy does', () => {
   expect(summarise([5, 1, 4, 2, 3])).toEqual({ median: 3, p10: 1.4, p90: 4.6 });
@@ -34,4 +37,11 @@ it('measures several models, one result each', async () => {
 
 it('stops when cancelled', async () => {
   await expect(measureLatency([relu], { signal: AbortSignal.abort() })).rejects.toThrow(CancelledError);
+});
+
+it('takes the batch that any input of the model fixes', async () => {
+  const path = join(await temporaryFolder(), 'two.onnx');
+  await saveModel(buildModel({ nodes: [makeNode('MatMul', ['a', 'b'], ['y'])], inputs: [valueInfo('a', ['n', 4, 2], 1), valueInfo('b', [3, 2, 4], 1)], outputs: [valueInfo('y', ['n', 4, 4], 1)] }), path);
+  expect((await benchmark(path, undefined, { seconds: 0.01 })).batches.map(({ batch }) => batch)).toEqual([3]);
+  await expect(benchmark(path, undefined, { batches: [8] })).rejects.toThrow('The model takes batches of 3 only.');
 });

@@ -1,0 +1,56 @@
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, describe, expect, it } from 'vitest';
+import type { Dataset } from '../../../src/engine/data/dataset.ts';
+import { openDataset } from '../../../src/engine/data/openDataset.ts';
+import { Judge } from '../../../src/engine/evaluation/judge.ts';
+import { loadTaskData, prepare, taskInputDims } from '../../../src/engine/evaluation/taskData.ts';
+import { makeNode } from '../../../src/engine/onnx/attributes.ts';
+import { buildModel, valueInfo } from '../../../src/engine/onnx/buildModel.ts';
+import { temporaryFolder, writeTree } from '../../support/files.ts';
+import { npy, npz } from '../../support/npy.ts';
+
+const folder = await temporaryFolder(), open: Dataset[] = [];
+let made = 0;
+afterAll(async () => { for (const each of open) await each.close(); });
+async function opened(files: Readonly<Record<string, Uint8Array>>, name = ''): Promise<Dataset> {
+  const dataset = await openDataset(join(await writeTree(join(folder, String(made++)), files), name));
+  open.push(dataset);
+  return dataset;
+}
+const picture = (width: number, height: number): Promise<Buffer> => sharp({ create: { width, height, channels: 3, background: { r: 9, g: 8, b: 7 } } }).png().toBuffer();
+const small = await picture(40, 30), photograph = await picture(1600, 1200);
+/** A network of one layer whose mean over the image is its answer. */
+const pooling = (dims: (number | string)[]): ReturnType<typeof buildModel> => buildModel({ nodes: [makeNode('GlobalAveragePool', ['x'], ['p']), makeNode('Flatten', ['p'], ['y'])], inputs: [valueInfo('x', dims, 1)], outputs: [valueInfo('y', ['n', 3], 1)] });
+
+describe('the size of an input that the model leaves open', () => {
+  it.each<[string, Record<string, Uint8Array>, string, number[], string]>([
+    ['is that of small image files', { 'a.png': small }, '', [1, 3, 30, 40], ', at 30 x 40 as the model leaves its size open'],
+    ['is the usual one for photographs', { 'a.png': photograph }, '', [1, 3, 224, 224], ', at 224 x 224 as the model leaves its size open'],
+    ['is that of the rows of an array, however large', { 'a.npz': npz({ images: npy('|u1', [1, 3, 600, 2], new Uint8Array(3600)) }) }, 'a.npz', [1, 3, 600, 2], ', at 600 x 2 as the model leaves its size open'],
+  ])('%s, and is told', async (_title, files, name, dims, told) => {
+    const dataset = await opened(files, name), model = pooling(['n', 3, 'h', 'w']), inputDims = await taskInputDims(model, dataset);
+    expect(inputDims).toEqual(dims);
+    for (const preprocess of [undefined, '{}']) expect((await prepare(model, dataset, inputDims, { seed: 0, ...(preprocess === undefined ? {} : { preprocess }) })).description.endsWith(told)).toBe(true);
+  });
+
+  it('is not spoken of where the model fixes it', async () => {
+    const dataset = await opened({ 'a.png': small }), model = pooling(['n', 3, 16, 16]), inputDims = await taskInputDims(model, dataset);
+    expect(inputDims).toEqual([1, 3, 16, 16]);
+    expect((await prepare(model, dataset, inputDims, { seed: 0 })).description).not.toContain(' at ');
+  });
+});
+
+it('an array that looks like images is asked for by the name of an input that takes none', async () => {
+  const model = buildModel({ nodes: [makeNode('Relu', ['signal'], ['y'])], inputs: [valueInfo('signal', ['n', 1, 64], 1)], outputs: [valueInfo('y', ['n', 1, 64], 1)] });
+  await expect(taskInputDims(model, await opened({ 'seq.npy': npy('<f4', [5, 1, 64], new Float32Array(320)) }, 'seq.npy'))).rejects.toThrow(/give its data as an \.npz with an array named "signal"\.$/);
+  expect(await taskInputDims(model, await opened({ 'seq.npz': npz({ signal: npy('<f4', [5, 1, 64], new Float32Array(320)) }) }, 'seq.npz'))).toEqual([1, 1, 64]);
+});
+
+it('arrays for which a model has no input are left out', async () => {
+  const model = buildModel({ nodes: [makeNode('Relu', ['x'], ['y'])], inputs: [valueInfo('x', ['n', 2], 1)], outputs: [valueInfo('y', ['n', 2], 1)] });
+  const dataset = await opened({ 'a.npz': npz({ names: npy('<i8', [3], BigInt64Array.of(7n, 8n, 9n)), x: npy('<f4', [3, 2], Float32Array.of(1, 2, 3, 4, 6, 5)) }) }, 'a.npz'), options = { seed: 0 };
+  const samples = await loadTaskData(dataset, await prepare(model, dataset, await taskInputDims(model, dataset), options), [0, 1, 2], options);
+  expect(samples.inputs.map(({ name }) => name)).toEqual(['x']);
+  expect((await Judge.create(model, samples, 'agreement')).original).toBe(1);
+});
