@@ -4,6 +4,7 @@ import { openDataset } from './data/openDataset.ts';
 import { evaluateFiles, type EvaluateOptions, evaluateModel } from './evaluation/evaluate.ts';
 import { benchmark } from './evaluation/latency.ts';
 import { defaultOut } from './flow/network.ts';
+import { given } from './given.ts';
 import { loadModel } from './onnx/modelFile.ts';
 import { checkOut } from './onnx/modelIdentity.ts';
 import { type DataPreview, parseCompressOptions } from './protocol.ts';
@@ -30,11 +31,11 @@ async function previewData(model: string, data: string, { signal, preprocess }: 
   }
 }
 
-type PruneRequest = Omit<PruneOptions, 'repair' | 'json'> & { readonly calibration?: string; readonly preprocess?: string; readonly signal?: AbortSignal };
+type PruneRequest = Omit<PruneOptions, 'repair'> & { readonly calibration?: string; readonly preprocess?: string; readonly signal?: AbortSignal };
 
 /** Prunes a model file by a ratio or a plan, and repairs it where there is calibration data. */
 async function prune({ calibration, preprocess, signal, ...options }: PruneRequest): Promise<PruneResult> {
-  return pruneCommand({ ...options, ...(calibration === undefined ? {} : { repair: repairOn(calibration, { ...(preprocess === undefined ? {} : { preprocess }), ...(signal ? { signal } : {}) }) }) }, () => undefined);
+  return pruneCommand({ ...options, ...(calibration === undefined ? {} : { repair: repairOn(calibration, given({ preprocess, signal })) }) });
 }
 
 export const operations = {

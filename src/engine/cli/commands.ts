@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { InputError } from '../errors.ts';
+import { given } from '../given.ts';
 import { operations } from '../operations.ts';
 import { compressOptionsSchema, metrics, parseTarget, type Metric, type Report, type RunEvent } from '../protocol.ts';
 import { inspectionTable } from '../pruning/inspect.ts';
@@ -16,8 +17,6 @@ const preprocessOption = described('preprocess', { value: 'FILE|JSON' });
 /** Paths are resolved against the current folder; JSON stands as it is. */
 const path = (value: string | undefined): string | undefined => (value === undefined ? undefined : resolve(value));
 const recipe = (value: string | undefined): string | undefined => (value === undefined || value.trim().startsWith('{') ? value : resolve(value));
-/** Leaves out what was not given. */
-const given = <T extends Record<string, unknown>>(values: T): { [K in keyof T]: Exclude<T[K], undefined> } => Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as { [K in keyof T]: Exclude<T[K], undefined> };
 function metricOf(values: Values): Metric | undefined {
   const metric = text(values, 'metric');
   if (metric !== undefined && !metrics.includes(metric as Metric)) throw new InputError(`Option --metric: expected ${metrics.join(', ')}, got "${metric}".`);

@@ -25,11 +25,9 @@ export interface PruneOptions {
   readonly roundTo?: number;
   /** Repairs the pruned model (least squares on calibration data); absent for --no-reconstruct. */
   readonly repair?: (original: Model, analysis: Analysis, choice: PlanChoice, pruned: Model) => Promise<Model>;
-  readonly json?: boolean;
 }
 
 export interface PruneResult {
-  readonly type: 'result';
   readonly out: string;
   readonly plan?: string;
   readonly before: { readonly macs: number; readonly params: number; readonly sizeBytes: number };
@@ -38,10 +36,9 @@ export interface PruneResult {
 
 /**
  * Prunes a model file by a uniform ratio or a plan and writes the result, which onnxruntime has loaded.
- * @param print takes lines for standard output
  * @throws {InputError} for options, files or a plan that don't fit
  */
-export async function pruneCommand(options: PruneOptions, print: (line: string) => void): Promise<PruneResult> {
+export async function pruneCommand(options: PruneOptions): Promise<PruneResult> {
   const { preserve, plan: planFile, roundTo } = options;
   if ((preserve === undefined) === (planFile === undefined)) throw new InputError('Give either --preserve R or --plan FILE.');
   if (preserve !== undefined && !(preserve > 0 && preserve <= 1)) throw new InputError(`Option "preserve": ${preserve} is not a ratio between 0 and 1, such as 0.5.`);
@@ -56,17 +53,9 @@ export async function pruneCommand(options: PruneOptions, print: (line: string) 
   await (await Session.create(pruned)).release();
   await saveModel(pruned, options.out, hadExternalData ? { externalData: true } : {});
   if (options.planOut !== undefined) await writePlan(options.planOut, planFrom(analysis, kept, { path: options.model, sha256 }, densities));
-  const result: PruneResult = {
-    type: 'result', out: options.out, ...(options.planOut !== undefined ? { plan: options.planOut } : {}),
+  return {
+    out: options.out, ...(options.planOut !== undefined ? { plan: options.planOut } : {}),
     before: { macs: analysis.macs, params: analysis.params, sizeBytes },
     after: { ...costs(analysis, kept), sizeBytes: (await loadModel(options.out)).sizeBytes },
   };
-  if (options.json) print(JSON.stringify(result)); else for (const line of table(result)) print(line);
-  return result;
-}
-
-function table({ before, after, out }: PruneResult): string[] {
-  const row = (name: string, unit: number, suffix: string, a: number, b: number): string =>
-    `${name.padEnd(12)}${(a / unit).toFixed(2).padStart(12)} -> ${(b / unit).toFixed(2).padStart(10)} ${suffix.padEnd(3)} (${a > 0 ? ((100 * b) / a).toFixed(1) : '-'}%)`;
-  return [row('MACs', 1e6, 'M', before.macs, after.macs), row('parameters', 1e6, 'M', before.params, after.params), row('file size', 1e6, 'MB', before.sizeBytes, after.sizeBytes), `written to ${out}`];
 }
