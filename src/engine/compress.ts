@@ -42,7 +42,7 @@ export async function exportCandidate(runDir: string, episode: number, out: stri
   const { options, entries } = await readRunFolder(runDir);
   const entry = (entries as JournalEntry[]).find(({ policy, episode: at }) => policy === 'agent' && at === episode);
   if (!entry) throw new InputError(`The run ${runDir} has no episode ${episode}.`);
-  await checkOut(out, options.model);
+  await checkOut(out, options.model, { read: dataOf(options) });
   setMatrixThreads(options.threads);
   const clock = new StageClock(emit), network = await openNetwork(options.model, options.method);
   clock.start('data');
@@ -52,6 +52,9 @@ export async function exportCandidate(runDir: string, episode: number, out: stri
   clock.start('rebuild');
   await saveModel(withPreprocessing(await new CandidateJudge(network.proto, space, task.judge).make(entry.counts, await thorough()), task.preparation.recipe), resolve(out));
 }
+
+/** Data that a run reads. */
+const dataOf = ({ val, calibration, train }: CompressOptions): (string | undefined)[] => [val, calibration, train];
 
 async function carryOut(run: RunFolder, context: RunContext): Promise<Report> {
   try {
@@ -69,6 +72,7 @@ async function runStages(run: RunFolder, caller: RunContext): Promise<Report> {
   const { options } = run, { signal } = caller, clock = new StageClock((event) => { caller.emit(event); });
   const emit = (event: RunEvent): void => { caller.emit(clock.timed(event)); }, context: RunContext = { emit, signal };
   const out = resolve(options.out ?? defaultOut(options.model));
+  await checkOut(out, options.model, { read: dataOf(options) });
   emit({ type: 'run', runDir: run.path, out, resumed: run.resumed });
   setMatrixThreads(options.threads);
 

@@ -3,10 +3,8 @@ import { compress, exportCandidate, resume, type RunContext } from './compress.t
 import { openDataset } from './data/openDataset.ts';
 import { evaluateFiles, type EvaluateOptions, evaluateModel } from './evaluation/evaluate.ts';
 import { benchmark } from './evaluation/latency.ts';
-import { defaultOut } from './flow/network.ts';
 import { given } from './given.ts';
 import { loadModel } from './onnx/modelFile.ts';
-import { checkOut } from './onnx/modelIdentity.ts';
 import { type DataPreview, parseCompressOptions } from './protocol.ts';
 import { inspectModel } from './pruning/inspect.ts';
 import { listGraph } from './pruning/listGraph.ts';
@@ -31,19 +29,16 @@ async function previewData(model: string, data: string, { signal, preprocess }: 
   }
 }
 
-type PruneRequest = Omit<PruneOptions, 'repair'> & { readonly calibration?: string; readonly preprocess?: string; readonly signal?: AbortSignal };
+type PruneRequest = Omit<PruneOptions, 'repair'> & { readonly preprocess?: string; readonly signal?: AbortSignal };
 
 /** Prunes a model file by a ratio or a plan, and repairs it where there is calibration data. */
-async function prune({ calibration, preprocess, signal, ...options }: PruneRequest): Promise<PruneResult> {
+async function prune({ preprocess, signal, ...options }: PruneRequest): Promise<PruneResult> {
+  const { calibration } = options;
   return pruneCommand({ ...options, ...(calibration === undefined ? {} : { repair: repairOn(calibration, given({ preprocess, signal })) }) });
 }
 
 export const operations = {
   /** @param request options from outside, checked here */
-  compress: async (request: unknown, context: RunContext) => {
-    const options = parseCompressOptions(request);
-    await checkOut(options.out ?? defaultOut(options.model), options.model);
-    return compress(options, context);
-  },
+  compress: (request: unknown, context: RunContext) => compress(parseCompressOptions(request), context),
   resume, exportCandidate, inspect: inspectModel, list: listGraph, previewData, prune, benchmark, evaluate: evaluateFiles,
 };

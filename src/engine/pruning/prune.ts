@@ -23,6 +23,8 @@ export interface PruneOptions {
   readonly planOut?: string;
   /** Kept counts are multiples of this where possible. Default: 8, less in groups of few channels. */
   readonly roundTo?: number;
+  /** The data that `repair` reads, which no output replaces. */
+  readonly calibration?: string;
   /** Repairs the pruned model (least squares on calibration data); absent for --no-reconstruct. */
   readonly repair?: (original: Model, analysis: Analysis, choice: PlanChoice, pruned: Model) => Promise<Model>;
 }
@@ -43,7 +45,7 @@ export async function pruneCommand(options: PruneOptions): Promise<PruneResult> 
   if ((preserve === undefined) === (planFile === undefined)) throw new InputError('Give either --preserve R or --plan FILE.');
   if (preserve !== undefined && !(preserve > 0 && preserve <= 1)) throw new InputError(`Option "preserve": ${preserve} is not a ratio between 0 and 1, such as 0.5.`);
   if (roundTo !== undefined && !(Number.isInteger(roundTo) && roundTo >= 1 && roundTo <= 64)) throw new InputError(`Option "round-to": ${roundTo} is not a whole number from 1 to 64.`);
-  await checkOut(options.out, options.model);
+  await checkOut(options.out, options.model, { written: { 'plan-out': options.planOut }, read: [planFile, options.calibration] });
   const { proto, hadExternalData, sizeBytes } = await loadModel(options.model);
   const sha256 = await sha256OfModel(options.model);
   const analysis = await analyse(proto);
