@@ -14,7 +14,7 @@ import { checkOut } from './onnx/modelIdentity.ts';
 import type { CompressOptions, Report, RunEvent } from './protocol.ts';
 import { planFrom } from './pruning/plan.ts';
 import { CandidateJudge } from './rl/candidateJudge.ts';
-import { type RunFolder, createRunFolder, openRunFolder, readRunFolder } from './run/runFolder.ts';
+import { type RunFolder, checkInputs, createRunFolder, openRunFolder, readRunFolder } from './run/runFolder.ts';
 import { StageClock } from './run/stageClock.ts';
 import { setMatrixThreads } from './runtime/matrix.ts';
 
@@ -39,10 +39,11 @@ export async function resume(runDir: string, context: RunContext): Promise<Repor
  * @param episode of the agent, from 1
  */
 export async function exportCandidate(runDir: string, episode: number, out: string, { emit, signal }: RunContext): Promise<void> {
-  const { options, entries } = await readRunFolder(runDir);
+  const run = await readRunFolder(runDir), { options, entries } = run;
   const entry = (entries as JournalEntry[]).find(({ policy, episode: at }) => policy === 'agent' && at === episode);
   if (!entry) throw new InputError(`The run ${runDir} has no episode ${episode}.`);
   await checkOut(out, options.model, { read: dataOf(options) });
+  await checkInputs(run, ['model', 'val', 'calibration']);
   setMatrixThreads(options.threads);
   const clock = new StageClock(emit), network = await openNetwork(options.model, options.method);
   clock.start('data');

@@ -1,6 +1,7 @@
 /** What the engine can do, one function each: the same for the command line and for the worker process. */
 import { compress, exportCandidate, resume, type RunContext } from './compress.ts';
 import { openDataset } from './data/openDataset.ts';
+import { parsePreprocessing } from './data/preprocessing.ts';
 import { evaluateFiles, type EvaluateOptions, evaluateModel } from './evaluation/evaluate.ts';
 import { benchmark } from './evaluation/latency.ts';
 import { given } from './given.ts';
@@ -39,6 +40,9 @@ async function prune({ preprocess, signal, ...options }: PruneRequest): Promise<
 
 export const operations = {
   /** @param request options from outside, checked here */
-  compress: (request: unknown, context: RunContext) => compress(parseCompressOptions(request), context),
+  compress: async (request: unknown, context: RunContext) => {
+    const { preprocess, ...options } = parseCompressOptions(request);
+    return compress({ ...options, ...(preprocess === undefined ? {} : { preprocess: JSON.stringify(await parsePreprocessing(preprocess)) }) }, context); // the recipe itself: its file may change or go before the run is resumed
+  },
   resume, exportCandidate, inspect: inspectModel, list: listGraph, previewData, prune, benchmark, evaluate: evaluateFiles,
 };
