@@ -57,6 +57,9 @@ export async function exportCandidate(runDir: string, episode: number, out: stri
 /** Data that a run reads. */
 const dataOf = ({ val, calibration, train }: CompressOptions): (string | undefined)[] => [val, calibration, train];
 
+/** Options that have no effect, for people. */
+const unusedOptions = ({ train, finetune }: CompressOptions): string[] => (train !== undefined && finetune === 0 ? [`Option train is of no effect without fine-tuning: the images of ${train} are not used. Give its epochs with --finetune.`] : []);
+
 async function carryOut(run: RunFolder, context: RunContext): Promise<Report> {
   try {
     return await runStages(run, context);
@@ -83,7 +86,7 @@ async function runStages(run: RunFolder, caller: RunContext): Promise<Report> {
   clock.start('data');
   const task = await openTask(network, options, signal);
   emit({ type: 'data', images: task.judge.images.count, classes: task.classes, preprocessing: task.preparation.description, metric: task.judge.metric, accuracy: task.judge.original, ...(task.classNames ? { classNames: task.classNames } : {}) });
-  for (const message of task.doubts) emit({ type: 'warning', message });
+  for (const message of [...task.doubts, ...unusedOptions(options)]) emit({ type: 'warning', message });
 
   const found = await findSmaller(network, task, run, clock, context);
   const { space, winner } = found, kept = space.keptFor(winner.counts);

@@ -73,6 +73,7 @@ async function overBatches(indices: readonly number[], { signal, progress }: Eva
 export async function evaluateModel(model: Model, dataset: Dataset, options: EvaluateOptions = {}): Promise<Evaluation> {
   const { limit = Infinity, seed = 0, threads = 0, against, metric = dataset.labels ? 'top1' : 'agreement' } = options;
   if (metric === 'agreement' && against === undefined) throw new InputError(`${dataset.labels ? 'Metric agreement' : `${dataset.path} has no labels: agreement`} needs the model to agree with: give --against MODEL.`);
+  if (metric !== 'agreement' && against !== undefined) throw new InputError(`Option --against is for agreement, but ${metric} is measured by the labels of ${dataset.path}. Add --metric agreement, or leave out --against.`);
   const inputDims = await taskInputDims(model, dataset);
   const preparation = await prepare(model, dataset, inputDims, { seed, threads, ...(options.preprocess === undefined ? {} : { preprocess: options.preprocess }), ...(options.signal ? { signal: options.signal } : {}) });
   const indices = dataset.labels ? stratifiedSubset(dataset.labels, Math.min(limit, dataset.count), seed) : evenSubset(dataset.count, limit);

@@ -27,6 +27,12 @@ it('a run goes on with the preprocessing that it began with, though its file has
   expect(await readFile(join(folder, 'broken.onnx'))).toEqual(await readFile(join(folder, 'whole.onnx')));
 }, 120_000);
 
+it('training data that nothing is trained on are told of', async () => {
+  const messages: string[] = [];
+  await operations.compress(request('untrained', { train: data, episodes: 1 }), { ...quiet(), emit: (event) => { if (event.type === 'warning') messages.push(event.message); } });
+  expect(messages.join()).toMatch(/Option train is of no effect without fine-tuning: the images of .*data\.npz are not used\. Give its epochs with --finetune\./);
+}, 120_000);
+
 it('a candidate is not exported once the model or the data are others', async () => {
   await operations.compress(request('finished'), quiet());
   const kept = `${data}.kept`, exported = (): Promise<void> => operations.exportCandidate(join(folder, 'finished'), 1, join(folder, 'exported.onnx'), quiet());
