@@ -3,10 +3,10 @@ import { compress, exportCandidate, resume, type RunContext } from './compress.t
 import { openDataset } from './data/openDataset.ts';
 import { parsePreprocessing } from './data/preprocessing.ts';
 import { evaluateFiles, type EvaluateOptions, evaluateModel } from './evaluation/evaluate.ts';
-import { benchmark } from './evaluation/latency.ts';
+import { benchmark, type BenchmarkOptions } from './evaluation/latency.ts';
 import { given } from './given.ts';
 import { loadModel } from './onnx/modelFile.ts';
-import { type DataPreview, parseCompressOptions } from './protocol.ts';
+import { benchmarkOptionsSchema, type DataPreview, evaluateOptionsSchema, parseCompressOptions, parseOptions } from './protocol.ts';
 import { inspectModel } from './pruning/inspect.ts';
 import { listGraph } from './pruning/listGraph.ts';
 import { pruneCommand, type PruneOptions, type PruneResult } from './pruning/prune.ts';
@@ -44,5 +44,7 @@ export const operations = {
     const { preprocess, ...options } = parseCompressOptions(request);
     return compress({ ...options, ...(preprocess === undefined ? {} : { preprocess: JSON.stringify(await parsePreprocessing(preprocess)) }) }, context); // the recipe itself: its file may change or go before the run is resumed
   },
-  resume, exportCandidate, inspect: inspectModel, list: listGraph, previewData, prune, benchmark, evaluate: evaluateFiles,
+  resume, exportCandidate, inspect: inspectModel, list: listGraph, previewData, prune,
+  benchmark: async (model: string, against: string | undefined, options: BenchmarkOptions) => benchmark(model, against, parseOptions(benchmarkOptionsSchema, options)),
+  evaluate: async (model: string, data: string, options: EvaluateOptions) => evaluateFiles(model, data, parseOptions(evaluateOptionsSchema, options)),
 };

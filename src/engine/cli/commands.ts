@@ -126,10 +126,8 @@ export const commands: Readonly<Record<string, Command>> = {
       threads: described('threads', { value: 'N', number: true }, ' Default 0.'),
     },
     run: async ([model], values, terminal) => {
-      const limit = number(values, 'limit');
-      if (limit !== undefined && !(Number.isInteger(limit) && limit > 0)) throw new InputError(`Option --limit: expected a whole number above 0, got ${limit}.`);
       const result = await operations.evaluate(resolve(model!), resolve(text(values, 'data')!), given({
-        metric: metricOf(values), against: path(text(values, 'against')), limit, preprocess: recipe(text(values, 'preprocess')), threads: number(values, 'threads'),
+        metric: metricOf(values), against: path(text(values, 'against')), limit: number(values, 'limit'), preprocess: recipe(text(values, 'preprocess')), threads: number(values, 'threads'),
         signal: terminal.signal, progress: throttled((fraction) => { terminal.emit({ type: 'stage', stage: 'report', fraction }); }),
       }));
       printResult(terminal, values, result, () => [
@@ -147,8 +145,7 @@ export const commands: Readonly<Record<string, Command>> = {
       threads: described('threads', { value: 'N', number: true }, ' Default 0.'),
     },
     run: async ([model], values, terminal) => {
-      const batch = number(values, 'batch');
-      const result = await operations.benchmark(resolve(model!), path(text(values, 'against')), given({ batches: batch === undefined ? undefined : [batch], seconds: number(values, 'seconds'), threads: number(values, 'threads'), signal: terminal.signal }));
+      const result = await operations.benchmark(resolve(model!), path(text(values, 'against')), given({ batch: number(values, 'batch'), seconds: number(values, 'seconds'), threads: number(values, 'threads'), signal: terminal.signal }));
       printResult(terminal, values, result, () => benchmarkTable(result, text(values, 'against') !== undefined));
     },
   },
