@@ -71,7 +71,7 @@ async function measure(row: Row): Promise<Result> {
     if (!(error instanceof UnreachableTargetError)) throw error;
     return { ...blank, failure: messageOf(error) };
   }
-  const { before, after, steps, episodes, policy } = report, [{ ratio } = { ratio: undefined }] = (await benchmark(out, model, { batches: [1], seconds: 10 })).batches;
+  const { before, after, steps, episodes, policy } = report, [{ ratio } = { ratio: undefined }] = (await benchmark(out, model, { batch: 1, seconds: 10 })).batches;
   // what an unlabelled search lost is told by labels afterwards
   const judged = async (path: string): Promise<number> => (await evaluateFiles(path, val, { metric: 'top1' })).value;
   const unlabelled = row.metric === 'agreement' && !zoo, written = join(stem, 'reconstructed.onnx'), repaired = existsSync(written) ? written : out;

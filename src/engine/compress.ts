@@ -14,7 +14,7 @@ import { checkOut } from './onnx/modelIdentity.ts';
 import type { CompressOptions, Report, RunEvent } from './protocol.ts';
 import { planFrom } from './pruning/plan.ts';
 import { CandidateJudge } from './rl/candidateJudge.ts';
-import { type RunFolder, createRunFolder, openRunFolder, readRunFolder } from './run/runFolder.ts';
+import { type RunFolder, checkInputs, createRunFolder, openRunFolder, readRunFolder } from './run/runFolder.ts';
 import { StageClock } from './run/stageClock.ts';
 import { setMatrixThreads } from './runtime/matrix.ts';
 
@@ -39,10 +39,11 @@ export async function resume(runDir: string, context: RunContext): Promise<Repor
  * @param episode of the agent, from 1
  */
 export async function exportCandidate(runDir: string, episode: number, out: string, { emit, signal }: RunContext): Promise<void> {
-  const { options, entries } = await readRunFolder(runDir);
+  const run = await readRunFolder(runDir), { options, entries } = run;
   const entry = (entries as JournalEntry[]).find(({ policy, episode: at }) => policy === 'agent' && at === episode);
   if (!entry) throw new InputError(`The run ${runDir} has no episode ${episode}.`);
-  await checkOut(out, options.model);
+  await checkOut(out, options.model, { read: dataOf(options) });
+  await checkInputs(run, ['model', 'val', 'calibration']);
   setMatrixThreads(options.threads);
   const clock = new StageClock(emit), network = await openNetwork(options.model, options.method);
   clock.start('data');
@@ -52,6 +53,12 @@ export async function exportCandidate(runDir: string, episode: number, out: stri
   clock.start('rebuild');
   await saveModel(withPreprocessing(await new CandidateJudge(network.proto, space, task.judge).make(entry.counts, await thorough()), task.preparation.recipe), resolve(out));
 }
+
+/** Data that a run reads. */
+const dataOf = ({ val, calibration, train }: CompressOptions): (string | undefined)[] => [val, calibration, train];
+
+/** Options that have no effect, for people. */
+const unusedOptions = ({ train, finetune }: CompressOptions): string[] => (train !== undefined && finetune === 0 ? [`Option train is of no effect without fine-tuning: the images of ${train} are not used. Give its epochs with --finetune.`] : []);
 
 async function carryOut(run: RunFolder, context: RunContext): Promise<Report> {
   try {
@@ -69,6 +76,7 @@ async function runStages(run: RunFolder, caller: RunContext): Promise<Report> {
   const { options } = run, { signal } = caller, clock = new StageClock((event) => { caller.emit(event); });
   const emit = (event: RunEvent): void => { caller.emit(clock.timed(event)); }, context: RunContext = { emit, signal };
   const out = resolve(options.out ?? defaultOut(options.model));
+  await checkOut(out, options.model, { read: dataOf(options) });
   emit({ type: 'run', runDir: run.path, out, resumed: run.resumed });
   setMatrixThreads(options.threads);
 
@@ -78,7 +86,7 @@ async function runStages(run: RunFolder, caller: RunContext): Promise<Report> {
   clock.start('data');
   const task = await openTask(network, options, signal);
   emit({ type: 'data', images: task.judge.images.count, classes: task.classes, preprocessing: task.preparation.description, metric: task.judge.metric, accuracy: task.judge.original, ...(task.classNames ? { classNames: task.classNames } : {}) });
-  for (const message of task.doubts) emit({ type: 'warning', message });
+  for (const message of [...task.doubts, ...unusedOptions(options)]) emit({ type: 'warning', message });
 
   const found = await findSmaller(network, task, run, clock, context);
   const { space, winner } = found, kept = space.keptFor(winner.counts);

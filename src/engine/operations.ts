@@ -1,12 +1,12 @@
 /** What the engine can do, one function each: the same for the command line and for the worker process. */
 import { compress, exportCandidate, resume, type RunContext } from './compress.ts';
 import { openDataset } from './data/openDataset.ts';
+import { parsePreprocessing } from './data/preprocessing.ts';
 import { evaluateFiles, type EvaluateOptions, evaluateModel } from './evaluation/evaluate.ts';
-import { benchmark } from './evaluation/latency.ts';
-import { defaultOut } from './flow/network.ts';
+import { benchmark, type BenchmarkOptions } from './evaluation/latency.ts';
+import { given } from './given.ts';
 import { loadModel } from './onnx/modelFile.ts';
-import { checkOut } from './onnx/modelIdentity.ts';
-import { type DataPreview, parseCompressOptions } from './protocol.ts';
+import { benchmarkOptionsSchema, type DataPreview, evaluateOptionsSchema, parseCompressOptions, parseOptions } from './protocol.ts';
 import { inspectModel } from './pruning/inspect.ts';
 import { listGraph } from './pruning/listGraph.ts';
 import { pruneCommand, type PruneOptions, type PruneResult } from './pruning/prune.ts';
@@ -30,19 +30,21 @@ async function previewData(model: string, data: string, { signal, preprocess }: 
   }
 }
 
-type PruneRequest = Omit<PruneOptions, 'repair' | 'json'> & { readonly calibration?: string; readonly preprocess?: string; readonly signal?: AbortSignal };
+type PruneRequest = Omit<PruneOptions, 'repair'> & { readonly preprocess?: string; readonly signal?: AbortSignal };
 
 /** Prunes a model file by a ratio or a plan, and repairs it where there is calibration data. */
-async function prune({ calibration, preprocess, signal, ...options }: PruneRequest): Promise<PruneResult> {
-  return pruneCommand({ ...options, ...(calibration === undefined ? {} : { repair: repairOn(calibration, { ...(preprocess === undefined ? {} : { preprocess }), ...(signal ? { signal } : {}) }) }) }, () => undefined);
+async function prune({ preprocess, signal, ...options }: PruneRequest): Promise<PruneResult> {
+  const { calibration } = options;
+  return pruneCommand({ ...options, ...(calibration === undefined ? {} : { repair: repairOn(calibration, given({ preprocess, signal })) }) });
 }
 
 export const operations = {
   /** @param request options from outside, checked here */
   compress: async (request: unknown, context: RunContext) => {
-    const options = parseCompressOptions(request);
-    await checkOut(options.out ?? defaultOut(options.model), options.model);
-    return compress(options, context);
+    const { preprocess, ...options } = parseCompressOptions(request);
+    return compress({ ...options, ...(preprocess === undefined ? {} : { preprocess: JSON.stringify(await parsePreprocessing(preprocess)) }) }, context); // the recipe itself: its file may change or go before the run is resumed
   },
-  resume, exportCandidate, inspect: inspectModel, list: listGraph, previewData, prune, benchmark, evaluate: evaluateFiles,
+  resume, exportCandidate, inspect: inspectModel, list: listGraph, previewData, prune,
+  benchmark: async (model: string, against: string | undefined, options: BenchmarkOptions) => benchmark(model, against, parseOptions(benchmarkOptionsSchema, options)),
+  evaluate: async (model: string, data: string, options: EvaluateOptions) => evaluateFiles(model, data, parseOptions(evaluateOptionsSchema, options)),
 };

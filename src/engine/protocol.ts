@@ -47,15 +47,25 @@ export type CompressOptions = z.infer<typeof compressOptionsSchema>;
 /** Options before defaults are filled in: what a caller writes. */
 export type CompressRequest = z.input<typeof compressOptionsSchema>;
 
+const { threads } = compressOptionsSchema.shape;
+/** Numbers that `evaluate` takes; fields that are no options pass. */
+export const evaluateOptionsSchema = z.looseObject({ limit: z.int().min(1).exactOptional(), threads });
+/** Numbers that `benchmark` takes; fields that are no options pass. */
+export const benchmarkOptionsSchema = z.looseObject({ batch: z.int().min(1).max(65_536).exactOptional(), seconds: z.number().gt(0).max(3600).exactOptional(), threads });
+
 /** Checks options from outside and fills in defaults. @throws {InputError} names the option, what was expected and what was got */
+export function parseOptions<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0]!;
+  throw new InputError(`Option "${issue.path.join('.')}": ${issue.message}.`);
+}
+
+/** Checks the options of `compress`, what they mean together included. @throws {InputError} */
 export function parseCompressOptions(value: unknown): CompressOptions {
-  const parsed = compressOptionsSchema.safeParse(value);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
-    throw new InputError(`Option "${issue.path.join('.')}": ${issue.message}.`);
-  }
-  checkTarget(parsed.data);
-  return parsed.data;
+  const options = parseOptions(compressOptionsSchema, value);
+  checkTarget(options);
+  return options;
 }
 
 function checkTarget({ target, method }: CompressOptions): void {

@@ -1,6 +1,7 @@
 /** The engine's process: takes requests from the extension host, answers with events and one result each. */
 import { z } from 'zod';
 import { CancelledError, InputError, messageOf, UserError } from './errors.ts';
+import { given } from './given.ts';
 import { operations } from './operations.ts';
 import type { RunEvent, WorkerRequest, WorkerResponse } from './protocol.ts';
 
@@ -17,9 +18,6 @@ const requestSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('cancel'), call }),
 ]);
 type Request = Exclude<z.output<typeof requestSchema>, { type: 'cancel' }>;
-
-/** Leaves out what is undefined: options are absent or have a value. */
-const given = <T extends object>(values: T): { [K in keyof T]: Exclude<T[K], undefined> } => Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as { [K in keyof T]: Exclude<T[K], undefined> };
 
 function answer(request: Request, context: { emit(event: RunEvent): void; signal: AbortSignal }): Promise<unknown> {
   const { signal } = context;

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { InputError } from '../errors.ts';
+import { given } from '../given.ts';
 import { operations } from '../operations.ts';
 import { compressOptionsSchema, metrics, parseTarget, type Metric, type Report, type RunEvent } from '../protocol.ts';
 import { inspectionTable } from '../pruning/inspect.ts';
@@ -16,8 +17,6 @@ const preprocessOption = described('preprocess', { value: 'FILE|JSON' });
 /** Paths are resolved against the current folder; JSON stands as it is. */
 const path = (value: string | undefined): string | undefined => (value === undefined ? undefined : resolve(value));
 const recipe = (value: string | undefined): string | undefined => (value === undefined || value.trim().startsWith('{') ? value : resolve(value));
-/** Leaves out what was not given. */
-const given = <T extends Record<string, unknown>>(values: T): { [K in keyof T]: Exclude<T[K], undefined> } => Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as { [K in keyof T]: Exclude<T[K], undefined> };
 function metricOf(values: Values): Metric | undefined {
   const metric = text(values, 'metric');
   if (metric !== undefined && !metrics.includes(metric as Metric)) throw new InputError(`Option --metric: expected ${metrics.join(', ')}, got "${metric}".`);
@@ -127,10 +126,8 @@ export const commands: Readonly<Record<string, Command>> = {
       threads: described('threads', { value: 'N', number: true }, ' Default 0.'),
     },
     run: async ([model], values, terminal) => {
-      const limit = number(values, 'limit');
-      if (limit !== undefined && !(Number.isInteger(limit) && limit > 0)) throw new InputError(`Option --limit: expected a whole number above 0, got ${limit}.`);
       const result = await operations.evaluate(resolve(model!), resolve(text(values, 'data')!), given({
-        metric: metricOf(values), against: path(text(values, 'against')), limit, preprocess: recipe(text(values, 'preprocess')), threads: number(values, 'threads'),
+        metric: metricOf(values), against: path(text(values, 'against')), limit: number(values, 'limit'), preprocess: recipe(text(values, 'preprocess')), threads: number(values, 'threads'),
         signal: terminal.signal, progress: throttled((fraction) => { terminal.emit({ type: 'stage', stage: 'report', fraction }); }),
       }));
       printResult(terminal, values, result, () => [
@@ -148,8 +145,7 @@ export const commands: Readonly<Record<string, Command>> = {
       threads: described('threads', { value: 'N', number: true }, ' Default 0.'),
     },
     run: async ([model], values, terminal) => {
-      const batch = number(values, 'batch');
-      const result = await operations.benchmark(resolve(model!), path(text(values, 'against')), given({ batches: batch === undefined ? undefined : [batch], seconds: number(values, 'seconds'), threads: number(values, 'threads'), signal: terminal.signal }));
+      const result = await operations.benchmark(resolve(model!), path(text(values, 'against')), given({ batch: number(values, 'batch'), seconds: number(values, 'seconds'), threads: number(values, 'threads'), signal: terminal.signal }));
       printResult(terminal, values, result, () => benchmarkTable(result, text(values, 'against') !== undefined));
     },
   },

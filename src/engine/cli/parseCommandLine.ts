@@ -30,6 +30,17 @@ export function generalHelp(commands: Readonly<Record<string, Command>>): string
 
 export interface ParsedCommandLine { readonly operands: readonly string[]; readonly values: Values }
 
+/** Of an option that stands there twice one value would be lost without a word, and an empty path would be the current folder. @throws {InputError} names the option */
+function checkGiven({ options }: Command, tokens: NonNullable<ReturnType<typeof parseArgs>['tokens']>): void {
+  const seen = new Set<string>();
+  for (const token of tokens) {
+    if (token.kind !== 'option' || token.value === undefined) continue;
+    if (token.value.trim() === '') throw new InputError(`Option --${token.name}: its value is empty.`);
+    if (seen.has(token.name) && !options[token.name]?.multiple) throw new InputError(`Option --${token.name} stands there twice. Keep one of them.`);
+    seen.add(token.name);
+  }
+}
+
 /** Reads operands and options of a command. @throws {InputError} names the option or what is missing */
 export function parseCommandLine(name: string, command: Command, args: readonly string[]): ParsedCommandLine {
   const table: NonNullable<ParseArgsConfig['options']> = {};
@@ -39,7 +50,7 @@ export function parseCommandLine(name: string, command: Command, args: readonly 
   const hint = `See: auto-compress ${name} --help`;
   let parsed;
   try {
-    parsed = parseArgs({ args: [...args], options: table, allowPositionals: true, strict: true });
+    parsed = parseArgs({ args: [...args], options: table, allowPositionals: true, strict: true, tokens: true });
   } catch (error) {
     const { message } = error as Error;
     const unknown = /^Unknown option '(-[^']*)'/.exec(message)?.[1];
@@ -49,6 +60,9 @@ export function parseCommandLine(name: string, command: Command, args: readonly 
   if (values['help'] === true) return { operands: [], values };
   if (parsed.positionals.length < command.operands.length) throw new InputError(`${command.operands[parsed.positionals.length]} is missing: ${usageOf(name, command)}. ${hint}`);
   if (parsed.positionals.length > command.operands.length) throw new InputError(`"${parsed.positionals[command.operands.length]}" is one argument too many: ${usageOf(name, command)}. ${hint}`);
+  const empty = parsed.positionals.findIndex((operand) => operand.trim() === '');
+  if (empty >= 0) throw new InputError(`${command.operands[empty]} is empty: ${usageOf(name, command)}. ${hint}`);
+  checkGiven(command, parsed.tokens);
   for (const [option, { number, required, value }] of Object.entries(command.options)) {
     if (required && values[option] === undefined) throw new InputError(`Option --${option} ${value} is missing. ${hint}`);
     if (number && values[option] !== undefined) values[option] = parseNumber(option, values[option] as string);

@@ -18,7 +18,7 @@ export function reportTable({ before, after, agent, baselines, layers, out, poli
       ['file size', bytes(before.sizeBytes), bytes(after.sizeBytes), ratio(after.sizeBytes, before.sizeBytes)],
       ...(before.sparse && after.sparse ? [
         ['weights that are not zero', amount(before.sparse.nonZero), amount(after.sparse.nonZero), ratio(after.sparse.nonZero, before.sparse.nonZero)],
-        ['stored as bitmap and values', bytes(before.sparse.storedBytes), bytes(after.sparse.storedBytes), ratio(after.sparse.storedBytes, before.sizeBytes)],
+        ['stored as bitmap and values', bytes(before.sparse.storedBytes), bytes(after.sparse.storedBytes), ratio(after.sparse.storedBytes, before.sparse.storedBytes)],
         ['file in a zip', bytes(before.sparse.zipBytes), bytes(after.sparse.zipBytes), ratio(after.sparse.zipBytes, before.sparse.zipBytes)],
       ] : []),
       ['latency, batch 1', milliseconds(before.latencyMs.median), milliseconds(after.latencyMs.median), `${ratio(after.latencyMs.median, before.latencyMs.median)}`],

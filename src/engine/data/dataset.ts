@@ -23,6 +23,8 @@ interface DatasetCommon {
   /** Class of each sample, from 0. Absent where the source has none. */
   readonly labels?: Int32Array;
   readonly classNames?: readonly string[];
+  /** The files that it is made of, where these are others than the path. */
+  readonly files?: readonly string[];
   /** For people: "5,000 images of 3 x 32 x 32 with labels of 10 classes (val5k.npz)". */
   readonly description: string;
   /** Releases the files that are held open. */

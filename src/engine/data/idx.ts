@@ -65,7 +65,7 @@ export async function openIdx(path: string): Promise<Dataset> {
       const opened = await openIdxArray(labelsPath);
       try { labels = await readLabels(opened.rows, images.rows.count); } finally { await opened.source.close(); }
     }
-    return imageDataset(imagesPath, images.rows, labels, () => images.source.close());
+    return { ...imageDataset(imagesPath, images.rows, labels, () => images.source.close()), files: labelsPath === undefined ? [imagesPath] : [imagesPath, labelsPath] };
   } catch (error) {
     await images.source.close();
     throw error;

@@ -46,7 +46,7 @@ export async function openImageFolder(path: string): Promise<ImageDataset> {
 /** A data set over image files, decoded as they are read. */
 export function imageFiles(path: string, files: readonly string[], labels: Int32Array | undefined, classNames: readonly string[] | undefined): ImageDataset {
   return {
-    kind: 'images', path, count: files.length, ...(labels ? { labels } : {}), ...(classNames ? { classNames } : {}),
+    kind: 'images', path, files, count: files.length, ...(labels ? { labels } : {}), ...(classNames ? { classNames } : {}),
     description: describe(path, files.length, 'image files', labels, classNames),
     close: () => Promise.resolve(),
     read: (indices, covering) => {

@@ -66,6 +66,7 @@ async function overBatches(indices: Int32Array, size: number, { signal, progress
 export async function evaluateModel(model: Model, dataset: Dataset, options: EvaluateOptions = {}): Promise<Evaluation> {
   const { limit = Infinity, seed = 0, threads = 0, against, preprocess, signal, metric = dataset.labels ? 'top1' : 'agreement' } = options;
   if (metric === 'agreement' && against === undefined) throw new InputError(`${dataset.labels ? 'Metric agreement' : `${dataset.path} has no labels: agreement`} needs the model to agree with: give --against MODEL.`);
+  if (metric !== 'agreement' && against !== undefined) throw new InputError(`Option --against is for agreement, but ${metric} is measured by the labels of ${dataset.path}. Add --metric agreement, or leave out --against.`);
   const open: OpenOptions = { seed, threads, ...(preprocess === undefined ? {} : { preprocess }), ...(signal ? { signal } : {}) };
   const preparation = await prepare(model, dataset, await taskInputDims(model, dataset), open), indices = Int32Array.from(fairSubset(dataset, limit, seed));
   const running = [await started(model, threads)];

@@ -95,16 +95,17 @@ export function latencyRatio(model: readonly number[], against: readonly number[
   return { value: median(model) / median(against), low: quantile(ratios, 0.025), high: quantile(ratios, 0.975) };
 }
 
-export interface BenchmarkOptions extends Omit<LatencyOptions, 'batch' | 'inputShapes'> { /** Default: 1 and 8, or the batch that the model fixes. */ readonly batches?: readonly number[] }
+export interface BenchmarkOptions extends Omit<LatencyOptions, 'batch' | 'inputShapes'> { /** Samples in one run. Default: 1 and 8, or the batch that a model fixes. */ readonly batch?: number }
 
-/** Measures a model file's latency, and its ratio to another's. @throws {InputError} when a model does not run */
-export async function benchmark(modelPath: string, againstPath?: string, { batches, ...options }: BenchmarkOptions = {}): Promise<BenchmarkResult> {
+/** Measures a model file's latency, and its ratio to another's at the same batch. @throws {InputError} when a model does not run, or not at the batch of the other or the one asked for */
+export async function benchmark(modelPath: string, againstPath?: string, { batch: asked, ...options }: BenchmarkOptions = {}): Promise<BenchmarkResult> {
   const models: Model[] = [];
   for (const path of againstPath === undefined ? [modelPath] : [modelPath, againstPath]) models.push((await loadModel(path)).proto);
-  const fixed = models.map(fixedBatch).find((batch) => batch !== undefined);
-  if (fixed !== undefined && batches && !batches.every((batch) => batch === fixed)) throw new InputError(`The model takes batches of ${fixed} only.`);
+  const fixed = [...new Set(models.map(fixedBatch).filter((batch) => batch !== undefined))];
+  if (fixed.length > 1) throw new InputError(`One model takes batches of ${fixed[0]} only, the other of ${fixed[1]}: their times can't be compared. Export both with an open batch.`);
+  if (asked !== undefined && fixed.some((batch) => batch !== asked)) throw new InputError(`The model takes batches of ${fixed[0]} only.`);
   const results: BenchmarkResult['batches'][number][] = [];
-  for (const batch of batches ?? (fixed === undefined ? [1, 8] : [fixed])) {
+  for (const batch of asked !== undefined ? [asked] : fixed.length > 0 ? fixed : [1, 8]) {
     const [model, against] = await timeInTurn(models, { ...options, batch });
     results.push({ batch, model: summarise(model!), ...(against ? { against: summarise(against), ratio: latencyRatio(model!, against) } : {}) });
   }

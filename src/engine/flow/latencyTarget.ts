@@ -27,9 +27,9 @@ const networkRatios = [1, 0.75, 0.5, 0.25];
 /** Where tables are kept between runs: a folder for caches of the system's kind. */
 const cacheFolder = (): string => join(process.env['XDG_CACHE_HOME'] ?? (platform() === 'win32' ? (process.env['LOCALAPPDATA'] ?? homedir()) : join(homedir(), platform() === 'darwin' ? 'Library/Caches' : '.cache')), 'auto-compress', 'latency');
 
-/** What a table depends on: this machine, onnxruntime, the model, and which widths are allowed. */
-function tableName({ sha256 }: Network, { threads, roundTo, minPreserve }: CompressOptions): string {
-  const machine = [cpus()[0]?.model, cpus().length, availableParallelism(), arch(), platform(), runtimeVersion, threads, sha256, roundTo, minPreserve];
+/** What a table depends on: this machine, onnxruntime, the model and the size of its inputs, which it may leave open, and which widths are allowed. */
+function tableName({ sha256 }: Network, { judge }: Task, { threads, roundTo, minPreserve }: CompressOptions): string {
+  const machine = [cpus()[0]?.model, cpus().length, availableParallelism(), arch(), platform(), runtimeVersion, threads, sha256, inputShapesOf(judge.images), roundTo, minPreserve];
   return `${createHash('sha256').update(JSON.stringify(machine)).digest('hex').slice(0, 32)}.json`;
 }
 
@@ -44,7 +44,7 @@ async function readTable(path: string): Promise<LatencyTable | undefined> {
  * @returns predicts the time of a pruned network as a fraction of the original's
  */
 export async function latencyOf(network: Network, ranked: readonly RankedGroup[], task: Task, options: CompressOptions, signal: AbortSignal, progress: (fraction: number) => void): Promise<(kept: KeptUnits) => number> {
-  const own = options.runDir === undefined ? undefined : join(options.runDir, 'latency-table.json'), shared = join(cacheFolder(), tableName(network, options));
+  const own = options.runDir === undefined ? undefined : join(options.runDir, 'latency-table.json'), shared = join(cacheFolder(), tableName(network, task, options));
   let table = own === undefined ? undefined : await readTable(own);
   if (!table) {
     table = await readTable(shared) ?? await measure(network, ranked, task, options, signal, progress);

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, lstat, open, readFile, rename, rm } from 'node:fs/promises';
+import { type FileHandle, lstat, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { GraphProtoSchema, type GraphProto, ModelProtoSchema, type ModelProto, TensorProtoSchema, type TensorProto, TensorProto_DataType as DataType } from 'onnx-buf';
 import { InputError, UnsupportedModelError, UserError, messageOf } from '../errors.ts';
+import { tensorConstants } from './constantNodes.ts';
 import { inlineFunctions } from './inlineFunctions.ts';
 import { asExternal, loadExternalData } from './externalData.ts';
 import { weightsAsInitializers } from './weightsAsInitializers.ts';
@@ -37,13 +38,21 @@ export function decodeModel(bytes: Uint8Array, name: string): ModelProto & { gra
   return proto as ModelProto & { graph: GraphProto };
 }
 
+/** A model file's bytes. Pipes and devices, which may never end and can't be read again, are refused. @throws {InputError} says why it can't be read */
+export async function readModelFile(path: string): Promise<Buffer> {
+  try {
+    const info = await stat(path);
+    if (!info.isFile()) throw new Error(info.isDirectory() ? 'it is a folder' : 'it is neither a file nor a folder');
+    return await readFile(path);
+  } catch (error) {
+    throw new InputError(`Can't read the model ${path}: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : messageOf(error)}.`, { cause: error });
+  }
+}
+
 /** Reads a model and all its external data; calls of functions that the model defines are spelled out, and weights are initializers, in whichever form the file has them. @throws {InputError} names the file */
 export async function loadModel(path: string): Promise<OnnxModel> {
-  const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-    const why = error.code === 'ENOENT' ? 'there is no such file' : error.code === 'EISDIR' ? 'it is a folder' : messageOf(error);
-    throw new InputError(`Can't read the model ${path}: ${why}.`, { cause: error });
-  });
-  const proto = inlineFunctions(decodeModel(bytes, path));
+  const bytes = await readModelFile(path);
+  const proto = tensorConstants(inlineFunctions(decodeModel(bytes, path)));
   const externalBytes = await loadExternalData(proto, path);
   weightsAsInitializers(proto);
   return { path, proto, hadExternalData: externalBytes > 0, sizeBytes: bytes.length + externalBytes };

@@ -81,10 +81,3 @@ export function inspectionTable(inspection: Inspection, width = 100): string[] {
   }
   return lines;
 }
-
-/** `inspect MODEL [--json]`. @param print takes lines for standard output */
-export async function inspectCommand(options: { readonly model: string; readonly json?: boolean; readonly columns?: number }, print: (line: string) => void): Promise<Inspection> {
-  const inspection = await inspectModel(options.model);
-  if (options.json) print(JSON.stringify(inspection)); else for (const line of inspectionTable(inspection, options.columns)) print(line);
-  return inspection;
-}

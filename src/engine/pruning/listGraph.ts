@@ -1,8 +1,7 @@
 /** A model's graph for reading: every node with what goes in and out of it. Nothing is computed, and weights are not read. */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { type AttributeProto, AttributeProto_AttributeType as Type, type GraphProto, type TensorProto, type ValueInfoProto } from 'onnx-buf';
-import { InputError, messageOf } from '../errors.ts';
-import { decodeModel } from '../onnx/modelFile.ts';
+import { decodeModel, readModelFile } from '../onnx/modelFile.ts';
 import { DataType, dimsOf, floatsOf, intsOf, isFloatTensor } from '../onnx/tensor.ts';
 import type { GraphListing, ListedNode, ListedValue } from '../protocol.ts';
 
@@ -71,7 +70,7 @@ function* nodesOf(graph: GraphProto, outer: ReadonlyMap<string, TensorProto>, de
 
 /** Reads the graph of a model file; external data is left alone. @throws {InputError} names the file */
 export async function listGraph(path: string): Promise<GraphListing> {
-  const bytes = await readFile(path).catch((error: unknown) => { throw new InputError(`Can't read the model ${path}: ${messageOf(error)}.`, { cause: error }); });
+  const bytes = await readModelFile(path);
   const { graph, opsetImport, producerName, producerVersion } = decodeModel(bytes, path);
   const nodes: ListedNode[] = [];
   let nodeCount = 0;

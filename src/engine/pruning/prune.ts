@@ -23,13 +23,13 @@ export interface PruneOptions {
   readonly planOut?: string;
   /** Kept counts are multiples of this where possible. Default: 8, less in groups of few channels. */
   readonly roundTo?: number;
+  /** The data that `repair` reads, which no output replaces. */
+  readonly calibration?: string;
   /** Repairs the pruned model (least squares on calibration data); absent for --no-reconstruct. */
   readonly repair?: (original: Model, analysis: Analysis, choice: PlanChoice, pruned: Model) => Promise<Model>;
-  readonly json?: boolean;
 }
 
 export interface PruneResult {
-  readonly type: 'result';
   readonly out: string;
   readonly plan?: string;
   readonly before: { readonly macs: number; readonly params: number; readonly sizeBytes: number };
@@ -38,15 +38,14 @@ export interface PruneResult {
 
 /**
  * Prunes a model file by a uniform ratio or a plan and writes the result, which onnxruntime has loaded.
- * @param print takes lines for standard output
  * @throws {InputError} for options, files or a plan that don't fit
  */
-export async function pruneCommand(options: PruneOptions, print: (line: string) => void): Promise<PruneResult> {
+export async function pruneCommand(options: PruneOptions): Promise<PruneResult> {
   const { preserve, plan: planFile, roundTo } = options;
   if ((preserve === undefined) === (planFile === undefined)) throw new InputError('Give either --preserve R or --plan FILE.');
   if (preserve !== undefined && !(preserve > 0 && preserve <= 1)) throw new InputError(`Option "preserve": ${preserve} is not a ratio between 0 and 1, such as 0.5.`);
   if (roundTo !== undefined && !(Number.isInteger(roundTo) && roundTo >= 1 && roundTo <= 64)) throw new InputError(`Option "round-to": ${roundTo} is not a whole number from 1 to 64.`);
-  await checkOut(options.out, options.model);
+  await checkOut(options.out, options.model, { written: { 'plan-out': options.planOut }, read: [planFile, options.calibration] });
   const { proto, hadExternalData, sizeBytes } = await loadModel(options.model);
   const sha256 = await sha256OfModel(options.model);
   const analysis = await analyse(proto);
@@ -56,17 +55,9 @@ export async function pruneCommand(options: PruneOptions, print: (line: string) 
   await (await Session.create(pruned)).release();
   await saveModel(pruned, options.out, hadExternalData ? { externalData: true } : {});
   if (options.planOut !== undefined) await writePlan(options.planOut, planFrom(analysis, kept, { path: options.model, sha256 }, densities));
-  const result: PruneResult = {
-    type: 'result', out: options.out, ...(options.planOut !== undefined ? { plan: options.planOut } : {}),
+  return {
+    out: options.out, ...(options.planOut !== undefined ? { plan: options.planOut } : {}),
     before: { macs: analysis.macs, params: analysis.params, sizeBytes },
     after: { ...costs(analysis, kept), sizeBytes: (await loadModel(options.out)).sizeBytes },
   };
-  if (options.json) print(JSON.stringify(result)); else for (const line of table(result)) print(line);
-  return result;
-}
-
-function table({ before, after, out }: PruneResult): string[] {
-  const row = (name: string, unit: number, suffix: string, a: number, b: number): string =>
-    `${name.padEnd(12)}${(a / unit).toFixed(2).padStart(12)} -> ${(b / unit).toFixed(2).padStart(10)} ${suffix.padEnd(3)} (${a > 0 ? ((100 * b) / a).toFixed(1) : '-'}%)`;
-  return [row('MACs', 1e6, 'M', before.macs, after.macs), row('parameters', 1e6, 'M', before.params, after.params), row('file size', 1e6, 'MB', before.sizeBytes, after.sizeBytes), `written to ${out}`];
 }

@@ -83,14 +83,11 @@ export class RunFolder {
   writePlan(plan: unknown): Promise<void> { return writeJson(this.file('plan.json'), plan); }
   writeReport(report: Report): Promise<void> { return writeJson(this.file('report.json'), report); }
 
-  /** @throws {InputError} when the model file is not the one that the run began with */
-  async checkModel(): Promise<void> { await checkInput('model', this.options.model, this.inputs.model); }
-
   /** Closes a run that failed; where it is new and has nothing to go on from, removes what it made. */
   async abandon(): Promise<void> {
     await this.close();
     if (!this.unused) return;
-    for (const name of ['journal.ndjson', 'options.json']) await rm(this.file(name), { force: true });
+    for (const name of await ownFiles(this.path).catch(() => [])) await rm(this.file(name), { force: true });
     for (let folder = this.path; this.firstMade !== undefined && folder.length >= this.firstMade.length; folder = dirname(folder)) {
       if (!await rmdir(folder).then(() => true, () => false)) break; // not empty
     }
@@ -105,6 +102,17 @@ export class RunFolder {
   }
 }
 
+/** Names of the files that runs make in their folder. */
+const runFile = /^((options|plan|report|latency-table)\.json|journal\.ndjson|checkpoint.*\.bin.*|(reconstructed|candidate-\d+)\.onnx(\.data)?)$/;
+const ownFiles = async (path: string): Promise<string[]> => (await readdir(path)).filter((name) => runFile.test(name));
+
+/** What another run left would be taken for this one's, or written over. @throws {InputError} */
+async function checkUnused(path: string): Promise<void> {
+  const files = await ownFiles(path);
+  if (files.includes('options.json')) throw new InputError(`${path} already holds a run. Resume it, or give another folder with --run-dir.`);
+  if (files.length > 0) throw new InputError(`${path} holds files with the names of a run's own (${files.join(', ')}). Move them away, or give another folder with --run-dir.`);
+}
+
 /** Default run folder: `.auto-compress/MODEL/YYYYMMDD-HHMMSS` beside the model. */
 function defaultPath(model: string): string {
   const stamp = new Date().toISOString().replace(/[-:]|\..*$/g, '').replace('T', '-');
@@ -115,9 +123,7 @@ function defaultPath(model: string): string {
 async function makeFolder(path: string, isDefault: boolean): Promise<{ path: string; firstMade: string | undefined }> {
   const cantMake = (error: unknown): never => { throw new InputError(`Can't make the run folder ${path}: ${messageOf(error)}. Give another with --run-dir.`, { cause: error }); };
   if (!isDefault) {
-    const firstMade = await mkdir(path, { recursive: true }).catch(cantMake);
-    if ((await readdir(path).catch(cantMake)).includes('options.json')) throw new InputError(`${path} already holds a run. Resume it, or give another folder with --run-dir.`);
-    return { path, firstMade };
+    return { path, firstMade: await mkdir(path, { recursive: true }).catch(cantMake) };
   }
   const firstMade = await mkdir(dirname(path), { recursive: true }).catch(cantMake);
   for (let attempt = 1; ; attempt++) {
@@ -138,8 +144,9 @@ export async function createRunFolder(options: CompressOptions): Promise<RunFold
   const { path, firstMade } = await makeFolder(resolve(options.runDir ?? defaultPath(options.model)), options.runDir === undefined);
   const unlock = await takeLock(join(path, 'lock'));
   try {
-    const { journal, entries } = await Journal.open(join(path, 'journal.ndjson'));
+    await checkUnused(path); // not before the lock: another run may have begun and ended until then
     await writeJson(join(path, 'options.json'), { format: 'auto-compress/options@1', created: new Date().toISOString(), options: { ...options, runDir: path }, inputs });
+    const { journal, entries } = await Journal.open(join(path, 'journal.ndjson'));
     return new RunFolder(path, { options: { ...options, runDir: path }, inputs, entries, resumed: false }, journal, unlock, firstMade);
   } catch (error) {
     await unlock();
@@ -156,10 +163,14 @@ async function readOptionsFile(path: string): Promise<Pick<RunFolder, 'options' 
   return { options: { ...parseCompressOptions(parsed.data.options), runDir: path }, inputs: parsed.data.inputs };
 }
 
-async function checkInput(name: InputOption, path: string, before: Identity | undefined): Promise<void> {
-  if (!before) return;
-  const now = await inputIdentity(name, path, { of: ' of the run', missing: 'it is gone' });
-  if (now.sha256 !== before.sha256) throw new InputError(`${path} (option ${name} of the run) has changed since the run began. Restore it, or start a new run.`);
+/** @param names of the inputs that matter @throws {InputError} when one is not what the run began with */
+export async function checkInputs({ options, inputs }: Pick<RunFolder, 'options' | 'inputs'>, names: readonly InputOption[] = inputOptions): Promise<void> {
+  for (const name of names) {
+    const path = options[name], before = inputs[name];
+    if (path === undefined || !before) continue;
+    const now = await inputIdentity(name, path, { of: ' of the run', missing: 'it is gone' });
+    if (now.sha256 !== before.sha256) throw new InputError(`${path} (option ${name} of the run) has changed since the run began. Restore it, or start a new run.`);
+  }
 }
 
 /**
@@ -169,7 +180,7 @@ async function checkInput(name: InputOption, path: string, before: Identity | un
 export async function openRunFolder(runDir: string): Promise<RunFolder> {
   const path = resolve(runDir);
   const { options, inputs } = await readOptionsFile(path);
-  for (const name of inputOptions) if (options[name] !== undefined) await checkInput(name, options[name], inputs[name]);
+  await checkInputs({ options, inputs });
   const unlock = await takeLock(join(path, 'lock'));
   try {
     const { journal, entries } = await Journal.open(join(path, 'journal.ndjson'));

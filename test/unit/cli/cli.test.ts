@@ -1,5 +1,5 @@
-import { spawn } from 'node:child_process';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdir, open as openFile, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeNode } from '../../../src/engine/onnx/attributes.ts';
@@ -8,6 +8,7 @@ import { encodeModel, saveModel } from '../../../src/engine/onnx/modelFile.ts';
 import { bundle } from '../../support/bundle.ts';
 import { hasShared, shared, temporaryFolder, writeTree } from '../../support/files.ts';
 import { npy, npz } from '../../support/npy.ts';
+import { smallTask } from '../../support/smallTask.ts';
 
 const folder = await temporaryFolder();
 let program: string, remove: () => Promise<void>;
@@ -37,6 +38,7 @@ const images = npy('|u1', [4, 3, 1, 1], pixels);
 beforeAll(async () => {
   await saveModel(channelsAsClasses, join(folder, 'model.onnx'));
   await saveModel(buildModel({ nodes: [makeNode('Neg', ['images'], ['negative']), makeNode('GlobalAveragePool', ['negative'], ['pooled']), makeNode('Flatten', ['pooled'], ['scores'])], inputs: [valueInfo('images', ['n', 3, 1, 1], 1)], outputs: [valueInfo('scores', ['n', 3], 1)] }), join(folder, 'negative.onnx'));
+  for (const batch of [1, 4]) await saveModel(buildModel({ nodes: channelsAsClasses.graph.node, inputs: [valueInfo('images', [batch, 3, 1, 1], 1)], outputs: [valueInfo('scores', [batch, 3], 1)] }), join(folder, `batch${batch}.onnx`));
   await writeTree(folder, {
     'text.onnx': 'hello', 'cut.onnx': Buffer.concat(encodeModel(channelsAsClasses)).subarray(0, 40), 'empty/.keep': '',
     'val.npz': npz({ images, labels: npy('<i8', [4], BigInt64Array.of(0n, 1n, 2n, 2n)) }), 'unlabelled.npz': npz({ images }), 'outside.npz': npz({ images, labels: npy('<i8', [4], BigInt64Array.of(0n, 1n, 2n, 3n)) }),
@@ -61,9 +63,18 @@ describe('wrong use ends with one clear line on standard error and its exit stat
     ['a text to compress', ['compress', 'text.onnx', '--val', 'val.npz'], 2, /text\.onnx is not an ONNX model/],
     ['a model without channels to remove', compress, 2, /model\.onnx has no channels that can be removed/],
     ['no data to compress with', ['compress', 'model.onnx', '--val', 'nothing.npz'], 2, /Can't read .*nothing\.npz/],
-    ['an output that is the model', [...compress, '--out', './model.onnx'], 2, /The output would overwrite the model/],
+    ['an output that is the model', [...compress, '--out', './model.onnx'], 2, /The output .*model\.onnx would overwrite the model: give another --out\./],
+    ['an output that is the data', [...compress, '--out', 'val.npz'], 2, /The output .*val\.npz would overwrite .*val\.npz, which is read: give another --out\./],
+    ['an output that is a folder', [...compress, '--out', 'empty'], 2, /Can't write .*empty: it is a folder\./],
+    ['an output without a name', [...compress, '--out', ''], 2, /Option --out: its value is empty\./],
+    ['a model without a name', ['inspect', ' '], 2, /MODEL is empty: auto-compress inspect MODEL/],
+    ['two targets', [...compress, '--target', 'macs=0.3', '--target', 'params=0.9'], 2, /Option --target stands there twice\. Keep one of them\./],
     ['an output in no folder', [...compress, '--out', 'nowhere/out.onnx'], 2, /Can't write .*out\.onnx: its folder does not exist/],
-    ['a pruned model that is the model', ['prune', 'model.onnx', '--preserve', '0.5', '--out', 'model.onnx'], 2, /The output would overwrite the model/],
+    ['a pruned model that is the model', ['prune', 'model.onnx', '--preserve', '0.5', '--out', 'model.onnx'], 2, /The output .*model\.onnx would overwrite the model/],
+    ['a plan that is the model', ['prune', 'model.onnx', '--preserve', '0.5', '--out', 'out.onnx', '--plan-out', 'model.onnx'], 2, /The output .*model\.onnx would overwrite the model: give another --plan-out\./],
+    ['a plan that is the pruned model', ['prune', 'model.onnx', '--preserve', '0.5', '--out', 'out.onnx', '--plan-out', './out.onnx'], 2, /The output .*out\.onnx would overwrite .*out\.onnx, which --out names: give another --plan-out\./],
+    ['a pruned model that is a folder', ['prune', 'model.onnx', '--preserve', '0.5', '--out', 'empty'], 2, /Can't write .*empty: it is a folder\./],
+    ['a pruned model that is the calibration data', ['prune', 'model.onnx', '--preserve', '0.5', '--out', 'val.npz', '--calibration', 'val.npz'], 2, /would overwrite .*val\.npz, which is read/],
     ['no such model', ['inspect', 'nothing.onnx'], 2, /Can't read the model .*nothing\.onnx: there is no such file/],
     ['a text named .onnx', ['inspect', 'text.onnx'], 2, /text\.onnx is not an ONNX model/],
     ['a model that is cut short', ['inspect', 'cut.onnx'], 2, /cut\.onnx is not an ONNX model/],
@@ -73,6 +84,16 @@ describe('wrong use ends with one clear line on standard error and its exit stat
     ['a label outside the classes', ['evaluate', 'model.onnx', '--data', 'outside.npz'], 2, /label 3 of image 3 is outside the model's 3 classes/],
     ['agreement with nothing', ['evaluate', 'model.onnx', '--data', 'unlabelled.npz'], 2, /needs the model to agree with: give --against MODEL/],
     ['preprocessing that is no JSON', ['evaluate', 'model.onnx', '--data', 'val.npz', '--preprocess', '{x'], 2, /Preprocessing is not valid JSON/],
+    ['agreement that is not asked for', ['evaluate', 'model.onnx', '--data', 'val.npz', '--against', 'nothing.onnx'], 2, /Option --against is for agreement, but top1 is measured by the labels of .*val\.npz\. Add --metric agreement, or leave out --against\./],
+    ['a limit of no image', ['evaluate', 'model.onnx', '--data', 'val.npz', '--limit', '0'], 2, /Option "limit": Too small/],
+    ['fewer threads than none', ['evaluate', 'model.onnx', '--data', 'val.npz', '--threads=-1'], 2, /Option "threads": Too small/],
+    ['half a thread', ['benchmark', 'model.onnx', '--threads', '1.5'], 2, /Option "threads": Invalid input: expected int/],
+    ['fewer threads than none to benchmark with', ['benchmark', 'model.onnx', '--threads=-1'], 2, /Option "threads": Too small/],
+    ['a batch of 0', ['benchmark', 'model.onnx', '--batch=0'], 2, /Option "batch": Too small/],
+    ['a batch below 0', ['benchmark', 'model.onnx', '--batch=-1'], 2, /Option "batch": Too small/],
+    ['no time to measure', ['benchmark', 'model.onnx', '--seconds=-1'], 2, /Option "seconds": Too small/],
+    ['times of different batches', ['benchmark', 'batch1.onnx', '--against', 'batch4.onnx'], 2, /One model takes batches of 1 only, the other of 4: their times can't be compared\./],
+    ['a batch that a model does not take', ['benchmark', 'model.onnx', '--against', 'batch4.onnx', '--batch', '2'], 2, /The model takes batches of 4 only\./],
     ['neither a ratio nor a plan', ['prune', 'model.onnx', '--out', 'out.onnx'], 2, /Give either --preserve R or --plan FILE/],
     ['a run folder that is none', ['resume', 'empty/nothing'], 2, /./],
   ])('%s', async (_title, args, status, message) => {
@@ -82,6 +103,12 @@ describe('wrong use ends with one clear line on standard error and its exit stat
     expect(finished.stderr).toMatch(/^auto-compress: [^\n]*\n$/);
     expect(finished.stderr).toMatch(message);
     expect(await readdir(folder, { recursive: true })).toEqual(before);
+  });
+
+  it.skipIf(process.platform === 'win32')('a pipe for data, which is not waited for', async () => {
+    execFileSync('mkfifo', [join(folder, 'pipe')]);
+    expect(await run([...compress, '--calibration', 'pipe'])).toMatchObject({ status: 2, stderr: expect.stringMatching(/pipe is neither a file nor a folder\.\n$/) as string });
+    await rm(join(folder, 'pipe'));
   });
 
   it('with --json the error is also an object on standard output', async () => {
@@ -147,6 +174,37 @@ it('benchmark compares two models', async () => {
     expect(model.median).toBeLessThanOrEqual(model.p90);
     expect(ratio.low).toBeLessThanOrEqual(ratio.high);
   }
+});
+
+it('benchmark runs both models at the batch that one of them fixes', async () => {
+  const { stdout } = await run(['benchmark', 'model.onnx', '--against', 'batch4.onnx', '--seconds', '0.1', '--json']);
+  expect((JSON.parse(stdout) as { batches: { batch: number }[] }).batches.map(({ batch }) => batch)).toEqual([4]);
+});
+
+describe('when standard output ends', () => {
+  /** @param stdout a file, or a pipe whose reader goes when the text was written to it */
+  const unread = (args: readonly string[], stdout: number | RegExp): Promise<Omit<Finished, 'stdout'>> => new Promise((done) => {
+    const child = spawn(process.execPath, [program, ...args], { cwd: folder, stdio: ['ignore', typeof stdout === 'number' ? stdout : 'pipe', 'pipe'] });
+    let stderr = '', said = '';
+    child.stdout?.on('data', (chunk: Buffer) => { said += chunk.toString(); if ((stdout as RegExp).test(said)) child.stdout?.destroy(); });
+    child.stderr!.on('data', (chunk: Buffer) => { stderr += chunk.toString(); });
+    child.on('close', (status) => { done({ status, stderr }); });
+  });
+
+  it('a run stops, with status 130, and says how to go on', async () => {
+    await mkdir(join(folder, 'small'));
+    const { model, data } = await smallTask(join(folder, 'small'));
+    const { status, stderr } = await unread(['compress', model, '--val', data, '--episodes', '50', '--refine', '0', '--threads', '1', '--preprocess', '{}', '--json', '--out', 'small/out.onnx', '--run-dir', 'small/run'], /"type":"episode"/);
+    expect({ status, stderr }).toEqual({ status: 130, stderr: `auto-compress: Cancelled. Go on with: auto-compress resume ${JSON.stringify(join(folder, 'small/run'))}\n` });
+    expect((await readdir(join(folder, 'small'))).sort()).toEqual(['data.npz', 'run', 'small.onnx']);
+    await rm(join(folder, 'small'), { recursive: true });
+  }, 60_000);
+
+  it.skipIf(process.platform !== 'linux')('an answer that is lost is no success', async () => {
+    const full = await openFile('/dev/full', 'w');
+    expect(await unread(['inspect', 'model.onnx'], full.fd)).toEqual({ status: 2, stderr: expect.stringMatching(/^auto-compress: Can't write to standard output: ENOSPC/) as string });
+    await full.close();
+  });
 });
 
 it('Ctrl-C stops within two seconds, with status 130, and leaves nothing half-written', async () => {

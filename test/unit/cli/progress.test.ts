@@ -78,6 +78,11 @@ describe('the closing table', () => {
       '40 episodes in 93 s. Written to /tmp/small.onnx',
     ]);
   });
+  it('has in each row the ratio of the two numbers that it shows', () => {
+    const sparse = (nonZero: number, storedBytes: number, zipBytes: number): Measurements['sparse'] & object => ({ nonZero, storedBytes, zipBytes });
+    const lines = reportTable({ ...report, before: { ...report.before, sparse: sparse(40_000, 800_000, 900_000) }, after: { ...report.after, sparse: sparse(10_000, 200_000, 450_000) } }, 80);
+    expect(lines.find((line) => line.startsWith('stored as bitmap and values'))).toMatch(/ 800\.0 kB +200\.0 kB +0\.250x$/);
+  });
   it('of a benchmark shows both models and the ratio with its interval', () => {
     const latency = { median: 2, p10: 1.5, p90: 12 };
     expect(benchmarkTable({ threads: 1, provider: 'CPU', batches: [{ batch: 1, model: latency, against: { ...latency, median: 4 }, ratio: { value: 0.5, low: 0.48, high: 0.52 } }] }, true)).toEqual([

@@ -43,5 +43,5 @@ it('takes the batch that any input of the model fixes', async () => {
   const path = join(await temporaryFolder(), 'two.onnx');
   await saveModel(buildModel({ nodes: [makeNode('MatMul', ['a', 'b'], ['y'])], inputs: [valueInfo('a', ['n', 4, 2], 1), valueInfo('b', [3, 2, 4], 1)], outputs: [valueInfo('y', ['n', 4, 4], 1)] }), path);
   expect((await benchmark(path, undefined, { seconds: 0.01 })).batches.map(({ batch }) => batch)).toEqual([3]);
-  await expect(benchmark(path, undefined, { batches: [8] })).rejects.toThrow('The model takes batches of 3 only.');
+  await expect(benchmark(path, undefined, { batch: 8 })).rejects.toThrow('The model takes batches of 3 only.');
 });

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -5,6 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadModel, saveModel } from '../../../src/engine/onnx/modelFile.ts';
 import { checkOut, sha256OfModel } from '../../../src/engine/onnx/modelIdentity.ts';
+import { listGraph } from '../../../src/engine/pruning/listGraph.ts';
 import { pruneCommand } from '../../../src/engine/pruning/prune.ts';
 import { Network } from '../pruning/network.ts';
 
@@ -39,7 +41,22 @@ describe('a model and the files that hold its weights', () => {
     for (const out of [join(folder, 'net.onnx'), join(folder, 'net.onnx.data')]) await expect(checkOut(out, model), out).rejects.toThrow(/would overwrite .*net\.onnx\.data, which holds the model's weights/);
     await expect(checkOut(join(folder, 'small.onnx'), model)).resolves.toBeUndefined();
     await expect(checkOut(join(folder, 'nowhere', 'small.onnx'), model)).rejects.toThrow(/Can't write .*small\.onnx: its folder does not exist/);
-    await expect(pruneCommand({ model, out: join(folder, 'net.onnx'), preserve: 0.5 }, () => undefined)).rejects.toThrow('would overwrite');
+    await expect(pruneCommand({ model, out: join(folder, 'net.onnx'), preserve: 0.5 })).rejects.toThrow('would overwrite');
     await loadModel(model);
+  });
+
+  it('is not overwritten by other files that a command writes, which are not each other either', async () => {
+    const out = join(folder, 'small.onnx'), plan = (path: string, read: string[] = []): Promise<void> => checkOut(out, model, { written: { 'plan-out': path }, read });
+    for (const path of [model, join(folder, 'net.onnx.data'), out, `${out}.data`]) await expect(plan(path), path).rejects.toThrow(/would overwrite .*: give another --plan-out\./);
+    await expect(plan(join(folder, 'plan.json'), [join(folder, '.', 'plan.json')])).rejects.toThrow(/would overwrite .*plan\.json, which is read/);
+    await expect(plan(folder)).rejects.toThrow(/Can't write .*: it is a folder\./);
+    await expect(plan(join(model, 'plan.json'))).rejects.toThrow(/Can't write .*: its folder does not exist/);
+    await expect(plan(join(folder, 'plan.json'))).resolves.toBeUndefined();
+  });
+
+  it.skipIf(process.platform === 'win32')('is no pipe, which would be waited for', async () => {
+    const pipe = join(folder, 'pipe.onnx');
+    execFileSync('mkfifo', [pipe]);
+    for (const reading of [loadModel(pipe), sha256OfModel(pipe), listGraph(pipe), pruneCommand({ model: pipe, out: join(folder, 'small.onnx'), preserve: 0.5 })]) await expect(reading).rejects.toThrow(/Can't read the model .*pipe\.onnx: it is neither a file nor a folder\./);
   });
 });

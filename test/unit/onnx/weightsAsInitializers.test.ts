@@ -48,7 +48,7 @@ describe('weights in whichever form the file has them', () => {
   it('are pruned alike', async () => {
     const plain = join(folder, 'plain.onnx'), pruned = join(folder, 'plain.small.onnx');
     await saveModel(smallNetwork(), plain);
-    await pruneCommand({ model: plain, out: pruned, preserve: 0.5 }, () => undefined);
+    await pruneCommand({ model: plain, out: pruned, preserve: 0.5 });
     const expected = await answers(plain), expectedPruned = await answers(pruned), { macs, params, groups } = await analyse((await loadModel(plain)).proto);
     expect(groups).toHaveLength(2);
     for (const [form, write] of Object.entries(forms)) {
@@ -59,7 +59,7 @@ describe('weights in whichever form the file has them', () => {
       expect(proto.graph.input.map(({ name }) => name), form).toEqual(['x']);
       expect([analysis.macs, analysis.params, analysis.groups.length], form).toEqual([macs, params, 2]);
       expect(await answers(path), form).toEqual(expected);
-      await pruneCommand({ model: path, out, preserve: 0.5 }, () => undefined);
+      await pruneCommand({ model: path, out, preserve: 0.5 });
       expect(await answers(out), form).toEqual(expectedPruned);
     }
   });

@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { appendFile, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
@@ -10,6 +10,7 @@ import { Journal, readJournal } from '../../../src/engine/run/journal.ts';
 import { takeLock } from '../../../src/engine/run/lock.ts';
 import { createRunFolder, openRunFolder, readRunFolder } from '../../../src/engine/run/runFolder.ts';
 import { temporaryFolder, writeTree } from '../../support/files.ts';
+import { idx } from '../../support/npy.ts';
 
 const folder = await temporaryFolder();
 let made = 0;
@@ -199,11 +200,19 @@ describe('a run folder', () => {
     await expect(createRunFolder(optionsIn(path, { runDir: join(path, 'run') }))).rejects.toThrow(/already holds a run\. Resume it, or give another folder with --run-dir\./);
   });
 
+  it.each(['journal.ndjson', 'checkpoint.bin', 'checkpoint-refine.bin.previous', 'latency-table.json', 'plan.json', 'report.json', 'reconstructed.onnx'])('with a left %s is not taken for a new one: it would be adopted, or go lost', async (name) => {
+    const path = await fresh({ ...inputs, [`run/${name}`]: 'x', 'run/note.txt': 'x' }), before = await readdir(join(path, 'run'));
+    await expect(createRunFolder(optionsIn(path, { runDir: join(path, 'run') }))).rejects.toThrow(`run holds files with the names of a run's own (${name}). Move them away, or give another folder with --run-dir.`);
+    expect(await readdir(join(path, 'run'))).toEqual(before);
+  });
+
   it('that could not begin leaves what was there before', async () => {
     const path = await fresh({ ...inputs, 'mine/note.txt': 'x' });
     const before = await readdir(path, { recursive: true });
     for (const more of [{}, { runDir: join(path, 'a/b/run') }, { runDir: join(path, 'mine') }]) {
-      await (await createRunFolder(optionsIn(path, more))).abandon();
+      const run = await createRunFolder(optionsIn(path, more));
+      await writeFile(run.file('latency-table.json'), '{}');
+      await run.abandon();
       expect(await readdir(path, { recursive: true })).toEqual(before);
     }
   });
@@ -217,6 +226,51 @@ describe('a run folder', () => {
     const path = await fresh({ 'net.onnx': 'x' });
     await expect(createRunFolder(optionsIn(path))).rejects.toThrow(/Can't read .*val\.npz \(option val\): there is no such file or folder/);
     expect(await readdir(path)).toEqual(['net.onnx']);
+  });
+
+  /** Whether a run on data notices a change of them. */
+  const notices = async (path: string, val: string, change: () => Promise<unknown>): Promise<boolean> => {
+    const runDir = join(path, 'run');
+    await (await createRunFolder(optionsIn(path, { val: join(path, val), runDir }))).close();
+    await (await openRunFolder(runDir)).close();
+    await change();
+    return openRunFolder(runDir).then((run) => run.close()).then(() => false, (error: Error) => /\(option val of the run\) has changed since the run began/.test(error.message));
+  };
+
+  it('notices what links lead to, in a folder of linked classes and images', async () => {
+    const path = await fresh({ 'net.onnx': 'x', 'store/a/1.png': 'one', 'store/b/2.png': 'two', 'store/3.png': 'three' });
+    await mkdir(join(path, 'data/b'), { recursive: true });
+    await symlink(join(path, 'store/a'), join(path, 'data/a'));
+    await symlink(join(path, 'store/3.png'), join(path, 'data/b/3.png'));
+    expect(await notices(path, 'data', () => writeFile(join(path, 'store/a/1.png'), 'another one'))).toBe(true);
+    await rm(join(path, 'run'), { recursive: true });
+    expect(await notices(path, 'data', () => writeFile(join(path, 'store/3.png'), 'drei!'))).toBe(true); // as many bytes
+    await rm(join(path, 'run'), { recursive: true });
+    expect(await notices(path, 'data', () => writeFile(join(path, 'store/b/2.png'), 'not linked'))).toBe(false);
+  });
+
+  it('notices labels that stand in another file than the images, and images that a list names', async () => {
+    const path = await fresh({ 'net.onnx': 'x', 'list.csv': 'a.png,0\nb.png,1\n', 'a.png': 'one', 'b.png': 'two' });
+    await writeTree(path, { 't-images-idx3-ubyte': idx([2, 1, 1], Uint8Array.of(1, 2)), 't-labels-idx1-ubyte': idx([2], Uint8Array.of(0, 1)) });
+    expect(await notices(path, 't-images-idx3-ubyte', () => writeFile(join(path, 't-labels-idx1-ubyte'), idx([2], Uint8Array.of(1, 0))))).toBe(true);
+    await rm(join(path, 'run'), { recursive: true });
+    expect(await notices(path, 'list.csv', () => rm(join(path, 'b.png')))).toBe(true);
+  });
+
+  it('beside a model among its images is none of the data', async () => {
+    const path = await fresh({ 'data/net.onnx': 'x', ...Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`data/a/${i}.png`, `image ${i}`])) });
+    const { path: runDir, close } = await createRunFolder(parseCompressOptions({ model: join(path, 'data/net.onnx'), val: join(path, 'data'), target: { metric: 'macs', value: 0.5 } })).then((run) => ({ path: run.path, close: () => run.close() }));
+    await close();
+    await (await openRunFolder(runDir)).close();
+    await writeFile(join(path, 'data/a/7.png'), 'longer than before');
+    await expect(openRunFolder(runDir)).rejects.toThrow(/has changed/);
+  });
+
+  it.skipIf(process.platform === 'win32')('refuses a pipe for a model or data, and does not wait for it', async () => {
+    const path = await fresh(inputs), pipe = join(path, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    for (const more of [{ val: pipe }, { model: pipe }, { calibration: pipe }]) await expect(createRunFolder(optionsIn(path, more))).rejects.toThrow(/pipe.* is neither a file nor a folder/);
+    expect((await readdir(path)).sort()).toEqual(['net.onnx', 'pipe', 'val.npz']);
   });
 
   it('notices a changed file inside a data folder', async () => {
