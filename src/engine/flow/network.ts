@@ -5,6 +5,7 @@ import { loadModel } from '../onnx/modelFile.ts';
 import { sha256OfModel } from '../onnx/modelIdentity.ts';
 import type { CompressOptions, LayerSummary, RunEvent } from '../protocol.ts';
 import { analyse } from '../pruning/analysis.ts';
+import { channelsOf } from '../pruning/inspect.ts';
 import type { Analysis } from '../pruning/types.ts';
 
 /** A model to be compressed and what is known of it. */
@@ -39,8 +40,7 @@ export function modelEvent({ path, sizeBytes, analysis }: Network, groups: reado
   return {
     type: 'model', path, sizeBytes, macs: analysis.macs, params: analysis.params,
     layers: analysis.layers.map((layer): LayerSummary => {
-      const weight = axes.shapeOf(layer.weight) ?? [];
-      return { name: layer.name, opType: layer.opType, macs: layer.macs, params: layer.params, inChannels: (weight[layer.inAxis] ?? 1) * layer.groups, outChannels: weight[layer.outAxis] ?? 1, group: position.get(layer.weight) ?? groupOf.get(`${layer.outAxis} ${layer.weight}`) ?? -1 };
+      return { name: layer.name, opType: layer.opType, macs: layer.macs, params: layer.params, ...channelsOf(layer, axes.shapeOf(layer.weight) ?? []), group: position.get(layer.weight) ?? groupOf.get(`${layer.outAxis} ${layer.weight}`) ?? -1 };
     }),
     groups: groups.map(({ id }) => { const group = byId.get(id); return { id, name: group?.name ?? weightsOf.get(id)?.name ?? id, channels: group?.channels ?? weightsOf.get(id)?.params ?? 1 }; }),
     frozen: analysis.frozen,

@@ -1,5 +1,4 @@
 import { openDataset } from '../data/openDataset.ts';
-import { inputSizeOf } from '../data/preprocessing.ts';
 import { fairSubset } from '../data/subset.ts';
 import { forwardSeconds, valuesASample } from '../evaluation/forwardCost.ts';
 import { type Outcomes, assessmentOf, difference } from '../evaluation/judge.ts';
@@ -143,11 +142,17 @@ async function train(kind: 'refine' | 'finetune', network: Network, task: Task, 
   return { proto: model, outcomes: await task.judge.outcomes(model, undefined, signal), epochs: bestEpoch, ...(diverged === undefined ? {} : { diverged }) };
 }
 
-/** Random changes of images, from 16 pixels on. Ready-made tensors are left as they are: nothing tells what their axes are. */
-export function augmentationFor({ inputs: [input] }: Samples, { recipe, inputDims }: Task['preparation']): Augmentation | undefined {
-  if (recipe === undefined || input!.type !== 'float32') return undefined;
-  const { height, width } = inputSizeOf(inputDims, recipe.layout);
-  return Math.min(height, width) >= 16 ? { shift: 1 / 8, flip: true, blend: true, layout: recipe.layout } : undefined;
+/** Random changes of images, from 16 pixels on: of prepared ones, and of ready-made tensors that have the shape of an image. */
+export function augmentationFor({ inputs: [input] }: Samples, { recipe, inputDims: [, ...dims] }: Task['preparation']): Augmentation | undefined {
+  const layout = recipe?.layout ?? imageLayout(dims), [height, width] = layout === 'nhwc' ? dims : dims.slice(1);
+  return input!.type === 'float32' && layout && Math.min(height ?? 0, width ?? 0) >= 16 ? { shift: 1 / 8, flip: true, blend: true, layout } : undefined;
+}
+
+/** The order of an image's dimensions, where these can be nothing but an image: up to four channels, which are fewer than its rows and columns. */
+function imageLayout(dims: readonly number[]): 'nchw' | 'nhwc' | undefined {
+  const [first = 0, middle = 0, last = 0] = dims;
+  if (dims.length !== 3 || middle < 16 || (first < 16) === (last < 16)) return undefined;
+  return first <= 4 ? 'nchw' : last <= 4 ? 'nhwc' : undefined;
 }
 
 /** Samples in memory to train on. @param labelled whether their labels are to be learnt */

@@ -19,6 +19,11 @@ function shareOfZeros(values: Float32Array): number {
   return zeros / Math.max(1, values.length);
 }
 
+/** Channels that a layer reads and makes. @param dims of its weight, whose one axis counts those of a single group: the inputs' of a Conv, the outputs' of a ConvTranspose */
+export function channelsOf({ opType, groups, inAxis, outAxis }: Layer, dims: readonly number[]): { readonly inChannels: number; readonly outChannels: number } {
+  return { inChannels: (dims[inAxis] ?? 1) * (opType === 'Conv' ? groups : 1), outChannels: (dims[outAxis] ?? 1) * (opType === 'ConvTranspose' ? groups : 1) };
+}
+
 /** Everything that `inspect` reports of a model file. @throws {InputError} @throws {UnsupportedModelError} */
 export async function inspectModel(path: string): Promise<Inspection> {
   const { proto, sizeBytes } = await loadModel(path);
@@ -27,12 +32,12 @@ export async function inspectModel(path: string): Promise<Inspection> {
   const groupOf = new Map<string, number>();
   analysis.groups.forEach(({ producers }, index) => { for (const { initializer, axis } of producers) if (!groupOf.has(`${axis} ${initializer}`)) groupOf.set(`${axis} ${initializer}`, index); });
   const reasons = new Map(analysis.frozen.map(({ name, reason }) => [name, reason]));
-  const layer = ({ name, opType, macs, params, weight, outAxis, inAxis, groups }: Layer): Inspection['layers'][number] => {
-    const dims = dimsOf(view.constants.get(weight)!), values = floatsOf(view.constants.get(weight)!), group = groupOf.get(`${outAxis} ${weight}`) ?? -1;
-    const reason = reasons.get(name), transposedGroups = opType === 'ConvTranspose' ? groups : 1;
+  const layer = (own: Layer): Inspection['layers'][number] => {
+    const { name, opType, macs, params, weight, outAxis } = own, dims = dimsOf(view.constants.get(weight)!), values = floatsOf(view.constants.get(weight)!), group = groupOf.get(`${outAxis} ${weight}`) ?? -1;
+    const reason = reasons.get(name);
     return {
       name, opType, macs, params, weight, weightShape: dims, weightSparsity: shareOfZeros(values),
-      inChannels: opType === 'Conv' ? dims[inAxis]! * groups : dims[inAxis]!, outChannels: dims[outAxis]! * transposedGroups, group, prunable: group >= 0, ...(reason !== undefined ? { reason } : {}),
+      ...channelsOf(own, dims), group, prunable: group >= 0, ...(reason !== undefined ? { reason } : {}),
     };
   };
   return {
