@@ -79,7 +79,7 @@ export async function readReport(runDir: string): Promise<Report | undefined> {
 export function viewOfReport(report: Report, runDir: string): RunView {
   const best = [...report.candidates].sort((a, b) => b.reward - a.reward)[0];
   return {
-    ...emptyRunView, runDir, out: report.out, report, candidates: report.candidates, planPath: join(runDir, 'plan.json'), reportPath: join(runDir, 'report.json'),
+    ...emptyRunView, runDir, out: report.out, report, candidates: report.candidates,
     baselines: report.baselines.map((baseline) => ({ ...baseline, preserve: [] })), episodesPlanned: report.episodes, ...(best ? { bestEpisode: best.episode } : {}),
   };
 }

@@ -33,9 +33,6 @@ export interface RunView {
   readonly training: readonly TrainingPoint[];
   readonly warnings: readonly string[];
   readonly report?: Report;
-  readonly planPath?: string;
-  readonly reportPath?: string;
-  readonly error?: string;
 }
 
 export const emptyRunView: RunView = { baselines: [], candidates: [], episodesPlanned: 0, training: [], warnings: [] };
@@ -57,7 +54,7 @@ function withTraining(training: readonly TrainingPoint[], point: TrainingPoint):
 /** The view after one more event. */
 export function applyEvent(view: RunView, event: RunEvent): RunView {
   switch (event.type) {
-    case 'run': return { ...without(view, 'error', 'stage', 'stageMessage', 'stageFraction', 'secondsLeft'), runDir: event.runDir, out: event.out };
+    case 'run': return { ...without(view, 'stage', 'stageMessage', 'stageFraction', 'secondsLeft'), runDir: event.runDir, out: event.out };
     case 'stage': return {
       ...without(view, 'stageMessage', 'stageFraction', 'secondsLeft'), stage: event.stage, ...(event.secondsLeft === undefined ? {} : { secondsLeft: event.secondsLeft }),
       ...(event.message === undefined ? {} : { stageMessage: event.message }), ...(event.fraction === undefined ? {} : { stageFraction: event.fraction }),
@@ -83,11 +80,11 @@ export function applyEvent(view: RunView, event: RunEvent): RunView {
     case 'result': {
       const candidates = view.candidates.length > 0 ? view.candidates : event.summary.candidates, { writtenEpisode } = event.summary;
       return {
-        ...without(view, 'error', 'secondsLeft', 'stageMessage', 'stageFraction'), out: event.out, planPath: event.plan, reportPath: event.report, report: event.summary, candidates,
+        ...without(view, 'secondsLeft', 'stageMessage', 'stageFraction'), out: event.out, report: event.summary, candidates,
         ...(writtenEpisode === undefined ? {} : { bestEpisode: writtenEpisode }),
       };
     }
-    case 'error': return { ...without(view, 'secondsLeft'), error: event.message };
+    case 'error': return without(view, 'secondsLeft'); // what went wrong is the record's
     // a newer engine may say more than this version understands: what is unknown changes nothing
     default: event satisfies never; return view;
   }
