@@ -4,7 +4,7 @@ import { EventEmitter } from 'node:events';
 import { basename } from 'node:path';
 import { UserError, messageOf } from '../engine/errors.ts';
 import { type CompressRequest, type Report, type RunEvent, formatTarget } from '../engine/protocol.ts';
-import { type RunStatus, type RunView, applyEvent, emptyRunView, outcomeOf } from '../webview/client/state.ts';
+import { type RunStatus, type RunView, applyEvents, emptyRunView, outcomeOf } from '../webview/client/state.ts';
 import type { Engine } from './engine.ts';
 import { type RunRecord, type RunStore, readReport } from './runStore.ts';
 
@@ -184,7 +184,7 @@ export class RunManager extends EventEmitter<ManagerEvents> {
 
   private receive(run: Run, event: RunEvent): void {
     const { record } = run;
-    run.view = applyEvent(run.view, event);
+    run.view = applyEvents(run.view, [event]);
     if (event.type === 'stage') this.enterStage(record, event.stage);
     if (event.type === 'run') { record.runDir = event.runDir; record.out = event.out; this.save(run); }
     if (event.type === 'result') { record.out = event.out; record.outcome = outcomeOf(event.summary); }

@@ -2,7 +2,7 @@
 import { appendFile, mkdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type CompressRequest, type Report, type RunEvent, parseReport } from '../engine/protocol.ts';
-import { type ListedOutcome, type RunStatus, type RunView, applyEvent, emptyRunView } from '../webview/client/state.ts';
+import { type ListedOutcome, type RunStatus, type RunView, applyEvents, emptyRunView } from '../webview/client/state.ts';
 
 /** What is known of a run without reading its history. */
 export interface RunRecord {
@@ -55,7 +55,7 @@ export class RunStore {
   async loadView({ runId, runDir }: RunRecord): Promise<RunView> {
     await this.pending;
     const history = await readFile(this.historyPath(runId), 'utf8').catch(() => '');
-    const view = history.split('\n').map(parseLine).filter((event) => event !== undefined).reduce(applyEvent, emptyRunView);
+    const view = applyEvents(emptyRunView, history.split('\n').map(parseLine).filter((event) => event !== undefined));
     if (view !== emptyRunView || runDir === undefined) return view;
     const report = await readReport(runDir);
     return report ? viewOfReport(report, runDir) : view;

@@ -5,7 +5,7 @@ import type { DashboardMessage, HostToDashboard, HostToModelView, ModelViewMessa
 import { Dashboard } from './dashboard.ts';
 import { useTexts } from './l10n.ts';
 import { ModelView } from './modelView.ts';
-import { applyEvent, emptyRunView } from './state.ts';
+import { applyEvents, emptyRunView } from './state.ts';
 
 interface SavedState { readonly runId?: string; readonly chosen?: string }
 interface VsCodeApi { postMessage(message: DashboardMessage | ModelViewMessage): void; getState(): SavedState | undefined; setState(state: SavedState): void }
@@ -34,7 +34,7 @@ function startDashboard(): (message: HostToDashboard) => void {
       }
       case 'events':
         if (message.runId !== runId) return;
-        view = message.events.reduce(applyEvent, view);
+        view = applyEvents(view, message.events);
         dashboard?.update(view);
         return;
       case 'info': if (message.runId === runId) dashboard?.update(view, message.info); return;

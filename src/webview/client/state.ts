@@ -37,12 +37,11 @@ export interface RunView {
 
 export const emptyRunView: RunView = { baselines: [], candidates: [], episodesPlanned: 0, training: [], warnings: [] };
 
-const lastEpisode = (candidates: readonly Candidate[]) => candidates.at(-1)?.episode ?? -1;
-
 /** Adds or replaces by episode: a resumed run may tell again what it told before. */
-function withCandidate(candidates: readonly Candidate[], candidate: Candidate): readonly Candidate[] {
-  if (candidate.episode > lastEpisode(candidates)) return [...candidates, candidate];
-  return [...candidates.filter(({ episode }) => episode !== candidate.episode), candidate].sort((a, b) => a.episode - b.episode);
+function withCandidates(candidates: readonly Candidate[], told: readonly Candidate[]): readonly Candidate[] {
+  const all = [...candidates, ...told];
+  if (all.every(({ episode }, index) => index === 0 || episode > all[index - 1]!.episode)) return all;
+  return [...new Map(all.map((candidate) => [candidate.episode, candidate])).values()].sort((a, b) => a.episode - b.episode);
 }
 
 /** Adds a point: those of finished epochs stay, the one on the way is renewed. A resumed run that steps back drops what it trains again. */
@@ -51,8 +50,14 @@ function withTraining(training: readonly TrainingPoint[], point: TrainingPoint):
   return [...kept, point];
 }
 
-/** The view after one more event. */
-export function applyEvent(view: RunView, event: RunEvent): RunView {
+/** The view after further events. Their candidates are taken in at once: one by one, a long history would be copied as often as it has episodes. */
+export function applyEvents(view: RunView, events: readonly RunEvent[]): RunView {
+  const told = events.flatMap((event) => (event.type === 'episode' ? [event.candidate] : []));
+  return events.reduce(applyEvent, told.length > 0 ? { ...view, candidates: withCandidates(view.candidates, told) } : view);
+}
+
+/** The view after an event whose candidate it already has. */
+function applyEvent(view: RunView, event: RunEvent): RunView {
   switch (event.type) {
     case 'run': return { ...without(view, 'stage', 'stageMessage', 'stageFraction', 'secondsLeft'), runDir: event.runDir, out: event.out };
     case 'stage': return {
@@ -69,7 +74,7 @@ export function applyEvent(view: RunView, event: RunEvent): RunView {
     }
     case 'baseline': return { ...view, baselines: [...view.baselines.filter(({ policy }) => policy !== event.baseline.policy), { ...event.baseline, preserve: event.preserve }] };
     case 'episode': return {
-      ...view, candidates: withCandidate(view.candidates, event.candidate), episodesPlanned: event.episodes, secondsLeft: event.secondsLeft,
+      ...view, episodesPlanned: event.episodes, secondsLeft: event.secondsLeft,
       ...(event.best ? { bestEpisode: event.candidate.episode } : {}),
     };
     case 'training': {
