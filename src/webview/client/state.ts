@@ -118,6 +118,8 @@ export interface Point {
   /** Stable between updates: 'original', 'baseline:NAME' or 'episode:N'. */
   readonly id: string;
   readonly kind: PointKind;
+  /** Whether no candidate beats it in both cost and accuracy; the best one need not be there on every axis. */
+  readonly onFront: boolean;
   readonly label: string;
   readonly cost: number;
   readonly accuracy: number;
@@ -152,13 +154,13 @@ export function tradeOffPoints(view: RunView, axis: CostAxis): readonly Point[] 
   const costed = view.candidates.flatMap((candidate) => { const cost = costOf(candidate, axis, view); return cost === undefined ? [] : [{ ...candidate, cost }]; });
   const front = new Set(paretoFront(costed).map(({ episode }) => episode));
   const points: Point[] = costed.map(({ episode, cost, accuracy, preserve }) => ({
-    id: `episode:${episode}`, label: String(episode), cost, accuracy, episode, preserve, kind: episode === view.bestEpisode ? 'best' : front.has(episode) ? 'pareto' : 'candidate',
+    id: `episode:${episode}`, label: String(episode), cost, accuracy, episode, preserve, onFront: front.has(episode), kind: episode === view.bestEpisode ? 'best' : front.has(episode) ? 'pareto' : 'candidate',
   }));
   const accuracy = originalAccuracy(view);
-  if (accuracy !== undefined) points.push({ id: 'original', kind: 'original', label: '', cost: 1, accuracy });
+  if (accuracy !== undefined) points.push({ id: 'original', kind: 'original', onFront: false, label: '', cost: 1, accuracy });
   for (const { policy, macs, accuracy: value, preserve } of view.baselines) {
     const cost = axis === 'macs' ? macs : axis === 'latency' && view.report?.policy === policy ? measuredTime(view.report) : undefined;
-    if (cost !== undefined) points.push({ id: `baseline:${policy}`, kind: 'baseline', label: policy, cost, accuracy: value, preserve });
+    if (cost !== undefined) points.push({ id: `baseline:${policy}`, kind: 'baseline', onFront: false, label: policy, cost, accuracy: value, preserve });
   }
   return points.sort((a, b) => a.cost - b.cost);
 }

@@ -75,6 +75,11 @@ describe('tradeOffPoints', () => {
     expect(tradeOffPoints(view, 'params').map(({ id }) => id)).not.toContain('baseline:uniform'); // its parameters are not known
   });
 
+  it('has the best on the front only where no other beats it on that axis', () => {
+    const view = viewOf(episode(1, 0.5, 0.95, false), episode(2, 0.9, 0.9, true), episode(3, 0.95, 0.97, false));
+    expect(tradeOffPoints(view, 'params').map(({ id, kind, onFront }) => [id, kind, onFront])).toEqual([['episode:1', 'pareto', true], ['episode:2', 'best', false], ['episode:3', 'pareto', true]]);
+  });
+
   it('offers time as an axis only where times are known, and takes the measured one for the written model', () => {
     const searching = viewOf(model, data, episode(1, 0.6, 0.8, true), episode(2, 0.5, 0.921, true));
     expect(shownAxes(searching)).toEqual(['macs', 'params']);
