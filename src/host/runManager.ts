@@ -34,7 +34,8 @@ export const modelNameOf = ({ modelPath }: RunRecord) => basename(modelPath);
 export class RunManager extends EventEmitter<ManagerEvents> {
   private readonly options: ManagerOptions;
   private readonly runs = new Map<string, Run>();
-  private readonly loaded = new Set<string>();
+  /** Histories that are read or being read. */
+  private readonly loading = new Map<string, Promise<void>>();
   private readonly queue: string[] = [];
   private active: { readonly run: Run; readonly controller: AbortController; readonly done: Promise<void> } | undefined;
   private stageStart: { readonly stage: string; readonly ms: number } | undefined;
@@ -56,11 +57,8 @@ export class RunManager extends EventEmitter<ManagerEvents> {
   /** The run with its history read. */
   async load(runId: string): Promise<Run | undefined> {
     const run = this.runs.get(runId);
-    if (run && !this.loaded.has(runId) && run !== this.active?.run) {
-      this.loaded.add(runId);
-      const view = await this.options.store.loadView(run.record);
-      if (run.view === emptyRunView) run.view = view;
-    }
+    if (run && !this.loading.has(runId) && run !== this.active?.run) this.loading.set(runId, this.readHistory(run));
+    await this.loading.get(runId);
     return run;
   }
 
@@ -71,7 +69,7 @@ export class RunManager extends EventEmitter<ManagerEvents> {
     };
     const run = { record, view: emptyRunView };
     this.runs.set(record.runId, run);
-    this.loaded.add(record.runId);
+    this.loading.set(record.runId, Promise.resolve());
     this.enqueue(run);
     return run;
   }
@@ -137,6 +135,11 @@ export class RunManager extends EventEmitter<ManagerEvents> {
 
   /** Stops what runs; for the end of the window. */
   dispose(): void { this.queue.length = 0; this.active?.controller.abort(); this.removeAllListeners(); }
+
+  private async readHistory(run: Run): Promise<void> {
+    const view = await this.options.store.loadView(run.record);
+    if (run.view === emptyRunView) run.view = view;
+  }
 
   private enqueue(run: Run): void {
     delete run.record.problem;

@@ -126,6 +126,19 @@ describe('RunManager', () => {
     expect((await manager.load(run!.record.runId))?.view).toMatchObject({ report: sampleReport, bestEpisode: 2, baselines: [{ policy: 'uniform' }] });
   });
 
+    await writeFile(join(runDir, 'report.json'), JSON.stringify({ ...sampleReport, writtenEpisode: 1 }));
+    expect((await createManager().load(run!.record.runId))?.view.bestEpisode).toBe(1); // not always the one that scored best
+  });
+
+  it('gives the history to all who ask for it at once', async () => {
+    const { record: { runId } } = manager.start(request('/a.onnx'));
+    await turn();
+    for (const event of [started, episode(1)]) engine.calls[0]!.say(event);
+    await manager.stop(runId);
+    const again = createManager();
+    await expect.poll(() => readFile(join(folder, 'runs', `${runId}.ndjson`), 'utf8')).toContain('episode');
+    const found = await Promise.all([again.load(runId), again.load(runId)].map(async (run) => (await run)?.view.candidates.length));
+    expect(found).toEqual([1, 1]);
   it('leaves out what is no report, and takes in the others', async () => {
     const damaged = [{}, null, 5, { ...sampleReport, after: undefined }, { ...sampleReport, seconds: null }, { ...sampleReport, candidates: [{}] }, { ...sampleReport, layers: [{ name: 'conv1' }] }];
     const folders = [...damaged, sampleReport].map((_, i) => join(folder, 'found', String(i)));
