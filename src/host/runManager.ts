@@ -6,7 +6,7 @@ import { UserError, messageOf } from '../engine/errors.ts';
 import { type CompressRequest, type Report, type RunEvent, formatTarget } from '../engine/protocol.ts';
 import { type RunStatus, type RunView, applyEvents, emptyRunView, outcomeOf } from '../webview/client/state.ts';
 import type { Engine } from './engine.ts';
-import { type RunRecord, type RunStore, readReport } from './runStore.ts';
+import { type RunRecord, type RunStore, readReport, reportMs } from './runStore.ts';
 
 /** A run: its record and, once it is needed, its view. */
 export interface Run { readonly record: RunRecord; view: RunView }
@@ -121,12 +121,12 @@ export class RunManager extends EventEmitter<ManagerEvents> {
 
   /** Takes in finished runs of the command line, by their folders. */
   async adopt(runDirs: readonly string[]): Promise<void> {
-    const known = new Set([...this.runs.values()].map(({ record }) => record.runDir));
-    for (const runDir of runDirs.filter((folder) => !known.has(folder))) {
-      const report = await readReport(runDir);
-      if (!report) continue;
+    const isKnown = (runDir: string) => [...this.runs.values()].some(({ record }) => record.runDir === runDir);
+    for (const runDir of runDirs.filter((folder) => !isKnown(folder))) {
+      const report = await readReport(runDir), createdMs = await reportMs(runDir);
+      if (!report || isKnown(runDir)) continue; // another call may have taken it in meanwhile
       const record: RunRecord = {
-        runId: randomUUID(), modelPath: report.model.path, target: formatTarget(report.target), createdMs: 0, status: 'done', runDir, out: report.out, seconds: { ...report.seconds }, outcome: outcomeOf(report),
+        runId: randomUUID(), modelPath: report.model.path, target: formatTarget(report.target), createdMs, status: 'done', runDir, out: report.out, seconds: { ...report.seconds }, outcome: outcomeOf(report),
       };
       this.runs.set(record.runId, { record, view: emptyRunView });
       this.save(undefined);

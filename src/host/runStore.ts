@@ -70,16 +70,20 @@ function parseLine(line: string): RunEvent | undefined {
   try { return line === '' ? undefined : JSON.parse(line) as RunEvent; } catch { return undefined; }
 }
 
+const reportPath = (runDir: string) => join(runDir, 'report.json');
 /** The report of a finished run; undefined where there is none, or what is there is no report. */
 export async function readReport(runDir: string): Promise<Report | undefined> {
-  const path = join(runDir, 'report.json');
+  const path = reportPath(runDir);
   try { return (await stat(path)).size <= longestReport ? parseReport(JSON.parse(await readFile(path, 'utf8'))) : undefined; } catch { return undefined; }
 }
 
+/** When the report was written; 0 where there is none. */
+export const reportMs = (runDir: string): Promise<number> => stat(reportPath(runDir)).then(({ mtimeMs }) => mtimeMs, () => 0);
+
 export function viewOfReport(report: Report, runDir: string): RunView {
-  const best = [...report.candidates].sort((a, b) => b.reward - a.reward)[0];
+  const best = report.writtenEpisode ?? [...report.candidates].sort((a, b) => b.reward - a.reward)[0]?.episode;
   return {
     ...emptyRunView, runDir, out: report.out, report, candidates: report.candidates,
-    baselines: report.baselines.map((baseline) => ({ ...baseline, preserve: [] })), episodesPlanned: report.episodes, ...(best ? { bestEpisode: best.episode } : {}),
+    baselines: report.baselines.map((baseline) => ({ ...baseline, preserve: [] })), episodesPlanned: report.episodes, ...(best === undefined ? {} : { bestEpisode: best }),
   };
 }

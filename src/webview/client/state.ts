@@ -124,6 +124,7 @@ export interface Point {
   readonly cost: number;
   readonly accuracy: number;
   readonly episode?: number;
+  /** What it keeps of each group, where its layers can be shown: a run of the command line is known by its report alone, which has those of the written model. */
   readonly preserve?: readonly number[];
 }
 
@@ -152,23 +153,24 @@ export function paretoFront<T extends { readonly cost: number; readonly accuracy
 /** All networks that the run knows of and whose cost is known, by rising cost. */
 export function tradeOffPoints(view: RunView, axis: CostAxis): readonly Point[] {
   const costed = view.candidates.flatMap((candidate) => { const cost = costOf(candidate, axis, view); return cost === undefined ? [] : [{ ...candidate, cost }]; });
+  const layersOf = (preserve: readonly number[]) => (view.model ? { preserve } : {});
   const front = new Set(paretoFront(costed).map(({ episode }) => episode));
   const points: Point[] = costed.map(({ episode, cost, accuracy, preserve }) => ({
-    id: `episode:${episode}`, label: String(episode), cost, accuracy, episode, preserve, onFront: front.has(episode), kind: episode === view.bestEpisode ? 'best' : front.has(episode) ? 'pareto' : 'candidate',
+    id: `episode:${episode}`, label: String(episode), cost, accuracy, episode, ...layersOf(preserve), onFront: front.has(episode), kind: episode === view.bestEpisode ? 'best' : front.has(episode) ? 'pareto' : 'candidate',
   }));
   const accuracy = originalAccuracy(view);
   if (accuracy !== undefined) points.push({ id: 'original', kind: 'original', onFront: false, label: '', cost: 1, accuracy });
   for (const { policy, macs, accuracy: value, preserve } of view.baselines) {
     const cost = axis === 'macs' ? macs : axis === 'latency' && view.report?.policy === policy ? measuredTime(view.report) : undefined;
-    if (cost !== undefined) points.push({ id: `baseline:${policy}`, kind: 'baseline', onFront: false, label: policy, cost, accuracy: value, preserve });
+    if (cost !== undefined) points.push({ id: `baseline:${policy}`, kind: 'baseline', onFront: false, label: policy, cost, accuracy: value, ...layersOf(preserve) });
   }
   return points.sort((a, b) => a.cost - b.cost);
 }
 
-/** The point whose layers are shown: the chosen one while it exists, otherwise the best. */
+/** The point whose layers are shown: the chosen one while it exists, otherwise the written one, or the best so far. */
 export function shownPoint(view: RunView, chosen: string | undefined): Point | undefined {
   const points = tradeOffPoints(view, 'macs');
-  return points.find(({ id }) => id === chosen) ?? points.find(({ kind }) => kind === 'best');
+  return points.find(({ id, preserve }) => id === chosen && preserve) ?? points.find((point) => (view.report ? isWrittenPoint(view, point) : point.kind === 'best'));
 }
 
 // ---------------------------------------------------------------- layers

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile, mkdir, appendFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, utimes, writeFile, mkdir, appendFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -119,13 +119,13 @@ describe('RunManager', () => {
     const runDir = join(folder, 'model', 'run');
     await mkdir(runDir, { recursive: true });
     await writeFile(join(runDir, 'report.json'), JSON.stringify(sampleReport));
-    await manager.adopt([runDir, join(folder, 'empty')]);
+    await utimes(join(runDir, 'report.json'), 5, 5);
+    await Promise.all([manager.adopt([runDir, join(folder, 'empty')]), manager.adopt([runDir])]);
     await manager.adopt([runDir]);
     const [run, ...more] = manager.list();
     expect(more).toEqual([]);
+    expect(run!.record.createdMs).toBe(5000); // so that it takes its place among the others
     expect((await manager.load(run!.record.runId))?.view).toMatchObject({ report: sampleReport, bestEpisode: 2, baselines: [{ policy: 'uniform' }] });
-  });
-
     await writeFile(join(runDir, 'report.json'), JSON.stringify({ ...sampleReport, writtenEpisode: 1 }));
     expect((await createManager().load(run!.record.runId))?.view.bestEpisode).toBe(1); // not always the one that scored best
   });
@@ -139,6 +139,8 @@ describe('RunManager', () => {
     await expect.poll(() => readFile(join(folder, 'runs', `${runId}.ndjson`), 'utf8')).toContain('episode');
     const found = await Promise.all([again.load(runId), again.load(runId)].map(async (run) => (await run)?.view.candidates.length));
     expect(found).toEqual([1, 1]);
+  });
+
   it('leaves out what is no report, and takes in the others', async () => {
     const damaged = [{}, null, 5, { ...sampleReport, after: undefined }, { ...sampleReport, seconds: null }, { ...sampleReport, candidates: [{}] }, { ...sampleReport, layers: [{ name: 'conv1' }] }];
     const folders = [...damaged, sampleReport].map((_, i) => join(folder, 'found', String(i)));

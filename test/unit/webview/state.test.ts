@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { RunEvent } from '../../../src/engine/protocol.ts';
+import { viewOfReport } from '../../../src/host/runStore.ts';
 import { applyEvents, emptyRunView, isWrittenPoint, layerRows, outcomeOf, paretoFront, shownAxes, shownPoint, tradeOffPoints } from '../../../src/webview/client/state.ts';
 import { candidate, sampleReport } from '../../support/sampleReport.ts';
 
@@ -101,10 +102,21 @@ describe('tradeOffPoints', () => {
     expect(tradeOffPoints(done, 'latency').map(({ id, cost }) => [id, cost])).toEqual([['baseline:deep', 0.5], ['original', 1]]);
   });
 
-  it('shows the chosen point while it exists, otherwise the best', () => {
+  it('has no layers for points of a run that is known by its report alone', () => {
+    const view = viewOfReport({ ...sampleReport, writtenEpisode: 1 }, '/run');
+    expect(tradeOffPoints(view, 'macs').map(({ id, kind, preserve }) => [id, kind, preserve])).toEqual([['episode:2', 'pareto', undefined], ['episode:1', 'best', undefined], ['baseline:uniform', 'baseline', undefined], ['original', 'original', undefined]]);
+    expect(shownPoint(view, 'episode:2')?.id).toBe('episode:1'); // the layers there are belong to it
+    expect(isWrittenPoint(view, shownPoint(view, undefined))).toBe(true);
+    const baselineWon = viewOfReport({ ...sampleReport, policy: 'uniform' }, '/run');
+    expect(isWrittenPoint(baselineWon, shownPoint(baselineWon, 'episode:2'))).toBe(true);
+  });
+
+  it('shows the chosen point while it exists, otherwise the written one or the best so far', () => {
     const view = viewOf(model, episode(1, 0.5, 0.8, true), episode(2, 0.45, 0.7, false));
     expect(shownPoint(view, 'episode:2')?.episode).toBe(2);
     expect(shownPoint(view, 'episode:9')?.episode).toBe(1);
+    const baseline: RunEvent = { type: 'baseline', baseline: { policy: 'deep', macs: 0.5, accuracy: 0.93 }, preserve: [0.7, 0.7] };
+    expect(shownPoint(applyEvents(view, [baseline, { type: 'result', out: '/o', plan: '/p', report: '/r', summary: { ...sampleReport, policy: 'deep' } }]), undefined)?.id).toBe('baseline:deep');
   });
 });
 
