@@ -214,6 +214,8 @@ export function isWrittenPoint(view: RunView, point: Point | undefined): boolean
  * each median lies outside the other's range from 10% to 90%: less is within the noise of the machine. Where single weights were pruned the file and its time stay as they were, and `weights` tells what changed.
  */
 export interface Outcome { readonly speedChanged: boolean; readonly macsRatio: number; readonly paramsRatio: number; readonly sizeRatio: number; readonly speedRatio: number; readonly pointsLost: number; readonly accuracy: Accuracy; readonly weights?: { readonly nonZeroRatio: number; readonly zipRatio: number } }
+/** Whether accuracy was won, at the one digit that sentences show: what rounds to nothing was not. */
+export const isWon = (pointsLost: number): boolean => Math.round(10 * pointsLost) < 0;
 /** What of it lists show. */
 export type ListedOutcome = Pick<Outcome, 'macsRatio' | 'speedRatio' | 'speedChanged' | 'pointsLost' | 'weights'>;
 
