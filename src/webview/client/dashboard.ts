@@ -11,11 +11,13 @@ import { epochsInOrder, trainingChart } from './charts/trainingChart.ts';
 import { el, setText, show, throttleToFrame } from './dom.ts';
 import { formatNumber, formatPercent, formatSeconds, t } from './l10n.ts';
 import { layerTable } from './layerTable.ts';
-import { type CostAxis, type Point, type RunStatus, type RunView, isWrittenPoint, layerRows, progressFraction, shownAxes, shownPoint, tradeOffPoints } from './state.ts';
+import { type CostAxis, type RunStatus, type RunView, isWrittenPoint, layerRows, progressFraction, shownAxes, shownPoint, tradeOffPoints } from './state.ts';
 import { Table } from './table.ts';
 import { costSentence, outcomeSentence, progressSentence, stepsSentence } from './words.ts';
 
-interface Connection { readonly send: (message: DashboardMessage) => void; readonly remember: (chosen: string | undefined) => void }
+/** What is chosen on screen: a point of the trade-off, and its axis of cost. */
+export interface Choice { readonly chosen?: string; readonly axis?: CostAxis }
+interface Connection { readonly send: (message: DashboardMessage) => void; readonly remember: (choice: Choice) => void }
 
 const statusText = (status: RunStatus): string => ({
   queued: t('Waiting'), running: t('Running'), stopping: t('Stopping'), stopped: t('Stopped'), interrupted: t('Interrupted'), crashed: t('Crashed'), failed: t('Failed'), done: t('Done'),
@@ -29,8 +31,7 @@ const stageText = (stage: string): string => (({
 export class Dashboard {
   private view: RunView | undefined;
   private info: RunInfo | undefined;
-  private chosen: string | undefined;
-  private axis: CostAxis = 'macs';
+  private choice: Choice;
   private readonly connection: Connection;
   private readonly draw = throttleToFrame(() => this.render());
 
@@ -59,11 +60,11 @@ export class Dashboard {
   private readonly notes = el('ul', { id: 'notes' });
   private readonly episodeChart = episodeChart(this.episodeHost);
   private readonly trainingChart = trainingChart(this.trainingHost);
-  private readonly scatterChart = new ScatterChart(this.scatterHost, (point) => this.choose(point));
+  private readonly scatterChart = new ScatterChart(this.scatterHost, ({ id }) => this.choose({ chosen: id }));
 
-  constructor(root: HTMLElement, connection: Connection, chosen: string | undefined) {
+  constructor(root: HTMLElement, connection: Connection, choice: Choice) {
     this.connection = connection;
-    this.chosen = chosen;
+    this.choice = choice;
     root.replaceChildren(
       el('header', {}, el('div', { class: 'heading' }, this.title, this.status), this.target, this.summary, this.steps, this.problem, this.progress, this.progressText, this.actions),
       el('div', { class: 'cards' },
@@ -97,9 +98,11 @@ export class Dashboard {
     })));
   }
 
-  private choose(point: Point): void {
-    this.chosen = point.id;
-    this.connection.remember(point.id);
+  private get axis(): CostAxis { return this.choice.axis ?? 'macs'; }
+
+  private choose(choice: Choice): void {
+    this.choice = { ...this.choice, ...choice };
+    this.connection.remember(this.choice);
     this.draw();
   }
 
@@ -107,7 +110,7 @@ export class Dashboard {
   private renderAxes(axes: readonly CostAxis[]): void {
     if (this.axisChoice.dataset['axes'] === axes.join()) return;
     this.axisChoice.dataset['axes'] = axes.join();
-    this.axisChoice.replaceChildren(...axes.map((axis) => el('vscode-radio', { name: 'axis', value: axis, checked: axis === this.axis, label: axisWords(axis).short, onchange: () => { this.axis = axis; this.draw(); } })));
+    this.axisChoice.replaceChildren(...axes.map((axis) => el('vscode-radio', { name: 'axis', value: axis, checked: axis === this.axis, label: axisWords(axis).short, onchange: () => this.choose({ axis }) })));
   }
 
   private render(): void {
@@ -175,20 +178,20 @@ export class Dashboard {
   private renderTradeOff(view: RunView): void {
     this.renderAxes(shownAxes(view));
     const points = tradeOffPoints(view, this.axis);
-    const shown = shownPoint(view, this.chosen);
+    const shown = shownPoint(view, this.choice.chosen);
     this.scatterChart.update(points, shown?.id, this.axis);
     const listed = points.filter(({ kind, id }) => kind !== 'candidate' || id === shown?.id);
     this.pointTable.update(t('Pareto front, baselines and original'),
       [{ title: t('Network') }, { title: axisWords(this.axis).short, numeric: true }, { title: t('Accuracy'), numeric: true }, { title: t('Layers') }, { title: t('Model') }],
       listed.map((point) => ({ id: point.id, cells: [
         `${kindLabel(point.kind)} ${point.episode === undefined ? point.label : t('(episode {0})', point.episode)}`.trim(), formatPercent(point.cost), formatPercent(point.accuracy, 2),
-        point.preserve ? { text: t('Show'), label: t('Show the layers of {0}', point.label), pressed: point.id === shown?.id, act: () => this.choose(point) } : '',
+        point.preserve ? { text: t('Show'), label: t('Show the layers of {0}', point.label), pressed: point.id === shown?.id, act: () => this.choose({ chosen: point.id }) } : '',
         point.episode !== undefined && view.runDir ? { text: t('Write...'), label: t('Write the model of episode {0}', point.episode), act: () => this.connection.send({ type: 'export', episode: point.episode! }) } : '',
       ] })));
   }
 
   private renderLayers(view: RunView): void {
-    const shown = shownPoint(view, this.chosen);
+    const shown = shownPoint(view, this.choice.chosen);
     const written = isWrittenPoint(view, shown);
     setText(this.layersTitle, written ? t('Channels of the written model') : shown ? t('Channels of {0}', shown.episode === undefined ? shown.label : t('episode {0}', shown.episode)) : t('Channels of the original'));
     layerTable(this.layers, layerRows(view, shown, written));
