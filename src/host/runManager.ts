@@ -31,6 +31,9 @@ export const isActive = (status: RunStatus) => status === 'queued' || status ===
 export const isResumable = ({ status, runDir }: RunRecord) => runDir !== undefined && (status === 'stopped' || status === 'interrupted' || status === 'crashed' || status === 'failed');
 export const modelNameOf = ({ modelPath }: RunRecord) => basename(modelPath);
 
+/** What a record keeps of a report. */
+const resultOf = (report: Report): Pick<RunRecord, 'out' | 'outSha256' | 'outcome'> => ({ out: report.out, outcome: outcomeOf(report), ...(report.outSha256 === undefined ? {} : { outSha256: report.outSha256 }) });
+
 export class RunManager extends EventEmitter<ManagerEvents> {
   private readonly options: ManagerOptions;
   private readonly runs = new Map<string, Run>();
@@ -126,7 +129,7 @@ export class RunManager extends EventEmitter<ManagerEvents> {
       const report = await readReport(runDir), createdMs = await reportMs(runDir);
       if (!report || isKnown(runDir)) continue; // another call may have taken it in meanwhile
       const record: RunRecord = {
-        runId: randomUUID(), modelPath: report.model.path, target: formatTarget(report.target), createdMs, status: 'done', runDir, out: report.out, seconds: { ...report.seconds }, outcome: outcomeOf(report),
+        runId: randomUUID(), modelPath: report.model.path, target: formatTarget(report.target), createdMs, status: 'done', runDir, seconds: { ...report.seconds }, ...resultOf(report),
       };
       this.runs.set(record.runId, { record, view: emptyRunView });
       this.save(undefined);
@@ -190,7 +193,7 @@ export class RunManager extends EventEmitter<ManagerEvents> {
     run.view = applyEvents(run.view, [event]);
     if (event.type === 'stage') this.enterStage(record, event.stage);
     if (event.type === 'run') { record.runDir = event.runDir; record.out = event.out; this.save(run); }
-    if (event.type === 'result') { record.out = event.out; record.outcome = outcomeOf(event.summary); }
+    if (event.type === 'result') { Object.assign(record, resultOf(event.summary)); }
     void this.options.store.append(record.runId, event);
     this.emit('event', run, event);
   }

@@ -15,6 +15,8 @@ export interface RunRecord {
   status: RunStatus;
   runDir?: string;
   out?: string;
+  /** SHA-256 of the file that it wrote there, once it did. */
+  outSha256?: string;
   /** What went wrong, in plain words. */
   problem?: string;
   /** Seconds spent in each stage. */

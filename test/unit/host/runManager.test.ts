@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm, utimes, writeFile, mkdir, appendFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +8,7 @@ import type { CompressRequest, Report, RunEvent } from '../../../src/engine/prot
 import type { CallOptions, Engine } from '../../../src/host/engine.ts';
 import { RunManager } from '../../../src/host/runManager.ts';
 import { type Memento, RunStore } from '../../../src/host/runStore.ts';
+import { writersOf } from '../../../src/host/writers.ts';
 import { candidate, sampleReport } from '../../support/sampleReport.ts';
 
 /** One call of a run, to be answered by the test. */
@@ -150,6 +152,26 @@ describe('RunManager', () => {
     }
     await manager.adopt(folders);
     expect(manager.list().map(({ record }) => record.runDir)).toEqual([folders.at(-1)]);
+  });
+
+  it('tells which run wrote what stands at a place where several wrote, now and after a restart', async () => {
+    const out = join(folder, 'out.onnx'), sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+    const ids: string[] = [];
+    for (const [index, text] of ['first', 'second'].entries()) {
+      ids.push(manager.start(request('/a.onnx')).record.runId);
+      await turn();
+      engine.calls[index]!.say({ ...result, out, summary: { ...sampleReport, out, outSha256: sha256(text) } } as RunEvent);
+      engine.calls[index]!.done();
+      await turn();
+    }
+    const writers = async (runs: RunManager) => (await writersOf(out, runs.list())).map(({ record }) => record.runId);
+    expect(await writers(manager)).toEqual([]); // it is gone
+    await writeFile(out, 'second');
+    expect(await writers(manager)).toEqual([ids[1]]);
+    await writeFile(out, 'first');
+    expect(await writers(createManager())).toEqual([ids[0]]);
+    await writeFile(out, 'by hand');
+    expect(await writers(manager)).toEqual([]);
   });
 
   it('adds up the seconds of each stage', async () => {
