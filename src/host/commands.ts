@@ -15,6 +15,7 @@ import { type Run, type RunManager, isActive, isResumable, modelNameOf } from '.
 import type { RunNode, RunsView } from './runsView.ts';
 import { opensDashboard, toggleAnnotations } from './settings.ts';
 import { outcomeText, statusText, targetText } from './texts.ts';
+import { writersOf } from './writers.ts';
 
 export interface CommandContext {
   readonly runs: RunManager;
@@ -67,10 +68,10 @@ export const commands: Readonly<Record<string, Command>> = {
   benchmark: async (context, subject) => {
     const pair = await pairOf(context, subject, true);
     if (!pair) return;
-    const [original, compressed] = pair;
+    const [original, compressed, handed] = pair;
     const result = await withProgress(t('Measuring {0}', basename(compressed.fsPath)), (signal) => context.inspections.benchmark(compressed.fsPath, original === compressed ? undefined : original.fsPath, { signal }));
-    const run = context.runs.list().find(({ record }) => record.out === compressed.fsPath);
-    if (run) context.dashboards.showBenchmark(run.record.runId, result);
+    const run = handed ?? (await writersOf(compressed.fsPath, context.runs.list()))[0];
+    if (run) context.runs.keepBenchmark(run, result);
     const lines = result.batches.map(({ batch, model, ratio }) => t('batch {0}: {1} ms', batch, model.median.toFixed(2)) + (ratio ? ` (${t('{0}x faster', (1 / ratio.value).toFixed(2))})` : ''));
     void vscode.window.showInformationMessage(`${basename(compressed.fsPath)}: ${lines.join(', ')}`);
   },

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { basename } from 'node:path';
 import { UserError, messageOf } from '../engine/errors.ts';
-import { type CompressRequest, type Report, type RunEvent, formatTarget } from '../engine/protocol.ts';
+import { type BenchmarkResult, type CompressRequest, type Report, type RunEvent, formatTarget } from '../engine/protocol.ts';
 import { type RunStatus, type RunView, applyEvents, emptyRunView, outcomeOf } from '../webview/client/state.ts';
 import type { Engine } from './engine.ts';
 import { type RunRecord, type RunStore, readReport, reportMs } from './runStore.ts';
@@ -112,6 +112,9 @@ export class RunManager extends EventEmitter<ManagerEvents> {
       this.on('ended', settle);
     });
   }
+
+  /** Keeps how fast the model of a run was. */
+  keepBenchmark(run: Run, benchmark: BenchmarkResult): void { run.record.benchmark = benchmark; this.save(run); }
 
   /** Forgets a run that is not active. Its folder is the caller's. */
   async remove(runId: string): Promise<void> {

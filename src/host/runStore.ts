@@ -1,7 +1,7 @@
 /** Where runs are remembered between windows: a list of records in the workspace's state, and the events of each run in a file of its own. */
 import { appendFile, mkdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type CompressRequest, type Report, type RunEvent, parseReport } from '../engine/protocol.ts';
+import { type BenchmarkResult, type CompressRequest, type Report, type RunEvent, parseReport } from '../engine/protocol.ts';
 import { type ListedOutcome, type RunStatus, type RunView, applyEvents, emptyRunView } from '../webview/client/state.ts';
 
 /** What is known of a run without reading its history. */
@@ -23,6 +23,8 @@ export interface RunRecord {
   seconds: Record<string, number>;
   /** Figures of a finished run for lists; see Outcome. */
   outcome?: ListedOutcome;
+  /** The written model measured against the original. */
+  benchmark?: BenchmarkResult;
 }
 
 /** The part of vscode.Memento that is needed here. */

@@ -1,5 +1,5 @@
 import * as vscode from 'vscode';
-import type { BenchmarkResult, RunEvent } from '../engine/protocol.ts';
+import type { RunEvent } from '../engine/protocol.ts';
 import { type Run, type RunManager, modelNameOf } from '../host/runManager.ts';
 import { renderPage, webviewOptions, webviewTexts } from './page.ts';
 import { type DashboardMessage, type HostToDashboard, type RunInfo, dashboardMessageSchema } from './protocol.ts';
@@ -42,7 +42,6 @@ export class DashboardPanels implements vscode.WebviewPanelSerializer<{ readonly
     return Promise.resolve();
   }
 
-  showBenchmark(runId: string, result: BenchmarkResult): void { this.post({ type: 'benchmark', runId, result }); }
   close(runId: string): void { this.panels.get(runId)?.dispose(); }
 
   private attach(panel: vscode.WebviewPanel, runId: string): void {
@@ -89,5 +88,5 @@ export class DashboardPanels implements vscode.WebviewPanelSerializer<{ readonly
 
 const titleOf = ({ record }: Run) => vscode.l10n.t('Compress {0}', modelNameOf(record));
 const runInfo = ({ record }: Run): RunInfo => ({
-  runId: record.runId, modelName: modelNameOf(record), modelPath: record.modelPath, target: record.target, status: record.status, seconds: record.seconds, ...(record.problem === undefined ? {} : { problem: record.problem }),
+  runId: record.runId, modelName: modelNameOf(record), modelPath: record.modelPath, target: record.target, status: record.status, seconds: record.seconds, ...(record.problem === undefined ? {} : { problem: record.problem }), ...(record.benchmark === undefined ? {} : { benchmark: record.benchmark }),
 });

@@ -89,15 +89,6 @@ export class Dashboard {
     this.draw();
   }
 
-  showBenchmark({ batches, threads, provider }: BenchmarkResult): void {
-    const time = (latency: Latency | undefined) => (latency ? t('{0} ms', formatNumber(latency.median, 2)) : '');
-    this.benchmark.update(t('Measured on this machine ({0} threads, {1})', threads, provider), [
-      { title: t('Batch'), numeric: true }, { title: t('Compressed'), numeric: true }, { title: t('Original'), numeric: true }, { title: t('Faster'), numeric: true },
-    ], batches.map(({ batch, model, against, ratio }) => ({
-      id: batch, cells: [formatNumber(batch), time(model), time(against), ratio ? t('{0}x ({1} to {2})', formatNumber(1 / ratio.value, 2), formatNumber(1 / ratio.high, 2), formatNumber(1 / ratio.low, 2)) : ''],
-    })));
-  }
-
   private get axis(): CostAxis { return this.choice.axis ?? 'macs'; }
 
   private choose(choice: Choice): void {
@@ -198,11 +189,21 @@ export class Dashboard {
   }
 
   private renderFigures({ report, data, warnings }: RunView, info: RunInfo): void {
+    if (info.benchmark) this.renderBenchmark(info.benchmark);
     const seconds = Object.entries(report?.seconds ?? info.seconds);
     this.stages.update(t('Time by stage'), [{ title: t('Stage') }, { title: t('Time'), numeric: true }], seconds.map(([stage, value]) => ({ id: stage, cells: [stage === 'total' ? t('Total') : stageText(stage), formatSeconds(value)] })));
     const preprocessing = data ? [t('Preprocessing found: {0}', data.preprocessing)] : [];
     const texts = [...preprocessing, ...new Set([...warnings, ...(report?.notes ?? [])])];
     if (this.notes.children.length !== texts.length) this.notes.replaceChildren(...texts.map((text) => el('li', {}, text)));
+  }
+
+  private renderBenchmark({ batches, threads, provider }: BenchmarkResult): void {
+    const time = (latency: Latency | undefined) => (latency ? t('{0} ms', formatNumber(latency.median, 2)) : '');
+    this.benchmark.update(t('Measured on this machine ({0} threads, {1})', threads, provider), [
+      { title: t('Batch'), numeric: true }, { title: t('Compressed'), numeric: true }, { title: t('Original'), numeric: true }, { title: t('Faster'), numeric: true },
+    ], batches.map(({ batch, model, against, ratio }) => ({
+      id: batch, cells: [formatNumber(batch), time(model), time(against), ratio ? t('{0}x ({1} to {2})', formatNumber(1 / ratio.value, 2), formatNumber(1 / ratio.high, 2), formatNumber(1 / ratio.low, 2)) : ''],
+    })));
   }
 }
 

@@ -37,7 +37,6 @@ function startDashboard(): (message: HostToDashboard) => void {
         dashboard?.update(view);
         return;
       case 'info': if (message.runId === runId) dashboard?.update(view, message.info); return;
-      case 'benchmark': if (message.runId === runId) dashboard?.showBenchmark(message.result); return;
       case 'gone':
         useTexts(message.texts, language);
         Dashboard.showGone(root);

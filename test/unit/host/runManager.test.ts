@@ -174,6 +174,13 @@ describe('RunManager', () => {
     expect(await writers(manager)).toEqual([]);
   });
 
+  it('keeps how fast the model of a run was', async () => {
+    const run = manager.start(request('/a.onnx'));
+    manager.keepBenchmark(run, { threads: 1, provider: 'cpu', batches: [] });
+    expect(createManager().get(run.record.runId)?.record.benchmark?.threads).toBe(1);
+    await turn();
+  });
+
   it('adds up the seconds of each stage', async () => {
     let ms = 0;
     manager = new RunManager({ store: new RunStore(memento, join(folder, 'runs')), createEngine: engine.create, now: () => ms });
