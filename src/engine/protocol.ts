@@ -145,6 +145,8 @@ export interface Report {
   readonly format: 'auto-compress/report@1';
   readonly model: { readonly path: string; readonly sha256: string };
   readonly out: string;
+  /** SHA-256 of the written file: another run of the model may write to the same place later. */
+  readonly outSha256?: string;
   readonly target: Target;
   /** Which policy the written model comes from: 'agent', or the baseline that was better. */
   readonly policy: string;
@@ -180,7 +182,7 @@ const measurementsSchema = z.object({
 const candidateSchema = z.object({ episode: count, macs: real, params: real, latency: real.exactOptional(), accuracy: real, reward: real, images: count.exactOptional(), preserve: z.array(real) });
 const baselineSchema = z.object({ policy: text, macs: real, accuracy: real });
 const reportSchema: z.ZodType<Report> = z.object({
-  format: z.literal('auto-compress/report@1'), model: z.object({ path: text, sha256: text }), out: text, target: targetSchema, policy: text, writtenEpisode: count.exactOptional(), before: measurementsSchema, after: measurementsSchema,
+  format: z.literal('auto-compress/report@1'), model: z.object({ path: text, sha256: text }), out: text, outSha256: text.exactOptional(), target: targetSchema, policy: text, writtenEpisode: count.exactOptional(), before: measurementsSchema, after: measurementsSchema,
   layers: z.array(z.object({ name: text, opType: text, preserveRatio: real, weightSparsity: real, macsBefore: count, macsAfter: count, channelsBefore: count, channelsAfter: count })),
   pareto: z.array(candidateSchema), candidates: z.array(candidateSchema), baselines: z.array(baselineSchema), agent: baselineSchema.exactOptional(), profile: z.record(text, real).exactOptional(), episodes: count,
   steps: z.array(z.object({ step: z.enum(['reconstruct', 'refine', 'finetune']), accuracy: real, epochs: count.exactOptional() })).default([]), seconds: z.record(text, real), seed: count, versions: z.record(text, text), notes: z.array(text),

@@ -9,11 +9,13 @@ import type { Example } from './example.ts';
 import type { Inspections } from './inspections.ts';
 import { type ModelText, textUri } from './modelText.ts';
 import { onnxEditorViewType } from './onnxEditor.ts';
+import { outputOf } from './outputs.ts';
 import { openReport } from './reports.ts';
 import { type Run, type RunManager, isActive, isResumable, modelNameOf } from './runManager.ts';
 import type { RunNode, RunsView } from './runsView.ts';
 import { opensDashboard, toggleAnnotations } from './settings.ts';
 import { outcomeText, statusText, targetText } from './texts.ts';
+import { writersOf } from './writers.ts';
 
 export interface CommandContext {
   readonly runs: RunManager;
@@ -66,10 +68,10 @@ export const commands: Readonly<Record<string, Command>> = {
   benchmark: async (context, subject) => {
     const pair = await pairOf(context, subject, true);
     if (!pair) return;
-    const [original, compressed] = pair;
+    const [original, compressed, handed] = pair;
     const result = await withProgress(t('Measuring {0}', basename(compressed.fsPath)), (signal) => context.inspections.benchmark(compressed.fsPath, original === compressed ? undefined : original.fsPath, { signal }));
-    const run = context.runs.list().find(({ record }) => record.out === compressed.fsPath);
-    if (run) context.dashboards.showBenchmark(run.record.runId, result);
+    const run = handed ?? (await writersOf(compressed.fsPath, context.runs.list()))[0];
+    if (run) context.runs.keepBenchmark(run, result);
     const lines = result.batches.map(({ batch, model, ratio }) => t('batch {0}: {1} ms', batch, model.median.toFixed(2)) + (ratio ? ` (${t('{0}x faster', (1 / ratio.value).toFixed(2))})` : ''));
     void vscode.window.showInformationMessage(`${basename(compressed.fsPath)}: ${lines.join(', ')}`);
   },
@@ -97,7 +99,8 @@ export const commands: Readonly<Record<string, Command>> = {
   },
   openResult: async (context, subject) => {
     const run = await runOf(context, subject, isDone, t('No run is finished yet.'));
-    if (run) await vscode.commands.executeCommand('vscode.openWith', vscode.Uri.file(run.record.out!), onnxEditorViewType, { preview: false });
+    const output = run && await outputOf(context.runs, run);
+    if (output) await vscode.commands.executeCommand('vscode.openWith', output, onnxEditorViewType, { preview: false });
   },
   deleteRun: async (context, subject) => {
     const run = await runOf(context, subject, ({ record }) => !isActive(record.status), t('There is no run to delete.'));
@@ -142,11 +145,14 @@ function activeModel(): vscode.Uri | undefined {
   return input instanceof vscode.TabInputCustom && input.viewType === onnxEditorViewType ? input.uri : undefined;
 }
 
-/** Original and compressed model, from either of them or from a run. */
-async function pairOf(context: CommandContext, subject: Subject, alone = false): Promise<readonly [vscode.Uri, vscode.Uri] | undefined> {
+/** Original and compressed model, from either of them or from a run, which then comes with them. */
+async function pairOf(context: CommandContext, subject: Subject, alone = false): Promise<readonly [vscode.Uri, vscode.Uri, Run?] | undefined> {
   const finished = context.runs.list().filter(isDone);
   if (subject === 'example') return pairOf(context, await context.example.model(), alone);
-  if (subject && !isUri(subject)) { const run = context.runs.get(subject.runId); return run?.record.out === undefined ? undefined : [vscode.Uri.file(run.record.modelPath), vscode.Uri.file(run.record.out)]; }
+  if (subject && !isUri(subject)) {
+    const run = context.runs.get(subject.runId), output = run?.record.out === undefined ? undefined : await outputOf(context.runs, run);
+    return run && output && [vscode.Uri.file(run.record.modelPath), output, run];
+  }
   const path = (subject ?? activeModel() ?? await pickModel(context.example))?.fsPath;
   if (path === undefined) return undefined;
   const match = finished.find(({ record }) => record.out === path) ?? finished.find(({ record }) => record.modelPath === path);

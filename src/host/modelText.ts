@@ -8,9 +8,9 @@ import { type Analysed, type OnnxText, onnxText } from './onnxText.ts';
 export const onnxScheme = 'onnx';
 export const onnxLanguage = 'onnx-text';
 /** The text view of a model file. */
-export const textUri = (model: vscode.Uri): vscode.Uri => vscode.Uri.from({ scheme: onnxScheme, path: `${model.path}.txt` });
+export const textUri = (model: vscode.Uri): vscode.Uri => model.with({ scheme: onnxScheme, path: `${model.path}.txt` });
 /** The model file behind a text view. */
-export const modelOfText = (uri: vscode.Uri): vscode.Uri => vscode.Uri.file(uri.path.slice(0, -'.txt'.length));
+export const modelOfText = (uri: vscode.Uri): vscode.Uri => uri.with({ scheme: 'file', path: uri.path.slice(0, -'.txt'.length) });
 
 /** Serves `onnx:` documents: a model's nodes as text, at once; what can be pruned is added when the engine's analysis is done. */
 export class ModelText implements vscode.TextDocumentContentProvider, vscode.Disposable {

@@ -32,6 +32,7 @@ export class OnnxEditor implements vscode.CustomReadonlyEditorProvider {
     });
     const watcher = vscode.workspace.createFileSystemWatcher(new vscode.RelativePattern(vscode.Uri.joinPath(uri, '..'), basename(uri.fsPath)));
     watcher.onDidChange(() => void send());
+    watcher.onDidCreate(() => void send()); // what is renamed over it
     onDidDispose(() => watcher.dispose());
     webview.html = renderPage(webview, this.extensionUri, 'model', basename(uri.fsPath));
   }

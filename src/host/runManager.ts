@@ -3,10 +3,10 @@ import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { basename } from 'node:path';
 import { UserError, messageOf } from '../engine/errors.ts';
-import { type CompressRequest, type Report, type RunEvent, formatTarget } from '../engine/protocol.ts';
-import { type RunStatus, type RunView, applyEvent, emptyRunView, outcomeOf } from '../webview/client/state.ts';
+import { type BenchmarkResult, type CompressRequest, type Report, type RunEvent, formatTarget } from '../engine/protocol.ts';
+import { type RunStatus, type RunView, applyEvents, emptyRunView, outcomeOf } from '../webview/client/state.ts';
 import type { Engine } from './engine.ts';
-import { type RunRecord, type RunStore, readReport } from './runStore.ts';
+import { type RunRecord, type RunStore, readReport, reportMs } from './runStore.ts';
 
 /** A run: its record and, once it is needed, its view. */
 export interface Run { readonly record: RunRecord; view: RunView }
@@ -31,10 +31,14 @@ export const isActive = (status: RunStatus) => status === 'queued' || status ===
 export const isResumable = ({ status, runDir }: RunRecord) => runDir !== undefined && (status === 'stopped' || status === 'interrupted' || status === 'crashed' || status === 'failed');
 export const modelNameOf = ({ modelPath }: RunRecord) => basename(modelPath);
 
+/** What a record keeps of a report. */
+const resultOf = (report: Report): Pick<RunRecord, 'out' | 'outSha256' | 'outcome'> => ({ out: report.out, outcome: outcomeOf(report), ...(report.outSha256 === undefined ? {} : { outSha256: report.outSha256 }) });
+
 export class RunManager extends EventEmitter<ManagerEvents> {
   private readonly options: ManagerOptions;
   private readonly runs = new Map<string, Run>();
-  private readonly loaded = new Set<string>();
+  /** Histories that are read or being read. */
+  private readonly loading = new Map<string, Promise<void>>();
   private readonly queue: string[] = [];
   private active: { readonly run: Run; readonly controller: AbortController; readonly done: Promise<void> } | undefined;
   private stageStart: { readonly stage: string; readonly ms: number } | undefined;
@@ -56,11 +60,8 @@ export class RunManager extends EventEmitter<ManagerEvents> {
   /** The run with its history read. */
   async load(runId: string): Promise<Run | undefined> {
     const run = this.runs.get(runId);
-    if (run && !this.loaded.has(runId) && run !== this.active?.run) {
-      this.loaded.add(runId);
-      const view = await this.options.store.loadView(run.record);
-      if (run.view === emptyRunView) run.view = view;
-    }
+    if (run && !this.loading.has(runId) && run !== this.active?.run) this.loading.set(runId, this.readHistory(run));
+    await this.loading.get(runId);
     return run;
   }
 
@@ -71,7 +72,7 @@ export class RunManager extends EventEmitter<ManagerEvents> {
     };
     const run = { record, view: emptyRunView };
     this.runs.set(record.runId, run);
-    this.loaded.add(record.runId);
+    this.loading.set(record.runId, Promise.resolve());
     this.enqueue(run);
     return run;
   }
@@ -112,6 +113,9 @@ export class RunManager extends EventEmitter<ManagerEvents> {
     });
   }
 
+  /** Keeps how fast the model of a run was. */
+  keepBenchmark(run: Run, benchmark: BenchmarkResult): void { run.record.benchmark = benchmark; this.save(run); }
+
   /** Forgets a run that is not active. Its folder is the caller's. */
   async remove(runId: string): Promise<void> {
     const run = this.runs.get(runId);
@@ -123,12 +127,12 @@ export class RunManager extends EventEmitter<ManagerEvents> {
 
   /** Takes in finished runs of the command line, by their folders. */
   async adopt(runDirs: readonly string[]): Promise<void> {
-    const known = new Set([...this.runs.values()].map(({ record }) => record.runDir));
-    for (const runDir of runDirs.filter((folder) => !known.has(folder))) {
-      const report = await readReport(runDir);
-      if (!report) continue;
+    const isKnown = (runDir: string) => [...this.runs.values()].some(({ record }) => record.runDir === runDir);
+    for (const runDir of runDirs.filter((folder) => !isKnown(folder))) {
+      const report = await readReport(runDir), createdMs = await reportMs(runDir);
+      if (!report || isKnown(runDir)) continue; // another call may have taken it in meanwhile
       const record: RunRecord = {
-        runId: randomUUID(), modelPath: report.model.path, target: formatTarget(report.target), createdMs: 0, status: 'done', runDir, out: report.out, seconds: { ...report.seconds }, outcome: outcomeOf(report),
+        runId: randomUUID(), modelPath: report.model.path, target: formatTarget(report.target), createdMs, status: 'done', runDir, seconds: { ...report.seconds }, ...resultOf(report),
       };
       this.runs.set(record.runId, { record, view: emptyRunView });
       this.save(undefined);
@@ -137,6 +141,11 @@ export class RunManager extends EventEmitter<ManagerEvents> {
 
   /** Stops what runs; for the end of the window. */
   dispose(): void { this.queue.length = 0; this.active?.controller.abort(); this.removeAllListeners(); }
+
+  private async readHistory(run: Run): Promise<void> {
+    const view = await this.options.store.loadView(run.record);
+    if (run.view === emptyRunView) run.view = view;
+  }
 
   private enqueue(run: Run): void {
     delete run.record.problem;
@@ -184,10 +193,10 @@ export class RunManager extends EventEmitter<ManagerEvents> {
 
   private receive(run: Run, event: RunEvent): void {
     const { record } = run;
-    run.view = applyEvent(run.view, event);
+    run.view = applyEvents(run.view, [event]);
     if (event.type === 'stage') this.enterStage(record, event.stage);
     if (event.type === 'run') { record.runDir = event.runDir; record.out = event.out; this.save(run); }
-    if (event.type === 'result') { record.out = event.out; record.outcome = outcomeOf(event.summary); }
+    if (event.type === 'result') { Object.assign(record, resultOf(event.summary)); }
     void this.options.store.append(record.runId, event);
     this.emit('event', run, event);
   }

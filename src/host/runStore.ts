@@ -1,8 +1,8 @@
 /** Where runs are remembered between windows: a list of records in the workspace's state, and the events of each run in a file of its own. */
 import { appendFile, mkdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type CompressRequest, type Report, type RunEvent, parseReport } from '../engine/protocol.ts';
-import { type ListedOutcome, type RunStatus, type RunView, applyEvent, emptyRunView } from '../webview/client/state.ts';
+import { type BenchmarkResult, type CompressRequest, type Report, type RunEvent, parseReport } from '../engine/protocol.ts';
+import { type ListedOutcome, type RunStatus, type RunView, applyEvents, emptyRunView } from '../webview/client/state.ts';
 
 /** What is known of a run without reading its history. */
 export interface RunRecord {
@@ -15,12 +15,16 @@ export interface RunRecord {
   status: RunStatus;
   runDir?: string;
   out?: string;
+  /** SHA-256 of the file that it wrote there, once it did. */
+  outSha256?: string;
   /** What went wrong, in plain words. */
   problem?: string;
   /** Seconds spent in each stage. */
   seconds: Record<string, number>;
   /** Figures of a finished run for lists; see Outcome. */
   outcome?: ListedOutcome;
+  /** The written model measured against the original. */
+  benchmark?: BenchmarkResult;
 }
 
 /** The part of vscode.Memento that is needed here. */
@@ -55,7 +59,7 @@ export class RunStore {
   async loadView({ runId, runDir }: RunRecord): Promise<RunView> {
     await this.pending;
     const history = await readFile(this.historyPath(runId), 'utf8').catch(() => '');
-    const view = history.split('\n').map(parseLine).filter((event) => event !== undefined).reduce(applyEvent, emptyRunView);
+    const view = applyEvents(emptyRunView, history.split('\n').map(parseLine).filter((event) => event !== undefined));
     if (view !== emptyRunView || runDir === undefined) return view;
     const report = await readReport(runDir);
     return report ? viewOfReport(report, runDir) : view;
@@ -70,16 +74,20 @@ function parseLine(line: string): RunEvent | undefined {
   try { return line === '' ? undefined : JSON.parse(line) as RunEvent; } catch { return undefined; }
 }
 
+const reportPath = (runDir: string) => join(runDir, 'report.json');
 /** The report of a finished run; undefined where there is none, or what is there is no report. */
 export async function readReport(runDir: string): Promise<Report | undefined> {
-  const path = join(runDir, 'report.json');
+  const path = reportPath(runDir);
   try { return (await stat(path)).size <= longestReport ? parseReport(JSON.parse(await readFile(path, 'utf8'))) : undefined; } catch { return undefined; }
 }
 
+/** When the report was written; 0 where there is none. */
+export const reportMs = (runDir: string): Promise<number> => stat(reportPath(runDir)).then(({ mtimeMs }) => mtimeMs, () => 0);
+
 export function viewOfReport(report: Report, runDir: string): RunView {
-  const best = [...report.candidates].sort((a, b) => b.reward - a.reward)[0];
+  const best = report.writtenEpisode ?? [...report.candidates].sort((a, b) => b.reward - a.reward)[0]?.episode;
   return {
-    ...emptyRunView, runDir, out: report.out, report, candidates: report.candidates, planPath: join(runDir, 'plan.json'), reportPath: join(runDir, 'report.json'),
-    baselines: report.baselines.map((baseline) => ({ ...baseline, preserve: [] })), episodesPlanned: report.episodes, ...(best ? { bestEpisode: best.episode } : {}),
+    ...emptyRunView, runDir, out: report.out, report, candidates: report.candidates,
+    baselines: report.baselines.map((baseline) => ({ ...baseline, preserve: [] })), episodesPlanned: report.episodes, ...(best === undefined ? {} : { bestEpisode: best }),
   };
 }

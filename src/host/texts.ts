@@ -1,6 +1,6 @@
 import * as vscode from 'vscode';
 import type { Report } from '../engine/protocol.ts';
-import { type ListedOutcome, type RunStatus, type RunView, outcomeOf } from '../webview/client/state.ts';
+import { type ListedOutcome, type RunStatus, type RunView, isWon, outcomeOf } from '../webview/client/state.ts';
 
 const number = (value: number, digits: number) => value.toLocaleString(vscode.env.language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
@@ -29,7 +29,8 @@ export const statusText = (status: RunStatus): string => ({
 export function outcomeText({ macsRatio, speedRatio, speedChanged, pointsLost, weights }: ListedOutcome): string {
   const speed = !speedChanged ? vscode.l10n.t('as fast') : speedRatio > 1 ? vscode.l10n.t('{0}x faster', number(speedRatio, 1)) : vscode.l10n.t('{0}x slower', number(1 / speedRatio, 1));
   const smaller = weights ? [vscode.l10n.t('{0}x fewer weights', number(weights.nonZeroRatio, 1)), vscode.l10n.t('{0}x smaller in a zip', number(weights.zipRatio, 1))] : [vscode.l10n.t('{0}x fewer MACs', number(macsRatio, 1)), speed];
-  return [...smaller, vscode.l10n.t('{0} points lost', number(pointsLost, 1))].join(', ');
+  const points = number(Math.abs(pointsLost), 1);
+  return [...smaller, isWon(pointsLost) ? vscode.l10n.t('{0} points won', points) : vscode.l10n.t('{0} points lost', points)].join(', ');
 }
 
 export const reportText = (report: Report): string => vscode.l10n.t('{0} on {1} images', outcomeText(outcomeOf(report)), report.after.accuracy.images.toLocaleString(vscode.env.language));

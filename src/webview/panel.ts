@@ -1,5 +1,5 @@
 import * as vscode from 'vscode';
-import type { BenchmarkResult, RunEvent } from '../engine/protocol.ts';
+import type { RunEvent } from '../engine/protocol.ts';
 import { type Run, type RunManager, modelNameOf } from '../host/runManager.ts';
 import { renderPage, webviewOptions, webviewTexts } from './page.ts';
 import { type DashboardMessage, type HostToDashboard, type RunInfo, dashboardMessageSchema } from './protocol.ts';
@@ -42,24 +42,26 @@ export class DashboardPanels implements vscode.WebviewPanelSerializer<{ readonly
     return Promise.resolve();
   }
 
-  showBenchmark(runId: string, result: BenchmarkResult): void { this.post({ type: 'benchmark', runId, result }); }
   close(runId: string): void { this.panels.get(runId)?.dispose(); }
 
   private attach(panel: vscode.WebviewPanel, runId: string): void {
+    const held = this.panels.get(runId);
     this.panels.set(runId, panel);
+    held?.dispose(); // after a reload a tab in the background comes back only when it is looked at, and another may have been opened meanwhile
     const { webview } = panel;
     const icon = (name: string) => vscode.Uri.joinPath(this.extensionUri, 'media', name);
     panel.iconPath = { light: icon('tab-light.svg'), dark: icon('tab-dark.svg') };
-    webview.onDidReceiveMessage((message: unknown) => void this.receive(runId, message));
+    webview.onDidReceiveMessage((message: unknown) => void this.receive(panel, runId, message));
     panel.onDidDispose(() => { if (this.panels.get(runId) === panel) this.panels.delete(runId); });
     const run = this.runs.get(runId);
     webview.html = renderPage(webview, this.extensionUri, 'dashboard', run ? titleOf(run) : 'Auto-Compress');
   }
 
-  private async receive(runId: string, raw: unknown): Promise<void> {
+  private async receive(panel: vscode.WebviewPanel, runId: string, raw: unknown): Promise<void> {
     const { data: message } = dashboardMessageSchema.safeParse(raw);
     if (!message) return; // not one of the actions: nothing happens
     const run = await this.runs.load(runId);
+    if (this.panels.get(runId) !== panel) return; // it gave way to another meanwhile
     if (message.type !== 'ready') { if (run) this.handle(run, message); return; }
     this.pending.delete(runId); // the snapshot holds them
     this.post(run ? { type: 'snapshot', runId, info: runInfo(run), view: run.view, texts: webviewTexts() } : { type: 'gone', runId, texts: webviewTexts() });
@@ -86,5 +88,5 @@ export class DashboardPanels implements vscode.WebviewPanelSerializer<{ readonly
 
 const titleOf = ({ record }: Run) => vscode.l10n.t('Compress {0}', modelNameOf(record));
 const runInfo = ({ record }: Run): RunInfo => ({
-  runId: record.runId, modelName: modelNameOf(record), modelPath: record.modelPath, target: record.target, status: record.status, seconds: record.seconds, ...(record.problem === undefined ? {} : { problem: record.problem }),
+  runId: record.runId, modelName: modelNameOf(record), modelPath: record.modelPath, target: record.target, status: record.status, seconds: record.seconds, ...(record.problem === undefined ? {} : { problem: record.problem }), ...(record.benchmark === undefined ? {} : { benchmark: record.benchmark }),
 });

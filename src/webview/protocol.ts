@@ -15,13 +15,14 @@ export interface RunInfo {
   readonly problem?: string;
   /** Seconds spent in each stage so far. */
   readonly seconds: Readonly<Record<string, number>>;
+  /** The written model measured against the original, once that was asked for. */
+  readonly benchmark?: BenchmarkResult;
 }
 
 export type HostToDashboard =
   | { readonly type: 'snapshot'; readonly runId: string; readonly info: RunInfo; readonly view: RunView; readonly texts: Readonly<Record<string, string>> }
   | { readonly type: 'events'; readonly runId: string; readonly events: readonly RunEvent[] }
   | { readonly type: 'info'; readonly runId: string; readonly info: RunInfo }
-  | { readonly type: 'benchmark'; readonly runId: string; readonly result: BenchmarkResult }
   | { readonly type: 'gone'; readonly runId: string; readonly texts: Readonly<Record<string, string>> };
 
 export type HostToModelView =

@@ -1,6 +1,6 @@
 /** A model as a document, and what compression did to its layers, where the layers are written. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Inspection, LayerReport, Report } from '../../src/engine/protocol.ts';
@@ -47,6 +47,28 @@ describe.skipIf(whyNot)('a model as a document', () => {
       expect(await seriousViolations(editor), name).toEqual([]);
     }
     await world.useTheme('light', editor);
+  });
+
+  it('shows the model that was written over the one in its editor', async () => {
+    const { workspace, driver } = world.server, path = join(workspace, 'written.onnx'), [original, compressed] = ['resnet20.onnx', 'resnet20.compressed.onnx'].map((name) => join(workspace, name)) as [string, string];
+    copyFileSync(original, path);
+    await driver.run((vscode, file) => vscode.commands.executeCommand<undefined>('vscode.openWith', vscode.Uri.file(file), 'autoCompress.onnxEditor'), path);
+    const params = (count: number) => world.workbench.webview(`.facts:has-text("${(count / 1000).toFixed(0)} k")`);
+    await params(report().before.params);
+    copyFileSync(compressed, `${path}.tmp`);
+    renameSync(`${path}.tmp`, path); // as the engine writes
+    await params(report().after.params);
+    await world.workbench.closeTab('written.onnx');
+  });
+
+  it('reads a model on a server as text', async () => {
+    const text = await world.server.driver.run(async (vscode, path) => {
+      await vscode.commands.executeCommand('autoCompress.showText', vscode.Uri.file(path));
+      const found = vscode.window.activeTextEditor?.document.getText();
+      await vscode.commands.executeCommand('workbench.action.closeActiveEditor');
+      return found;
+    }, `/${join(world.server.workspace, 'resnet20.onnx')}`); // here the server's name, in Windows' \\server\share, is the first folder
+    expect(text).toMatch(/^node /m);
   });
 
   it('says in its text what was removed from each layer', async () => {

@@ -46,6 +46,7 @@ describe('compress', () => {
   it('leaves the original as it was, and no temporary files', () => {
     expect(hash('examples/resnet20.onnx')).toBe(original);
     expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+    expect(report.outSha256).toBe(hash(report.out));
     expect(parseReport(JSON.parse(readFileSync(join(folder, 'first', 'report.json'), 'utf8')))).toEqual(report); // every field of it is in the schema
     expect(readdirSync(join(folder, 'first'))).toEqual(expect.arrayContaining(['journal.ndjson', 'options.json', 'plan.json', 'report.json']));
   });

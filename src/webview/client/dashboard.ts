@@ -1,6 +1,5 @@
 import '@vscode-elements/elements/dist/vscode-badge/index.js';
 import '@vscode-elements/elements/dist/vscode-button/index.js';
-import '@vscode-elements/elements/dist/vscode-collapsible/index.js';
 import '@vscode-elements/elements/dist/vscode-radio-group/index.js';
 import '@vscode-elements/elements/dist/vscode-radio/index.js';
 import type { BenchmarkResult, Latency, Stage } from '../../engine/protocol.ts';
@@ -9,13 +8,16 @@ import { episodeChart } from './charts/episodeChart.ts';
 import { ScatterChart, axisWords, kindLabel } from './charts/scatterChart.ts';
 import { onThemeChange } from './charts/theme.ts';
 import { epochsInOrder, trainingChart } from './charts/trainingChart.ts';
-import { el, fillTable, setText, show, throttleToFrame } from './dom.ts';
+import { el, setText, show, throttleToFrame } from './dom.ts';
 import { formatNumber, formatPercent, formatSeconds, t } from './l10n.ts';
 import { layerTable } from './layerTable.ts';
-import { type CostAxis, type Point, type RunStatus, type RunView, isWrittenPoint, layerRows, progressFraction, shownAxes, shownPoint, tradeOffPoints } from './state.ts';
+import { type CostAxis, type RunStatus, type RunView, isWrittenPoint, layerRows, progressFraction, shownAxes, shownPoint, tradeOffPoints } from './state.ts';
+import { Table } from './table.ts';
 import { costSentence, outcomeSentence, progressSentence, stepsSentence } from './words.ts';
 
-interface Connection { readonly send: (message: DashboardMessage) => void; readonly remember: (chosen: string | undefined) => void }
+/** What is chosen on screen: a point of the trade-off, and its axis of cost. */
+export interface Choice { readonly chosen?: string; readonly axis?: CostAxis }
+interface Connection { readonly send: (message: DashboardMessage) => void; readonly remember: (choice: Choice) => void }
 
 const statusText = (status: RunStatus): string => ({
   queued: t('Waiting'), running: t('Running'), stopping: t('Stopping'), stopped: t('Stopped'), interrupted: t('Interrupted'), crashed: t('Crashed'), failed: t('Failed'), done: t('Done'),
@@ -29,8 +31,7 @@ const stageText = (stage: string): string => (({
 export class Dashboard {
   private view: RunView | undefined;
   private info: RunInfo | undefined;
-  private chosen: string | undefined;
-  private axis: CostAxis = 'macs';
+  private choice: Choice;
   private readonly connection: Connection;
   private readonly draw = throttleToFrame(() => this.render());
 
@@ -44,33 +45,33 @@ export class Dashboard {
   private readonly progress = el('progress', { id: 'progress', 'aria-label': t('Progress of the run'), max: 1 });
   private readonly progressText = el('p', { id: 'progress-text', class: 'muted' });
   private readonly episodeHost = el('div', { class: 'chart', 'aria-hidden': 'true' });
-  private readonly episodeTable = el('table');
-  private readonly episodeDetails = details(t('Episodes as a table'), this.episodeTable);
+  private readonly episodeTable = new Table();
+  private readonly episodeDetails = details(t('Episodes as a table'), this.episodeTable.element);
   private readonly trainingHost = el('div', { class: 'chart', 'aria-hidden': 'true' });
-  private readonly trainingTable = el('table', { id: 'training' });
-  private readonly trainingCard = card('training-card', t('Training'), this.trainingHost, details(t('Epochs as a table'), this.trainingTable));
+  private readonly trainingTable = new Table({ id: 'training' });
+  private readonly trainingCard = card('training-card', t('Training'), this.trainingHost, details(t('Epochs as a table'), this.trainingTable.element));
   private readonly axisChoice = el('vscode-radio-group', { class: 'axis', 'aria-label': t('Cost on the horizontal axis') });
   private readonly scatterHost = el('div', { class: 'chart', 'aria-hidden': 'true' });
-  private readonly pointTable = el('table', { id: 'points' });
+  private readonly pointTable = new Table({ id: 'points' });
   private readonly layersTitle = el('p', { id: 'layers-of', class: 'muted', 'aria-live': 'polite' });
   private readonly layers = el('table', { id: 'layers', class: 'layers' });
-  private readonly stages = el('table', { id: 'stages' });
-  private readonly benchmark = el('table', { id: 'benchmark' });
+  private readonly stages = new Table({ id: 'stages' });
+  private readonly benchmark = new Table({ id: 'benchmark' });
   private readonly notes = el('ul', { id: 'notes' });
   private readonly episodeChart = episodeChart(this.episodeHost);
   private readonly trainingChart = trainingChart(this.trainingHost);
-  private readonly scatterChart = new ScatterChart(this.scatterHost, (point) => this.choose(point));
+  private readonly scatterChart = new ScatterChart(this.scatterHost, ({ id }) => this.choose({ chosen: id }));
 
-  constructor(root: HTMLElement, connection: Connection, chosen: string | undefined) {
+  constructor(root: HTMLElement, connection: Connection, choice: Choice) {
     this.connection = connection;
-    this.chosen = chosen;
+    this.choice = choice;
     root.replaceChildren(
       el('header', {}, el('div', { class: 'heading' }, this.title, this.status), this.target, this.summary, this.steps, this.problem, this.progress, this.progressText, this.actions),
       el('div', { class: 'cards' },
         card('episodes-card', t('Accuracy and reward by episode'), this.episodeHost, this.episodeDetails),
-        card('tradeoff-card', t('Trade-off'), this.axisChoice, this.scatterHost, details(t('Networks as a table'), this.pointTable, true)),
+        card('tradeoff-card', t('Trade-off'), this.axisChoice, this.scatterHost, details(t('Networks as a table'), this.pointTable.element, true)),
         this.trainingCard,
-        card('figures-card', t('Figures'), this.benchmark, this.stages, this.notes),
+        card('figures-card', t('Figures'), this.benchmark.element, this.stages.element, this.notes),
         card('layers-card', t('Layers'), this.layersTitle, scrolling(t('Layers'), this.layers)),
       ),
     );
@@ -88,18 +89,11 @@ export class Dashboard {
     this.draw();
   }
 
-  showBenchmark({ batches, threads, provider }: BenchmarkResult): void {
-    const time = (latency: Latency | undefined) => (latency ? t('{0} ms', formatNumber(latency.median, 2)) : '');
-    fillTable(this.benchmark, t('Measured on this machine ({0} threads, {1})', threads, provider), [
-      { title: t('Batch'), numeric: true }, { title: t('Compressed'), numeric: true }, { title: t('Original'), numeric: true }, { title: t('Faster'), numeric: true },
-    ], batches.map(({ batch, model, against, ratio }) => [
-      formatNumber(batch), time(model), time(against), ratio ? t('{0}x ({1} to {2})', formatNumber(1 / ratio.value, 2), formatNumber(1 / ratio.high, 2), formatNumber(1 / ratio.low, 2)) : '',
-    ]));
-  }
+  private get axis(): CostAxis { return this.choice.axis ?? 'macs'; }
 
-  private choose(point: Point): void {
-    this.chosen = point.id;
-    this.connection.remember(point.id);
+  private choose(choice: Choice): void {
+    this.choice = { ...this.choice, ...choice };
+    this.connection.remember(this.choice);
     this.draw();
   }
 
@@ -107,7 +101,7 @@ export class Dashboard {
   private renderAxes(axes: readonly CostAxis[]): void {
     if (this.axisChoice.dataset['axes'] === axes.join()) return;
     this.axisChoice.dataset['axes'] = axes.join();
-    this.axisChoice.replaceChildren(...axes.map((axis) => el('vscode-radio', { name: 'axis', value: axis, checked: axis === this.axis, label: axisWords(axis).short, onchange: () => { this.axis = axis; this.draw(); } })));
+    this.axisChoice.replaceChildren(...axes.map((axis) => el('vscode-radio', { name: 'axis', value: axis, checked: axis === this.axis, label: axisWords(axis).short, onchange: () => this.choose({ axis }) })));
   }
 
   private render(): void {
@@ -159,8 +153,8 @@ export class Dashboard {
     if (candidates.length === 0) return;
     this.episodeChart.update(candidates);
     if (!this.episodeDetails.open) return; // thousands of rows are made only when someone looks
-    fillTable(this.episodeTable, t('Every episode'), [{ title: t('Episode'), numeric: true }, { title: t('Accuracy'), numeric: true }, { title: t('MACs'), numeric: true }, { title: t('Reward'), numeric: true }],
-      candidates.map(({ episode, accuracy, macs, reward }) => [episode === bestEpisode ? t('{0} (best)', episode) : String(episode), formatPercent(accuracy, 2), formatPercent(macs), formatNumber(reward, 3)]));
+    this.episodeTable.update(t('Every episode'), [{ title: t('Episode'), numeric: true }, { title: t('Accuracy'), numeric: true }, { title: t('MACs'), numeric: true }, { title: t('Reward'), numeric: true }],
+      candidates.map(({ episode, accuracy, macs, reward }) => ({ id: episode, cells: [episode === bestEpisode ? t('{0} (best)', episode) : String(episode), formatPercent(accuracy, 2), formatPercent(macs), formatNumber(reward, 3)] })));
   }
 
   private renderTraining({ training }: RunView): void {
@@ -168,40 +162,48 @@ export class Dashboard {
     if (training.length === 0) return;
     this.trainingChart.update(training);
     const epochs = epochsInOrder(training);
-    fillTable(this.trainingTable, t('Loss and accuracy by epoch'), [{ title: t('Epoch'), numeric: true }, { title: t('Step') }, { title: t('Loss'), numeric: true }, { title: t('Accuracy'), numeric: true }],
-      training.map(({ stage, loss, accuracy }, index) => [formatNumber(epochs[index]!, Number.isInteger(epochs[index]) ? 0 : 1), stageText(stage), formatNumber(loss, 4), accuracy === undefined ? '' : formatPercent(accuracy, 2)]));
+    this.trainingTable.update(t('Loss and accuracy by epoch'), [{ title: t('Epoch'), numeric: true }, { title: t('Step') }, { title: t('Loss'), numeric: true }, { title: t('Accuracy'), numeric: true }],
+      training.map(({ stage, loss, accuracy }, index) => ({ id: index, cells: [formatNumber(epochs[index]!, Number.isInteger(epochs[index]) ? 0 : 1), stageText(stage), formatNumber(loss, 4), accuracy === undefined ? '' : formatPercent(accuracy, 2)] })));
   }
 
   private renderTradeOff(view: RunView): void {
     this.renderAxes(shownAxes(view));
     const points = tradeOffPoints(view, this.axis);
-    const shown = shownPoint(view, this.chosen);
+    const shown = shownPoint(view, this.choice.chosen);
     this.scatterChart.update(points, shown?.id, this.axis);
     const listed = points.filter(({ kind, id }) => kind !== 'candidate' || id === shown?.id);
-    const focused = (document.activeElement as HTMLElement | null)?.dataset['key'];
-    fillTable(this.pointTable, t('Pareto front, baselines and original'),
+    this.pointTable.update(t('Pareto front, baselines and original'),
       [{ title: t('Network') }, { title: axisWords(this.axis).short, numeric: true }, { title: t('Accuracy'), numeric: true }, { title: t('Layers') }, { title: t('Model') }],
-      listed.map((point) => [
+      listed.map((point) => ({ id: point.id, cells: [
         `${kindLabel(point.kind)} ${point.episode === undefined ? point.label : t('(episode {0})', point.episode)}`.trim(), formatPercent(point.cost), formatPercent(point.accuracy, 2),
-        point.preserve ? el('button', { class: 'link', 'data-key': `show ${point.id}`, 'aria-pressed': point.id === shown?.id ? 'true' : 'false', 'aria-label': t('Show the layers of {0}', point.label), onclick: () => this.choose(point) }, t('Show')) : '',
-        point.episode !== undefined && view.runDir ? el('button', { class: 'link', 'data-key': `write ${point.id}`, 'aria-label': t('Write the model of episode {0}', point.episode), onclick: () => this.connection.send({ type: 'export', episode: point.episode! }) }, t('Write...')) : '',
-      ]));
-    if (focused) this.pointTable.querySelector<HTMLElement>(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+        point.preserve ? { text: t('Show'), label: t('Show the layers of {0}', point.label), pressed: point.id === shown?.id, act: () => this.choose({ chosen: point.id }) } : '',
+        point.episode !== undefined && view.runDir ? { text: t('Write...'), label: t('Write the model of episode {0}', point.episode), act: () => this.connection.send({ type: 'export', episode: point.episode! }) } : '',
+      ] })));
   }
 
   private renderLayers(view: RunView): void {
-    const shown = shownPoint(view, this.chosen);
+    const shown = shownPoint(view, this.choice.chosen);
     const written = isWrittenPoint(view, shown);
     setText(this.layersTitle, written ? t('Channels of the written model') : shown ? t('Channels of {0}', shown.episode === undefined ? shown.label : t('episode {0}', shown.episode)) : t('Channels of the original'));
     layerTable(this.layers, layerRows(view, shown, written));
   }
 
   private renderFigures({ report, data, warnings }: RunView, info: RunInfo): void {
+    if (info.benchmark) this.renderBenchmark(info.benchmark);
     const seconds = Object.entries(report?.seconds ?? info.seconds);
-    fillTable(this.stages, t('Time by stage'), [{ title: t('Stage') }, { title: t('Time'), numeric: true }], seconds.map(([stage, value]) => [stage === 'total' ? t('Total') : stageText(stage), formatSeconds(value)]));
+    this.stages.update(t('Time by stage'), [{ title: t('Stage') }, { title: t('Time'), numeric: true }], seconds.map(([stage, value]) => ({ id: stage, cells: [stage === 'total' ? t('Total') : stageText(stage), formatSeconds(value)] })));
     const preprocessing = data ? [t('Preprocessing found: {0}', data.preprocessing)] : [];
     const texts = [...preprocessing, ...new Set([...warnings, ...(report?.notes ?? [])])];
     if (this.notes.children.length !== texts.length) this.notes.replaceChildren(...texts.map((text) => el('li', {}, text)));
+  }
+
+  private renderBenchmark({ batches, threads, provider }: BenchmarkResult): void {
+    const time = (latency: Latency | undefined) => (latency ? t('{0} ms', formatNumber(latency.median, 2)) : '');
+    this.benchmark.update(t('Measured on this machine ({0} threads, {1})', threads, provider), [
+      { title: t('Batch'), numeric: true }, { title: t('Compressed'), numeric: true }, { title: t('Original'), numeric: true }, { title: t('Faster'), numeric: true },
+    ], batches.map(({ batch, model, against, ratio }) => ({
+      id: batch, cells: [formatNumber(batch), time(model), time(against), ratio ? t('{0}x ({1} to {2})', formatNumber(1 / ratio.value, 2), formatNumber(1 / ratio.high, 2), formatNumber(1 / ratio.low, 2)) : ''],
+    })));
   }
 }
 

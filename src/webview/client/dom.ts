@@ -28,15 +28,3 @@ export function throttleToFrame(draw: () => void): () => void {
     requestAnimationFrame(() => { waiting = false; draw(); });
   };
 }
-
-/** Data of a table: column headings (right-aligned where numeric) and rows of cells. */
-export interface Column { readonly title: string; readonly numeric?: boolean }
-export function fillTable(table: HTMLTableElement, caption: string, columns: readonly Column[], rows: readonly (readonly Child[])[]): void {
-  const heading = (column: Column) => el('th', { scope: 'col', class: column.numeric ? 'numeric' : undefined }, column.title);
-  const cell = (child: Child, column: Column | undefined, index: number) => el(index === 0 ? 'th' : 'td', { scope: index === 0 ? 'row' : undefined, class: column?.numeric ? 'numeric' : undefined }, child);
-  table.replaceChildren(
-    el('caption', {}, caption),
-    el('thead', {}, el('tr', {}, ...columns.map(heading))),
-    el('tbody', {}, ...rows.map((row) => el('tr', {}, ...row.map((child, index) => cell(child, columns[index], index))))),
-  );
-}

@@ -16,17 +16,17 @@ export const formatPercent = (fraction: number, digits = 1): string => fraction.
 export const formatList = (parts: readonly string[]): string => new Intl.ListFormat(locale).format(parts);
 
 const scales = [['G', 1e9], ['M', 1e6], ['k', 1e3]] as const;
-/** 40,813,184 as 40.8 M. */
+/** 40,813,184 as 40.8 M. What rounds up to a thousand of a unit is one of the next. */
 export function formatCount(value: number): string {
-  const scale = scales.find(([, size]) => value >= size);
+  const scale = scales.find(([, size]) => Math.round(1000 * value / size) >= 1000);
   return scale ? `${formatNumber(value / scale[1], value / scale[1] < 100 ? 1 : 0)} ${scale[0]}` : formatNumber(value);
 }
-export const formatBytes = (bytes: number): string => (bytes >= 1e6 ? `${formatNumber(bytes / 1e6, 1)} MB` : `${formatNumber(bytes / 1e3, 1)} kB`);
+export const formatBytes = (bytes: number): string => (Math.round(bytes / 100) >= 10_000 ? `${formatNumber(bytes / 1e6, 1)} MB` : `${formatNumber(bytes / 1e3, 1)} kB`);
 
 /** 95 as "1 min 35 s", for time left and stage timings. */
 export function formatSeconds(seconds: number): string {
   if (seconds < 1) return t('less than 1 s');
-  if (seconds < 60) return t('{0} s', formatNumber(seconds, seconds < 10 ? 1 : 0));
-  const minutes = Math.floor(seconds / 60);
-  return minutes < 60 ? t('{0} min {1} s', minutes, Math.round(seconds % 60)) : t('{0} h {1} min', Math.floor(minutes / 60), minutes % 60);
+  const whole = Math.round(seconds), minutes = Math.floor(whole / 60);
+  if (whole < 60) return t('{0} s', formatNumber(seconds, seconds < 9.95 ? 1 : 0));
+  return minutes < 60 ? t('{0} min {1} s', minutes, whole % 60) : t('{0} h {1} min', Math.floor(minutes / 60), minutes % 60);
 }

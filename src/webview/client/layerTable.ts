@@ -14,7 +14,7 @@ function build(table: HTMLTableElement, rows: readonly LayerRow[]): void {
     el('caption', {}, t('Channels kept by layer')),
     el('thead', {}, el('tr', {}, ...titles.map((title, index) => el('th', { scope: 'col', class: index >= 2 ? 'numeric' : undefined }, title)))),
     el('tbody', {}, ...rows.map(() => el('tr', {},
-      el('th', { scope: 'row' }), el('td', {}, el('div', { class: 'bar', role: 'img', tabindex: 0 }, el('div', { class: 'kept' }))),
+      el('th', { scope: 'row' }), el('td', {}, el('div', { class: 'bar', role: 'img' }, el('div', { class: 'kept' }))),
       el('td', { class: 'numeric' }), el('td', { class: 'numeric' }), el('td', { class: 'numeric' })))),
   );
 }

@@ -2,12 +2,12 @@
 import 'uplot/dist/uPlot.min.css';
 import './main.css';
 import type { DashboardMessage, HostToDashboard, HostToModelView, ModelViewMessage } from '../protocol.ts';
-import { Dashboard } from './dashboard.ts';
+import { type Choice, Dashboard } from './dashboard.ts';
 import { useTexts } from './l10n.ts';
 import { ModelView } from './modelView.ts';
-import { applyEvent, emptyRunView } from './state.ts';
+import { applyEvents, emptyRunView } from './state.ts';
 
-interface SavedState { readonly runId?: string; readonly chosen?: string }
+interface SavedState extends Choice { readonly runId?: string }
 interface VsCodeApi { postMessage(message: DashboardMessage | ModelViewMessage): void; getState(): SavedState | undefined; setState(state: SavedState): void }
 declare function acquireVsCodeApi(): VsCodeApi;
 
@@ -23,22 +23,20 @@ function startDashboard(): (message: HostToDashboard) => void {
     switch (message.type) {
       case 'snapshot': {
         useTexts(message.texts, language);
-        const chosen = host.getState()?.runId === message.runId ? host.getState()?.chosen : undefined;
         ({ view, runId } = message);
-        const id = message.runId;
-        const remember = (point: string | undefined) => host.setState({ runId: id, ...(point === undefined ? {} : { chosen: point }) });
-        remember(chosen);
-        dashboard = new Dashboard(root, { send: (outgoing) => host.postMessage(outgoing), remember }, chosen);
+        const id = message.runId, saved = host.getState(), choice: Choice = saved?.runId === id ? saved : {};
+        const remember = (chosen: Choice) => host.setState({ ...chosen, runId: id });
+        remember(choice);
+        dashboard = new Dashboard(root, { send: (outgoing) => host.postMessage(outgoing), remember }, choice);
         dashboard.update(view, message.info);
         return;
       }
       case 'events':
         if (message.runId !== runId) return;
-        view = message.events.reduce(applyEvent, view);
+        view = applyEvents(view, message.events);
         dashboard?.update(view);
         return;
       case 'info': if (message.runId === runId) dashboard?.update(view, message.info); return;
-      case 'benchmark': if (message.runId === runId) dashboard?.showBenchmark(message.result); return;
       case 'gone':
         useTexts(message.texts, language);
         Dashboard.showGone(root);

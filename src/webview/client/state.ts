@@ -33,19 +33,15 @@ export interface RunView {
   readonly training: readonly TrainingPoint[];
   readonly warnings: readonly string[];
   readonly report?: Report;
-  readonly planPath?: string;
-  readonly reportPath?: string;
-  readonly error?: string;
 }
 
 export const emptyRunView: RunView = { baselines: [], candidates: [], episodesPlanned: 0, training: [], warnings: [] };
 
-const lastEpisode = (candidates: readonly Candidate[]) => candidates.at(-1)?.episode ?? -1;
-
 /** Adds or replaces by episode: a resumed run may tell again what it told before. */
-function withCandidate(candidates: readonly Candidate[], candidate: Candidate): readonly Candidate[] {
-  if (candidate.episode > lastEpisode(candidates)) return [...candidates, candidate];
-  return [...candidates.filter(({ episode }) => episode !== candidate.episode), candidate].sort((a, b) => a.episode - b.episode);
+function withCandidates(candidates: readonly Candidate[], told: readonly Candidate[]): readonly Candidate[] {
+  const all = [...candidates, ...told];
+  if (all.every(({ episode }, index) => index === 0 || episode > all[index - 1]!.episode)) return all;
+  return [...new Map(all.map((candidate) => [candidate.episode, candidate])).values()].sort((a, b) => a.episode - b.episode);
 }
 
 /** Adds a point: those of finished epochs stay, the one on the way is renewed. A resumed run that steps back drops what it trains again. */
@@ -54,10 +50,16 @@ function withTraining(training: readonly TrainingPoint[], point: TrainingPoint):
   return [...kept, point];
 }
 
-/** The view after one more event. */
-export function applyEvent(view: RunView, event: RunEvent): RunView {
+/** The view after further events. Their candidates are taken in at once: one by one, a long history would be copied as often as it has episodes. */
+export function applyEvents(view: RunView, events: readonly RunEvent[]): RunView {
+  const told = events.flatMap((event) => (event.type === 'episode' ? [event.candidate] : []));
+  return events.reduce(applyEvent, told.length > 0 ? { ...view, candidates: withCandidates(view.candidates, told) } : view);
+}
+
+/** The view after an event whose candidate it already has. */
+function applyEvent(view: RunView, event: RunEvent): RunView {
   switch (event.type) {
-    case 'run': return { ...without(view, 'error', 'stage', 'stageMessage', 'stageFraction', 'secondsLeft'), runDir: event.runDir, out: event.out };
+    case 'run': return { ...without(view, 'stage', 'stageMessage', 'stageFraction', 'secondsLeft'), runDir: event.runDir, out: event.out };
     case 'stage': return {
       ...without(view, 'stageMessage', 'stageFraction', 'secondsLeft'), stage: event.stage, ...(event.secondsLeft === undefined ? {} : { secondsLeft: event.secondsLeft }),
       ...(event.message === undefined ? {} : { stageMessage: event.message }), ...(event.fraction === undefined ? {} : { stageFraction: event.fraction }),
@@ -72,7 +74,7 @@ export function applyEvent(view: RunView, event: RunEvent): RunView {
     }
     case 'baseline': return { ...view, baselines: [...view.baselines.filter(({ policy }) => policy !== event.baseline.policy), { ...event.baseline, preserve: event.preserve }] };
     case 'episode': return {
-      ...view, candidates: withCandidate(view.candidates, event.candidate), episodesPlanned: event.episodes, secondsLeft: event.secondsLeft,
+      ...view, episodesPlanned: event.episodes, secondsLeft: event.secondsLeft,
       ...(event.best ? { bestEpisode: event.candidate.episode } : {}),
     };
     case 'training': {
@@ -83,11 +85,11 @@ export function applyEvent(view: RunView, event: RunEvent): RunView {
     case 'result': {
       const candidates = view.candidates.length > 0 ? view.candidates : event.summary.candidates, { writtenEpisode } = event.summary;
       return {
-        ...without(view, 'error', 'secondsLeft', 'stageMessage', 'stageFraction'), out: event.out, planPath: event.plan, reportPath: event.report, report: event.summary, candidates,
+        ...without(view, 'secondsLeft', 'stageMessage', 'stageFraction'), out: event.out, report: event.summary, candidates,
         ...(writtenEpisode === undefined ? {} : { bestEpisode: writtenEpisode }),
       };
     }
-    case 'error': return { ...without(view, 'secondsLeft'), error: event.message };
+    case 'error': return without(view, 'secondsLeft'); // what went wrong is the record's
     // a newer engine may say more than this version understands: what is unknown changes nothing
     default: event satisfies never; return view;
   }
@@ -116,10 +118,13 @@ export interface Point {
   /** Stable between updates: 'original', 'baseline:NAME' or 'episode:N'. */
   readonly id: string;
   readonly kind: PointKind;
+  /** Whether no candidate beats it in both cost and accuracy; the best one need not be there on every axis. */
+  readonly onFront: boolean;
   readonly label: string;
   readonly cost: number;
   readonly accuracy: number;
   readonly episode?: number;
+  /** What it keeps of each group, where its layers can be shown: a run of the command line is known by its report alone, which has those of the written model. */
   readonly preserve?: readonly number[];
 }
 
@@ -148,23 +153,24 @@ export function paretoFront<T extends { readonly cost: number; readonly accuracy
 /** All networks that the run knows of and whose cost is known, by rising cost. */
 export function tradeOffPoints(view: RunView, axis: CostAxis): readonly Point[] {
   const costed = view.candidates.flatMap((candidate) => { const cost = costOf(candidate, axis, view); return cost === undefined ? [] : [{ ...candidate, cost }]; });
+  const layersOf = (preserve: readonly number[]) => (view.model ? { preserve } : {});
   const front = new Set(paretoFront(costed).map(({ episode }) => episode));
   const points: Point[] = costed.map(({ episode, cost, accuracy, preserve }) => ({
-    id: `episode:${episode}`, label: String(episode), cost, accuracy, episode, preserve, kind: episode === view.bestEpisode ? 'best' : front.has(episode) ? 'pareto' : 'candidate',
+    id: `episode:${episode}`, label: String(episode), cost, accuracy, episode, ...layersOf(preserve), onFront: front.has(episode), kind: episode === view.bestEpisode ? 'best' : front.has(episode) ? 'pareto' : 'candidate',
   }));
   const accuracy = originalAccuracy(view);
-  if (accuracy !== undefined) points.push({ id: 'original', kind: 'original', label: '', cost: 1, accuracy });
+  if (accuracy !== undefined) points.push({ id: 'original', kind: 'original', onFront: false, label: '', cost: 1, accuracy });
   for (const { policy, macs, accuracy: value, preserve } of view.baselines) {
     const cost = axis === 'macs' ? macs : axis === 'latency' && view.report?.policy === policy ? measuredTime(view.report) : undefined;
-    if (cost !== undefined) points.push({ id: `baseline:${policy}`, kind: 'baseline', label: policy, cost, accuracy: value, preserve });
+    if (cost !== undefined) points.push({ id: `baseline:${policy}`, kind: 'baseline', onFront: false, label: policy, cost, accuracy: value, ...layersOf(preserve) });
   }
   return points.sort((a, b) => a.cost - b.cost);
 }
 
-/** The point whose layers are shown: the chosen one while it exists, otherwise the best. */
+/** The point whose layers are shown: the chosen one while it exists, otherwise the written one, or the best so far. */
 export function shownPoint(view: RunView, chosen: string | undefined): Point | undefined {
   const points = tradeOffPoints(view, 'macs');
-  return points.find(({ id }) => id === chosen) ?? points.find(({ kind }) => kind === 'best');
+  return points.find(({ id, preserve }) => id === chosen && preserve) ?? points.find((point) => (view.report ? isWrittenPoint(view, point) : point.kind === 'best'));
 }
 
 // ---------------------------------------------------------------- layers
@@ -208,6 +214,8 @@ export function isWrittenPoint(view: RunView, point: Point | undefined): boolean
  * each median lies outside the other's range from 10% to 90%: less is within the noise of the machine. Where single weights were pruned the file and its time stay as they were, and `weights` tells what changed.
  */
 export interface Outcome { readonly speedChanged: boolean; readonly macsRatio: number; readonly paramsRatio: number; readonly sizeRatio: number; readonly speedRatio: number; readonly pointsLost: number; readonly accuracy: Accuracy; readonly weights?: { readonly nonZeroRatio: number; readonly zipRatio: number } }
+/** Whether accuracy was won, at the one digit that sentences show: what rounds to nothing was not. */
+export const isWon = (pointsLost: number): boolean => Math.round(10 * pointsLost) < 0;
 /** What of it lists show. */
 export type ListedOutcome = Pick<Outcome, 'macsRatio' | 'speedRatio' | 'speedChanged' | 'pointsLost' | 'weights'>;
 

@@ -1,7 +1,7 @@
 /** Results and progress in words. */
 import type { Report } from '../../engine/protocol.ts';
 import { formatList, formatNumber, formatPercent, formatSeconds, t } from './l10n.ts';
-import { type RunView, outcomeOf } from './state.ts';
+import { type RunView, isWon, outcomeOf } from './state.ts';
 
 /** `2.0x fewer MACs, 1.7x faster on this machine, 0.6 points of accuracy lost on 5,000 images`; or where single weights were pruned `5.0x fewer weights that are not zero, 3.7x smaller in a zip, ...`. */
 export function outcomeSentence(report: Report): string {
@@ -14,7 +14,7 @@ export function outcomeSentence(report: Report): string {
     : [t('{0}x fewer MACs', formatNumber(macsRatio, 1)), speed, t('{0}x smaller file', formatNumber(sizeRatio, 1))];
   return [
     ...smaller,
-    pointsLost >= 0 ? t('{0} points of accuracy lost on {1} images ({2})', points, images, formatPercent(accuracy.value)) : t('{0} points of accuracy won on {1} images ({2})', points, images, formatPercent(accuracy.value)),
+    isWon(pointsLost) ? t('{0} points of accuracy won on {1} images ({2})', points, images, formatPercent(accuracy.value)) : t('{0} points of accuracy lost on {1} images ({2})', points, images, formatPercent(accuracy.value)),
   ].join(', ') + '.';
 }
 

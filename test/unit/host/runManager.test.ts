@@ -1,4 +1,5 @@
-import { mkdtemp, rm, writeFile, mkdir, appendFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdtemp, readFile, rm, utimes, writeFile, mkdir, appendFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -7,6 +8,7 @@ import type { CompressRequest, Report, RunEvent } from '../../../src/engine/prot
 import type { CallOptions, Engine } from '../../../src/host/engine.ts';
 import { RunManager } from '../../../src/host/runManager.ts';
 import { type Memento, RunStore } from '../../../src/host/runStore.ts';
+import { writersOf } from '../../../src/host/writers.ts';
 import { candidate, sampleReport } from '../../support/sampleReport.ts';
 
 /** One call of a run, to be answered by the test. */
@@ -119,11 +121,26 @@ describe('RunManager', () => {
     const runDir = join(folder, 'model', 'run');
     await mkdir(runDir, { recursive: true });
     await writeFile(join(runDir, 'report.json'), JSON.stringify(sampleReport));
-    await manager.adopt([runDir, join(folder, 'empty')]);
+    await utimes(join(runDir, 'report.json'), 5, 5);
+    await Promise.all([manager.adopt([runDir, join(folder, 'empty')]), manager.adopt([runDir])]);
     await manager.adopt([runDir]);
     const [run, ...more] = manager.list();
     expect(more).toEqual([]);
+    expect(run!.record.createdMs).toBe(5000); // so that it takes its place among the others
     expect((await manager.load(run!.record.runId))?.view).toMatchObject({ report: sampleReport, bestEpisode: 2, baselines: [{ policy: 'uniform' }] });
+    await writeFile(join(runDir, 'report.json'), JSON.stringify({ ...sampleReport, writtenEpisode: 1 }));
+    expect((await createManager().load(run!.record.runId))?.view.bestEpisode).toBe(1); // not always the one that scored best
+  });
+
+  it('gives the history to all who ask for it at once', async () => {
+    const { record: { runId } } = manager.start(request('/a.onnx'));
+    await turn();
+    for (const event of [started, episode(1)]) engine.calls[0]!.say(event);
+    await manager.stop(runId);
+    const again = createManager();
+    await expect.poll(() => readFile(join(folder, 'runs', `${runId}.ndjson`), 'utf8')).toContain('episode');
+    const found = await Promise.all([again.load(runId), again.load(runId)].map(async (run) => (await run)?.view.candidates.length));
+    expect(found).toEqual([1, 1]);
   });
 
   it('leaves out what is no report, and takes in the others', async () => {
@@ -135,6 +152,33 @@ describe('RunManager', () => {
     }
     await manager.adopt(folders);
     expect(manager.list().map(({ record }) => record.runDir)).toEqual([folders.at(-1)]);
+  });
+
+  it('tells which run wrote what stands at a place where several wrote, now and after a restart', async () => {
+    const out = join(folder, 'out.onnx'), sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+    const ids: string[] = [];
+    for (const [index, text] of ['first', 'second'].entries()) {
+      ids.push(manager.start(request('/a.onnx')).record.runId);
+      await turn();
+      engine.calls[index]!.say({ ...result, out, summary: { ...sampleReport, out, outSha256: sha256(text) } } as RunEvent);
+      engine.calls[index]!.done();
+      await turn();
+    }
+    const writers = async (runs: RunManager) => (await writersOf(out, runs.list())).map(({ record }) => record.runId);
+    expect(await writers(manager)).toEqual([]); // it is gone
+    await writeFile(out, 'second');
+    expect(await writers(manager)).toEqual([ids[1]]);
+    await writeFile(out, 'first');
+    expect(await writers(createManager())).toEqual([ids[0]]);
+    await writeFile(out, 'by hand');
+    expect(await writers(manager)).toEqual([]);
+  });
+
+  it('keeps how fast the model of a run was', async () => {
+    const run = manager.start(request('/a.onnx'));
+    manager.keepBenchmark(run, { threads: 1, provider: 'cpu', batches: [] });
+    expect(createManager().get(run.record.runId)?.record.benchmark?.threads).toBe(1);
+    await turn();
   });
 
   it('adds up the seconds of each stage', async () => {

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { RunEvent } from '../../../src/engine/protocol.ts';
-import { applyEvent, emptyRunView, isWrittenPoint, layerRows, outcomeOf, paretoFront, shownAxes, shownPoint, tradeOffPoints } from '../../../src/webview/client/state.ts';
+import { viewOfReport } from '../../../src/host/runStore.ts';
+import { applyEvents, emptyRunView, isWrittenPoint, layerRows, outcomeOf, paretoFront, shownAxes, shownPoint, tradeOffPoints } from '../../../src/webview/client/state.ts';
 import { candidate, sampleReport } from '../../support/sampleReport.ts';
 
 const model: RunEvent = {
@@ -13,19 +14,18 @@ const model: RunEvent = {
 };
 const data: RunEvent = { type: 'data', images: 5000, classes: 10, preprocessing: 'RGB / 255', metric: 'top1', accuracy: 0.92 };
 const episode = (number: number, macs: number, accuracy: number, best: boolean): RunEvent => ({ type: 'episode', candidate: candidate(number, macs, accuracy), best, bestAccuracy: accuracy, episodes: 10, seconds: 1, secondsLeft: 5, images: 500 });
-const viewOf = (...events: RunEvent[]) => events.reduce(applyEvent, emptyRunView);
+const viewOf = (...events: RunEvent[]) => applyEvents(emptyRunView, events);
 
-describe('applyEvent', () => {
+describe('applyEvents', () => {
   it('keeps candidates in the order of their episodes, once each, when a resumed run repeats itself', () => {
     const view = viewOf(episode(1, 0.5, 0.8, true), episode(2, 0.5, 0.85, true), episode(3, 0.5, 0.7, false), { type: 'run', runDir: '/r', out: '/o', resumed: true }, episode(2, 0.5, 0.85, true), episode(3, 0.5, 0.7, false), episode(4, 0.5, 0.9, true));
     expect(view.candidates.map((found) => found.episode)).toEqual([1, 2, 3, 4]);
     expect(view.bestEpisode).toBe(4);
   });
 
-  it('forgets an error and the stage when the run goes on', () => {
+  it('forgets the stage when the run goes on', () => {
     const view = viewOf({ type: 'stage', stage: 'search', fraction: 0.4, message: 'x' }, { type: 'error', message: 'killed', exitStatus: 1 });
-    expect(view.error).toBe('killed');
-    expect(applyEvent(view, { type: 'run', runDir: '/r', out: '/o', resumed: true })).toEqual({ ...emptyRunView, runDir: '/r', out: '/o' });
+    expect(applyEvents(view, [{ type: 'run', runDir: '/r', out: '/o', resumed: true }])).toEqual({ ...emptyRunView, runDir: '/r', out: '/o' });
   });
 
   it('replaces a baseline of the same name and tells each warning once', () => {
@@ -39,13 +39,20 @@ describe('applyEvent', () => {
     const training = (epoch: number, loss: number, accuracy?: number): RunEvent => ({ type: 'training', epoch, epochs: 3, loss, secondsLeft: 9, ...(accuracy === undefined ? {} : { accuracy }) });
     const view = viewOf({ type: 'stage', stage: 'refine' }, training(0.5, 3), training(0.9, 2.5), training(1, 2, 0.88), training(1.3, 1.9), training(2, 1.5, 0.9), { type: 'stage', stage: 'finetune' }, training(0.4, 1), training(1, 0.5, 0.91), training(1.2, 0.4));
     expect(view.training.map(({ stage, epoch, loss, accuracy }) => [stage, epoch, loss, accuracy])).toEqual([['refine', 1, 2, 0.88], ['refine', 2, 1.5, 0.9], ['finetune', 1, 0.5, 0.91], ['finetune', 1.2, 0.4, undefined]]);
-    expect(applyEvent(view, training(0.2, 0.9)).training.map(({ stage, epoch }) => [stage, epoch]).slice(-2)).toEqual([['refine', 2], ['finetune', 0.2]]);
+    expect(applyEvents(view, [training(0.2, 0.9)]).training.map(({ stage, epoch }) => [stage, epoch]).slice(-2)).toEqual([['refine', 2], ['finetune', 0.2]]);
     expect(view.secondsLeft).toBe(9);
+  });
+
+  it('reads a long history in the time that its length takes', () => {
+    const events = Array.from({ length: 100_000 }, (_, index) => episode(index + 1, 0.5, 0.8, index === 77));
+    const start = performance.now();
+    expect(viewOf(data, ...events)).toMatchObject({ bestEpisode: 78, candidates: { length: 100_000 } });
+    expect(performance.now() - start).toBeLessThan(3000); // minutes where each episode copies all before it
   });
 
   it('ignores events that this version does not know', () => {
     const view = viewOf(data);
-    expect(applyEvent(view, { type: 'fromTheFuture' } as unknown as RunEvent)).toBe(view);
+    expect(applyEvents(view, [{ type: 'fromTheFuture' } as unknown as RunEvent])).toBe(view);
   });
 });
 
@@ -69,10 +76,15 @@ describe('tradeOffPoints', () => {
     expect(tradeOffPoints(view, 'params').map(({ id }) => id)).not.toContain('baseline:uniform'); // its parameters are not known
   });
 
+  it('has the best on the front only where no other beats it on that axis', () => {
+    const view = viewOf(episode(1, 0.5, 0.95, false), episode(2, 0.9, 0.9, true), episode(3, 0.95, 0.97, false));
+    expect(tradeOffPoints(view, 'params').map(({ id, kind, onFront }) => [id, kind, onFront])).toEqual([['episode:1', 'pareto', true], ['episode:2', 'best', false], ['episode:3', 'pareto', true]]);
+  });
+
   it('offers time as an axis only where times are known, and takes the measured one for the written model', () => {
     const searching = viewOf(model, data, episode(1, 0.6, 0.8, true), episode(2, 0.5, 0.921, true));
     expect(shownAxes(searching)).toEqual(['macs', 'params']);
-    const done = applyEvent(searching, { type: 'result', out: '/o', plan: '/p', report: '/r', summary: sampleReport });
+    const done = applyEvents(searching, [{ type: 'result', out: '/o', plan: '/p', report: '/r', summary: sampleReport }]);
     expect(shownAxes(done)).toEqual(['macs', 'params', 'latency']);
     expect(tradeOffPoints(done, 'latency').map(({ id, cost }) => [id, cost])).toEqual([['episode:2', 0.5], ['original', 1]]);
     const timed = { ...searching, candidates: searching.candidates.map((found) => ({ ...found, latency: found.episode / 4 })) };
@@ -80,20 +92,31 @@ describe('tradeOffPoints', () => {
   });
 
   it('marks the episode that was written as the best, which need not be the one that scored best', () => {
-    const done = applyEvent(viewOf(model, data, episode(1, 0.5, 0.9, true), episode(2, 0.4, 0.95, true)), { type: 'result', out: '/o', plan: '/p', report: '/r', summary: { ...sampleReport, writtenEpisode: 1 } });
+    const done = applyEvents(viewOf(model, data, episode(1, 0.5, 0.9, true), episode(2, 0.4, 0.95, true)), [{ type: 'result', out: '/o', plan: '/p', report: '/r', summary: { ...sampleReport, writtenEpisode: 1 } }]);
     expect(tradeOffPoints(done, 'macs').filter(({ kind }) => kind === 'best').map(({ id }) => id)).toEqual(['episode:1']);
   });
 
   it('gives the measured time to a baseline whose model was written', () => {
     const searched = viewOf(model, data, { type: 'baseline', baseline: { policy: 'deep', macs: 0.5, accuracy: 0.93 }, preserve: [0.7, 0.7] }, episode(1, 0.5, 0.9, true));
-    const done = applyEvent(searched, { type: 'result', out: '/o', plan: '/p', report: '/r', summary: { ...sampleReport, policy: 'deep' } });
+    const done = applyEvents(searched, [{ type: 'result', out: '/o', plan: '/p', report: '/r', summary: { ...sampleReport, policy: 'deep' } }]);
     expect(tradeOffPoints(done, 'latency').map(({ id, cost }) => [id, cost])).toEqual([['baseline:deep', 0.5], ['original', 1]]);
   });
 
-  it('shows the chosen point while it exists, otherwise the best', () => {
+  it('has no layers for points of a run that is known by its report alone', () => {
+    const view = viewOfReport({ ...sampleReport, writtenEpisode: 1 }, '/run');
+    expect(tradeOffPoints(view, 'macs').map(({ id, kind, preserve }) => [id, kind, preserve])).toEqual([['episode:2', 'pareto', undefined], ['episode:1', 'best', undefined], ['baseline:uniform', 'baseline', undefined], ['original', 'original', undefined]]);
+    expect(shownPoint(view, 'episode:2')?.id).toBe('episode:1'); // the layers there are belong to it
+    expect(isWrittenPoint(view, shownPoint(view, undefined))).toBe(true);
+    const baselineWon = viewOfReport({ ...sampleReport, policy: 'uniform' }, '/run');
+    expect(isWrittenPoint(baselineWon, shownPoint(baselineWon, 'episode:2'))).toBe(true);
+  });
+
+  it('shows the chosen point while it exists, otherwise the written one or the best so far', () => {
     const view = viewOf(model, episode(1, 0.5, 0.8, true), episode(2, 0.45, 0.7, false));
     expect(shownPoint(view, 'episode:2')?.episode).toBe(2);
     expect(shownPoint(view, 'episode:9')?.episode).toBe(1);
+    const baseline: RunEvent = { type: 'baseline', baseline: { policy: 'deep', macs: 0.5, accuracy: 0.93 }, preserve: [0.7, 0.7] };
+    expect(shownPoint(applyEvents(view, [baseline, { type: 'result', out: '/o', plan: '/p', report: '/r', summary: { ...sampleReport, policy: 'deep' } }]), undefined)?.id).toBe('baseline:deep');
   });
 });
 

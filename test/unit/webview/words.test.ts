@@ -18,6 +18,7 @@ describe('words', () => {
     const text = outcomeSentence({ ...sampleReport, after: { ...after, latencyMs: { median: 2 * before.latencyMs.median, p10: 3, p90: 4 }, accuracy: { ...after.accuracy, value: 0.94 } } });
     expect(text).toContain('2.0x slower on this machine');
     expect(text).toContain('1.3 points of accuracy won');
+    expect(outcomeSentence({ ...sampleReport, after: { ...after, accuracy: { ...after.accuracy, value: 0.9273 } } })).toContain('0.0 points of accuracy lost');
     expect(outcomeSentence({ ...sampleReport, after: { ...after, latencyMs: before.latencyMs } })).toContain(' no clear difference in speed on this machine,');
   });
 
@@ -35,9 +36,9 @@ describe('words', () => {
     expect(stepsSentence({ steps: [{ step: 'reconstruct', accuracy: 0.852 }] })).toBe('');
   });
 
-  it.each([[999, '999'], [40_813_184, '40.8 M'], [1_500, '1.5 k'], [271_690, '272 k'], [3.2e9, '3.2 G']])('writes %d as %s', (value, text) => { expect(formatCount(value)).toBe(text); });
-  it.each([[0.2, 'less than 1 s'], [5.24, '5.2 s'], [65, '1 min 5 s'], [7260, '2 h 1 min']])('writes %d seconds as %s', (value, text) => { expect(formatSeconds(value)).toBe(text); });
-  it('writes sizes in units of 1000', () => { expect([formatBytes(1_097_110), formatBytes(900)]).toEqual(['1.1 MB', '0.9 kB']); });
+  it.each([[999, '999'], [40_813_184, '40.8 M'], [1_500, '1.5 k'], [271_690, '272 k'], [3.2e9, '3.2 G'], [999_499, '999 k'], [999_600, '1.0 M']])('writes %d as %s', (value, text) => { expect(formatCount(value)).toBe(text); });
+  it.each([[0.2, 'less than 1 s'], [5.24, '5.2 s'], [9.97, '10 s'], [59.7, '1 min 0 s'], [65, '1 min 5 s'], [119.7, '2 min 0 s'], [3599.8, '1 h 0 min'], [7260, '2 h 1 min']])('writes %d seconds as %s', (value, text) => { expect(formatSeconds(value)).toBe(text); });
+  it('writes sizes in units of 1000', () => { expect([1_097_110, 900, 999_949, 999_960].map(formatBytes)).toEqual(['1.1 MB', '0.9 kB', '999.9 kB', '1.0 MB']); });
 
   it('uses the translations and number format that the host sends', () => {
     useTexts({ '{0} layers': '{0} Schichten' }, 'de');

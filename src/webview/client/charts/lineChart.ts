@@ -2,6 +2,7 @@ import uPlot from 'uplot';
 import { formatNumber } from '../l10n.ts';
 import { type ChartColours, narrowPx, readColours } from './theme.ts';
 import { mostPercent, verticalRange } from './verticalRange.ts';
+import { type Zoom, zoomOf } from './zoom.ts';
 
 /** One line of a chart: its values in the order of x; null where there is none. */
 export interface Line { readonly label: string; readonly colour: keyof Omit<ChartColours, 'font'>; readonly style: 'points' | 'steps' | 'dashed'; readonly rightAxis?: boolean; readonly digits: number }
@@ -10,10 +11,11 @@ export interface LineChartLook { readonly x: string; readonly left: string; read
 
 const heightPx = 240;
 
-/** Lines over a count (episodes, epochs) with two vertical axes. Follows its place in width and the theme in colours. */
+/** Lines over a count (episodes, epochs) with two vertical axes. Follows its place in width and the theme in colours; stays where it was zoomed to. */
 export class LineChart {
   private plot: uPlot | undefined;
   private data: uPlot.AlignedData;
+  private zoom: Zoom | undefined;
   private readonly host: HTMLElement;
   private readonly look: LineChartLook;
 
@@ -26,7 +28,9 @@ export class LineChart {
 
   update(x: readonly number[], values: readonly (readonly (number | null)[])[]): void {
     this.data = [[...x], ...values.map((line) => [...line])];
-    if (this.plot) this.plot.setData(this.data); else this.build();
+    if (!this.plot) { this.build(); return; }
+    this.plot.setData(this.data, !this.zoom);
+    if (this.zoom) this.plot.setScale('x', this.zoom); // the vertical axes follow what is new in sight
   }
 
   /** Builds the chart anew, in the colours of the theme. */
@@ -42,7 +46,7 @@ export class LineChart {
     const counts = (_plot: uPlot, values: number[]) => values.map((value) => (Number.isInteger(value) ? formatNumber(value) : ''));
     this.plot = new uPlot({
       width, height: heightPx,
-      scales: { x: { time: false }, y: range('left'), right: range('right') },
+      scales: { x: { time: false, ...this.zoom }, y: range('left'), right: range('right') },
       axes: [{ ...axis, ...name(x), values: counts }, { ...axis, ...name(left), size: named ? 56 : 40 }, { ...axis, ...name(right), scale: 'right', side: 1, size: named ? 56 : 48, grid: { show: false } }],
       series: [{ label: x, value: (_plot, value: number | null) => (value === null ? '-' : formatNumber(value, Number.isInteger(value) ? 0 : 1)) }, ...lines.map(({ label, colour, style, rightAxis, digits }): uPlot.Series => ({
         label, stroke: colours[colour], width: style === 'steps' ? 2 : 1, spanGaps: true, ...(rightAxis ? { scale: 'right' } : {}),
@@ -50,6 +54,7 @@ export class LineChart {
         value: (_plot, value: number | null) => (value === null ? '-' : formatNumber(value, digits)),
       }))],
       cursor: { drag: { x: true, y: false } },
+      hooks: { setScale: [({ scales, data: [values] }, key) => { if (key === 'x') this.zoom = zoomOf(scales['x']!, values); }] },
     }, this.data, this.host);
   }
 

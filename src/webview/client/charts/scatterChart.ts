@@ -42,7 +42,7 @@ export class ScatterChart {
   rebuild(): void { if (this.plot) { this.plot.destroy(); this.plot = undefined; this.build(); } }
 
   private data(): uPlot.AlignedData {
-    const column = (kind: PointKind) => this.points.map((point) => (point.kind === kind || (kind === 'pareto' && point.kind === 'best') ? 100 * point.accuracy : null));
+    const column = (kind: PointKind) => this.points.map((point) => (point.kind === kind || (kind === 'pareto' && point.onFront) ? 100 * point.accuracy : null));
     return [this.points.map(({ cost }) => 100 * cost), ...kinds.map(column)];
   }
 
