@@ -1,10 +1,10 @@
 import { basename, dirname } from 'node:path';
 import * as vscode from 'vscode';
 import type { RunStatus } from '../webview/client/state.ts';
-import { type Run, type RunManager, isActive, isResumable, modelNameOf } from './runManager.ts';
+import { type Run, type RunManager, hasCandidates, isActive, isResumable, modelNameOf } from './runManager.ts';
 import { outcomeText, statusText, targetText } from './texts.ts';
 
-interface ModelNode { readonly modelPath: string }
+export interface ModelNode { readonly modelPath: string }
 export interface RunNode { readonly runId: string }
 type TreeNode = ModelNode | RunNode;
 
@@ -54,7 +54,8 @@ function runItem({ record }: Run): vscode.TreeItem {
   item.description = outcome ? record.target : detail;
   item.iconPath = new vscode.ThemeIcon(icons[record.status]);
   item.tooltip = [modelNameOf(record), targetText(record.target), detail, record.problem, record.createdMs > 0 ? new Date(record.createdMs).toLocaleString(vscode.env.language) : undefined].filter(Boolean).join('\n');
-  item.contextValue = `run ${record.status === 'done' ? 'done' : isActive(record.status) ? 'active' : isResumable(record) ? 'resumable' : 'failed'}`;
+  const can = { done: record.status === 'done', active: isActive(record.status), ended: !isActive(record.status), resumable: isResumable(record), exportable: hasCandidates(record) };
+  item.contextValue = ['run', ...Object.entries(can).filter(([, holds]) => holds).map(([word]) => word)].join(' ');
   item.command = { command: 'autoCompress.openDashboard', title: vscode.l10n.t('Open Dashboard'), arguments: [{ runId: record.runId }] };
   return item;
 }

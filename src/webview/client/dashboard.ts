@@ -125,7 +125,7 @@ export class Dashboard {
     setText(this.problem, info.problem ?? '');
     show(this.problem, info.problem !== undefined);
     this.renderProgress(view, info, active);
-    this.renderActions(info.status);
+    this.renderActions(info);
     this.renderEpisodes(view);
     this.renderTraining(view);
     this.renderTradeOff(view);
@@ -142,12 +142,12 @@ export class Dashboard {
     setText(this.progressText, info.status === 'queued' ? t('Waits until the run before it is done.') : [view.stage ? stageText(view.stage) : t('Starting'), view.stageMessage, progressSentence(view)].filter(Boolean).join(' · '));
   }
 
-  private renderActions(status: RunStatus): void {
-    if (this.actions.dataset['status'] === status) return; // keeps the keyboard focus where it is
-    this.actions.dataset['status'] = status;
+  private renderActions({ status, resumable }: RunInfo): void {
+    const shown = `${status} ${resumable}`;
+    if (this.actions.dataset['shown'] === shown) return; // keeps the keyboard focus where it is
+    this.actions.dataset['shown'] = shown;
     const button = (action: Extract<DashboardMessage, { type: 'action' }>['action'], label: string, secondary = true) =>
       el('vscode-button', { secondary, 'data-action': action, onclick: () => this.connection.send({ type: 'action', action }) }, label);
-    const resumable = status === 'stopped' || status === 'interrupted' || status === 'crashed' || status === 'failed';
     this.actions.replaceChildren(
       ...(status === 'running' || status === 'queued' ? [button('stop', t('Stop'))] : []),
       ...(resumable ? [button('resume', t('Resume'), false)] : []),

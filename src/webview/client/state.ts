@@ -57,7 +57,7 @@ function withTraining(training: readonly TrainingPoint[], point: TrainingPoint):
 /** The view after one more event. */
 export function applyEvent(view: RunView, event: RunEvent): RunView {
   switch (event.type) {
-    case 'run': return { ...without(view, 'error', 'stage', 'stageMessage', 'stageFraction', 'secondsLeft'), runDir: event.runDir, out: event.out };
+    case 'run': return { ...(event.resumed ? without(view, 'error', 'stage', 'stageMessage', 'stageFraction', 'secondsLeft') : emptyRunView), runDir: event.runDir, out: event.out }; // what was tried before a run began anew is not part of it
     case 'stage': return {
       ...without(view, 'stageMessage', 'stageFraction', 'secondsLeft'), stage: event.stage, ...(event.secondsLeft === undefined ? {} : { secondsLeft: event.secondsLeft }),
       ...(event.message === undefined ? {} : { stageMessage: event.message }), ...(event.fraction === undefined ? {} : { stageFraction: event.fraction }),
