@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import * as vscode from 'vscode';
 import { EngineClient } from './engine/client.ts';
 import { type AutoCompressApi, createApi } from './host/api.ts';
-import { type CommandContext, commands, exportCandidate, registerCommands } from './host/commands.ts';
+import { type CommandContext, registerCommands } from './host/commands.ts';
 import { Example } from './host/example.ts';
 import { Inspections } from './host/inspections.ts';
 import { registerLanguageModelTools } from './host/languageModelTools.ts';
@@ -31,12 +31,12 @@ export function activate(context: vscode.ExtensionContext): AutoCompressApi {
   const inspections = new Inspections(createEngine);
   const texts = new ModelText(inspections);
   const runsView = new RunsView(runs);
-  const dashboards: DashboardPanels = new DashboardPanels(extensionUri, runs, (run, message) => {
-    if (message.type === 'export') void exportCandidate(commandContext, run, message.episode).catch((error: Error) => vscode.window.showErrorMessage(error.message));
-    else void vscode.commands.executeCommand(`autoCompress.${message.action}`, { runId: run.record.runId });
+  const dashboards = new DashboardPanels(extensionUri, runs, ({ record: { runId } }, message) => {
+    if (message.type === 'export') void vscode.commands.executeCommand('autoCompress.exportPoint', { runId, episode: message.episode });
+    else void vscode.commands.executeCommand(`autoCompress.${message.action}`, { runId });
   });
   const commandContext: CommandContext = { runs, inspections, dashboards, texts, example: new Example(extensionUri, context.globalStorageUri), runsView, workspaceState };
-  const openResult = (runId: string) => void commands['openResult']!(commandContext, { runId });
+  const openResult = (runId: string) => void vscode.commands.executeCommand('autoCompress.openResult', { runId });
   const progress = new RunProgress(runs, { showDashboard: (runId) => dashboards.show(runId), openResult });
   const runEnded = new vscode.EventEmitter<void>();
   const api = createApi(runs, inspections);

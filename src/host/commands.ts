@@ -10,8 +10,8 @@ import type { Inspections } from './inspections.ts';
 import { type ModelText, textUri } from './modelText.ts';
 import { onnxEditorViewType } from './onnxEditor.ts';
 import { openReport } from './reports.ts';
-import { type Run, type RunManager, isActive, isResumable, modelNameOf } from './runManager.ts';
-import type { RunNode, RunsView } from './runsView.ts';
+import { type Run, type RunManager, hasCandidates, isActive, isResumable, modelNameOf } from './runManager.ts';
+import type { ModelNode, RunNode, RunsView } from './runsView.ts';
 import { opensDashboard, toggleAnnotations } from './settings.ts';
 import { outcomeText, statusText, targetText } from './texts.ts';
 
@@ -25,14 +25,17 @@ export interface CommandContext {
   readonly workspaceState: vscode.Memento;
 }
 
-/** What menus, the walkthrough and other commands hand over: a file, a run of the tree, the bundled example, or nothing. */
-type Subject = vscode.Uri | RunNode | 'example' | undefined;
+/** What a command is for: a file, a run (and a candidate of it), or nothing where it has to find out. */
+type Subject = vscode.Uri | RunSubject | undefined;
+type RunSubject = RunNode & { readonly episode?: number };
+/** What menus, views, the walkthrough and other commands hand over. */
+type Given = Subject | ModelNode | 'example';
 type Command = (context: CommandContext, subject: Subject, selected?: readonly vscode.Uri[]) => Promise<void>;
 
 const t = vscode.l10n.t;
 
 /** Every command, by its name without `autoCompress.`. */
-export const commands: Readonly<Record<string, Command>> = {
+const commands: Readonly<Record<string, Command>> = {
   compress: async (context, subject, selected) => {
     for (const model of await modelsOf(context, subject, selected)) {
       await context.inspections.inspect(model.fsPath); // a bad model is told before any question
@@ -84,8 +87,8 @@ export const commands: Readonly<Record<string, Command>> = {
     if (run) await context.runs.stop(run.record.runId);
   },
   exportPoint: async (context, subject) => {
-    const run = await runOf(context, subject, hasCandidates, t('No run has candidates to export.'));
-    if (run) await exportCandidate(context, run);
+    const run = await runOf(context, subject, ({ record }) => hasCandidates(record), t('No run has candidates to export.'));
+    if (run) await exportCandidate(context, run, isRun(subject) ? subject.episode : undefined);
   },
   openReport: async (context, subject) => {
     const run = await runOf(context, subject, isDone, t('No run is finished yet.'));
@@ -109,9 +112,9 @@ export const commands: Readonly<Record<string, Command>> = {
 
 /** Registers every command; whatever one throws is told in one message. */
 export function registerCommands(context: CommandContext, blocked: string | undefined): vscode.Disposable {
-  return vscode.Disposable.from(...Object.entries(commands).map(([name, command]) => vscode.commands.registerCommand(`autoCompress.${name}`, async (subject?: Subject, selected?: readonly vscode.Uri[]) => {
+  return vscode.Disposable.from(...Object.entries(commands).map(([name, command]) => vscode.commands.registerCommand(`autoCompress.${name}`, async (given?: Given, others?: unknown) => {
     if (blocked) { void vscode.window.showErrorMessage(blocked); return; }
-    try { await command(context, subject, selected); } catch (error) { if (!(error instanceof CancelledError)) void vscode.window.showErrorMessage(messageOf(error)); }
+    try { await command(context, await subjectOf(context, given), Array.isArray(others) ? others.filter(isUri) : []); } catch (error) { if (!(error instanceof CancelledError)) void vscode.window.showErrorMessage(messageOf(error)); }
   })));
 }
 
@@ -124,13 +127,17 @@ export async function startRun({ runs, dashboards, workspaceState }: CommandCont
 }
 
 const isDone = ({ record }: Run) => record.status === 'done' && record.out !== undefined && record.runDir !== undefined;
-const hasCandidates = ({ record }: Run) => record.runDir !== undefined && (record.status === 'done' || record.status === 'stopped');
-const isUri = (subject: Subject): subject is vscode.Uri => subject instanceof vscode.Uri;
+const isUri = (value: unknown): value is vscode.Uri => value instanceof vscode.Uri;
+const isRun = (subject: Subject): subject is RunSubject => subject !== undefined && !isUri(subject);
+
+async function subjectOf({ example }: CommandContext, given: Given): Promise<Subject> {
+  if (given === 'example') return example.model();
+  return given && 'modelPath' in given ? vscode.Uri.file(given.modelPath) : given;
+}
 
 /** The models that a command is for: those selected, the one in the editor, or one that is asked for. */
 async function modelsOf({ runs, example }: CommandContext, subject: Subject, selected: readonly vscode.Uri[] = []): Promise<readonly vscode.Uri[]> {
-  if (subject === 'example') return [await example.model()];
-  if (subject && !isUri(subject)) { const run = runs.get(subject.runId); return run ? [vscode.Uri.file(run.record.modelPath)] : []; }
+  if (isRun(subject)) { const run = runs.get(subject.runId); return run ? [vscode.Uri.file(run.record.modelPath)] : []; }
   const chosen = selected.filter(({ fsPath }) => fsPath.endsWith('.onnx'));
   if (chosen.length > 1) return chosen;
   const model = subject ?? activeModel() ?? await pickModel(example);
@@ -145,8 +152,7 @@ function activeModel(): vscode.Uri | undefined {
 /** Original and compressed model, from either of them or from a run. */
 async function pairOf(context: CommandContext, subject: Subject, alone = false): Promise<readonly [vscode.Uri, vscode.Uri] | undefined> {
   const finished = context.runs.list().filter(isDone);
-  if (subject === 'example') return pairOf(context, await context.example.model(), alone);
-  if (subject && !isUri(subject)) { const run = context.runs.get(subject.runId); return run?.record.out === undefined ? undefined : [vscode.Uri.file(run.record.modelPath), vscode.Uri.file(run.record.out)]; }
+  if (isRun(subject)) { const run = context.runs.get(subject.runId); return run?.record.out === undefined ? undefined : [vscode.Uri.file(run.record.modelPath), vscode.Uri.file(run.record.out)]; }
   const path = (subject ?? activeModel() ?? await pickModel(context.example))?.fsPath;
   if (path === undefined) return undefined;
   const match = finished.find(({ record }) => record.out === path) ?? finished.find(({ record }) => record.modelPath === path);
@@ -158,10 +164,9 @@ async function pairOf(context: CommandContext, subject: Subject, alone = false):
 }
 
 /** The run that is meant: the one handed over, the only one that fits, or one that is asked for. */
-async function runOf({ runs, example }: CommandContext, given: Subject, fits: (run: Run) => boolean, none: string): Promise<Run | undefined> {
-  const subject = given === 'example' ? await example.model() : given;
-  if (subject && !isUri(subject)) return runs.get(subject.runId);
-  const fitting = runs.list().filter((run) => fits(run) && (!subject || run.record.modelPath === subject.fsPath));
+async function runOf({ runs }: CommandContext, subject: Subject, fits: (run: Run) => boolean, none: string): Promise<Run | undefined> {
+  const isMeant = ({ record }: Run) => !subject || (isRun(subject) ? record.runId === subject.runId : record.modelPath === subject.fsPath);
+  const fitting = runs.list().filter((run) => isMeant(run) && fits(run));
   if (fitting.length === 0) throw new Error(none);
   if (fitting.length === 1) return fitting[0];
   const items = fitting.map((run) => ({
@@ -171,9 +176,10 @@ async function runOf({ runs, example }: CommandContext, given: Subject, fits: (r
 }
 
 /** Writes the model of one candidate; asks which where none is given. */
-export async function exportCandidate(context: CommandContext, { record: { runId, runDir, modelPath } }: Run, episode?: number): Promise<void> {
+async function exportCandidate(context: CommandContext, { record: { runId, runDir, modelPath } }: Run, episode?: number): Promise<void> {
   const run = await context.runs.load(runId);
   const candidates = [...(run?.view.candidates ?? [])].sort((a, b) => b.reward - a.reward);
+  if (candidates.length === 0) throw new Error(t('No run has candidates to export.'));
   const percent = (fraction: number) => `${(100 * fraction).toFixed(1)}%`;
   const chosen = episode ?? (await vscode.window.showQuickPick(
     candidates.map((candidate) => ({ label: t('Episode {0}', candidate.episode), description: t('{0} accuracy with {1} of the MACs', percent(candidate.accuracy), percent(candidate.macs)), episode: candidate.episode })), { placeHolder: t('Which network?'), matchOnDescription: true }))?.episode;
