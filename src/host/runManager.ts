@@ -35,6 +35,8 @@ export const hasCandidates = ({ runDir }: RunRecord) => runDir !== undefined;
 export const modelNameOf = ({ modelPath }: RunRecord) => basename(modelPath);
 
 export class RunManager extends EventEmitter<ManagerEvents> {
+  /** Runs whose window went while they ran or waited, newest first; the next window does not count them again. */
+  readonly cutShort: readonly Run[];
   private readonly options: ManagerOptions;
   private readonly runs = new Map<string, Run>();
   private readonly loaded = new Set<string>();
@@ -45,10 +47,9 @@ export class RunManager extends EventEmitter<ManagerEvents> {
   constructor(options: ManagerOptions) {
     super();
     this.options = options;
-    for (const record of options.store.records()) {
-      if (isActive(record.status)) record.status = 'interrupted'; // its window went while it ran
-      this.runs.set(record.runId, { record, view: emptyRunView });
-    }
+    for (const record of options.store.records()) this.runs.set(record.runId, { record, view: emptyRunView });
+    this.cutShort = this.list().filter(({ record }) => isActive(record.status));
+    for (const run of this.cutShort) this.setStatus(run, 'interrupted');
   }
 
   /** Newest first. */

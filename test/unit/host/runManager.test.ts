@@ -141,6 +141,8 @@ describe('RunManager', () => {
     await manager.load(runId);
     const again = new RunManager({ store, createEngine: engine.create });
     expect(again.get(runId)?.record).toMatchObject({ status: 'interrupted', runDir });
+    expect(again.cutShort.map(({ record }) => record.runId)).toEqual([runId]);
+    expect(new RunManager({ store, createEngine: engine.create }).cutShort, 'told once, not at every start').toEqual([]);
     await expect.poll(async () => (await store.loadView(again.get(runId)!.record)).candidates.length).toBe(2);
     await appendFile(join(folder, 'runs', `${runId}.ndjson`), '{"type":"episo'); // cut by a crash
     expect((await again.load(runId))?.view.candidates.map((found) => found.episode)).toEqual([1, 2]);
