@@ -3,7 +3,7 @@ import '@vscode-elements/elements/dist/vscode-button/index.js';
 import '@vscode-elements/elements/dist/vscode-collapsible/index.js';
 import '@vscode-elements/elements/dist/vscode-radio-group/index.js';
 import '@vscode-elements/elements/dist/vscode-radio/index.js';
-import type { BenchmarkResult, Latency, Stage } from '../../engine/protocol.ts';
+import type { BenchmarkResult, Latency } from '../../engine/protocol.ts';
 import type { DashboardMessage, RunInfo } from '../protocol.ts';
 import { episodeChart } from './charts/episodeChart.ts';
 import { ScatterChart, axisWords, kindLabel } from './charts/scatterChart.ts';
@@ -13,17 +13,13 @@ import { el, fillTable, setText, show, throttleToFrame } from './dom.ts';
 import { formatNumber, formatPercent, formatSeconds, t } from './l10n.ts';
 import { layerTable } from './layerTable.ts';
 import { type CostAxis, type Point, type RunStatus, type RunView, isWrittenPoint, layerRows, progressFraction, shownAxes, shownPoint, tradeOffPoints } from './state.ts';
-import { costSentence, outcomeSentence, progressSentence, stepsSentence } from './words.ts';
+import { costSentence, outcomeSentence, progressSentence, stageText, stepsSentence } from './words.ts';
 
 interface Connection { readonly send: (message: DashboardMessage) => void; readonly remember: (chosen: string | undefined) => void }
 
 const statusText = (status: RunStatus): string => ({
   queued: t('Waiting'), running: t('Running'), stopping: t('Stopping'), stopped: t('Stopped'), interrupted: t('Interrupted'), crashed: t('Crashed'), failed: t('Failed'), done: t('Done'),
 })[status];
-const stageText = (stage: string): string => (({
-  load: t('Read the model'), analyse: t('Find what can be pruned'), data: t('Read the images'), calibrate: t('Collect features'), search: t('Search'), rebuild: t('Rebuild the best model'),
-  refine: t('Refine'), finetune: t('Fine-tune'), report: t('Measure and report'),
-} satisfies Record<Stage, string>) as Record<string, string>)[stage] ?? stage;
 
 /** The dashboard of one run. It holds only what is chosen on screen; the run itself arrives from the host. */
 export class Dashboard {
