@@ -6,6 +6,7 @@ import { type CommandContext, registerCommands } from './host/commands.ts';
 import { Example } from './host/example.ts';
 import { Inspections } from './host/inspections.ts';
 import { registerLanguageModelTools } from './host/languageModelTools.ts';
+import { rememberSettings } from './host/lastSettings.ts';
 import { ModelText, onnxScheme } from './host/modelText.ts';
 import { OnnxEditor, onnxEditorViewType } from './host/onnxEditor.ts';
 import { hasRuntime } from './host/platform.ts';
@@ -14,6 +15,7 @@ import { RunManager, isActive } from './host/runManager.ts';
 import { RunProgress } from './host/runProgress.ts';
 import { RunStore } from './host/runStore.ts';
 import { RunsView } from './host/runsView.ts';
+import { requestFromSettings } from './host/settings.ts';
 import { SparsityIndex } from './host/sparsityIndex.ts';
 import { registerSparsityHints } from './host/sparsityHints.ts';
 import { CompressTasks, taskType } from './host/tasks.ts';
@@ -52,6 +54,9 @@ export function activate(context: vscode.ExtensionContext): AutoCompressApi {
     registerLanguageModelTools(api, (modelPath) => { for (const { record } of runs.list()) if (record.modelPath === modelPath && isActive(record.status)) void runs.stop(record.runId); }),
   );
   runs.on('ended', () => runEnded.fire());
+  runs.on('event', ({ record: { request } }, event) => { // from here on nothing of it can be refused
+    if (event.type === 'model' && request) void rememberSettings(workspaceState, request, requestFromSettings(vscode.Uri.file(request.model), request.val));
+  });
   if (blocked) void vscode.window.showErrorMessage(blocked);
   void runsView.refresh().then(() => progress.offerInterrupted());
   return api;

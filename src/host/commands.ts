@@ -4,9 +4,10 @@ import * as vscode from 'vscode';
 import { CancelledError, messageOf } from '../engine/errors.ts';
 import type { CompressRequest } from '../engine/protocol.ts';
 import type { DashboardPanels } from '../webview/panel.ts';
-import { CompressWizard, lastSettings, pickModel, rememberSettings, requestFromLast } from './compressWizard.ts';
+import { CompressWizard, pickModel, requestFromLast } from './compressWizard.ts';
 import type { Example } from './example.ts';
 import type { Inspections } from './inspections.ts';
+import { lastSettings } from './lastSettings.ts';
 import { type ModelText, textUri } from './modelText.ts';
 import { onnxEditorViewType } from './onnxEditor.ts';
 import { openReport } from './reports.ts';
@@ -39,15 +40,15 @@ const commands: Readonly<Record<string, Command>> = {
   compress: async (context, subject, selected) => {
     for (const model of await modelsOf(context, subject, selected)) {
       await context.inspections.inspect(model.fsPath); // a bad model is told before any question
-      const request = await new CompressWizard(model, context.inspections, lastSettings(context.workspaceState, model)).run();
+      const request = await new CompressWizard(model, context.inspections, lastSettings(context.workspaceState, model.fsPath)).run();
       if (!request) return;
-      await startRun(context, request);
+      startRun(context, request);
     }
   },
   compressWithLastSettings: async (context, subject, selected) => {
     for (const model of await modelsOf(context, subject, selected)) {
-      const last = lastSettings(context.workspaceState, model);
-      if (last) await startRun(context, requestFromLast(model, last));
+      const last = lastSettings(context.workspaceState, model.fsPath);
+      if (last) startRun(context, requestFromLast(model, last));
       else await commands['compress']!(context, model);
     }
   },
@@ -119,11 +120,9 @@ export function registerCommands(context: CommandContext, blocked: string | unde
 }
 
 /** Starts a run and shows it. */
-export async function startRun({ runs, dashboards, workspaceState }: CommandContext, request: CompressRequest): Promise<Run> {
-  await rememberSettings(workspaceState, request);
+function startRun({ runs, dashboards }: CommandContext, request: CompressRequest): void {
   const run = runs.start(request);
   if (opensDashboard()) dashboards.show(run.record.runId);
-  return run;
 }
 
 const isDone = ({ record }: Run) => record.status === 'done' && record.out !== undefined && record.runDir !== undefined;

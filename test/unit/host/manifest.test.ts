@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { compressOptionsSchema, parseCompressOptions, parseTarget, targetMetrics } from '../../../src/engine/protocol.ts';
-import { offeredMethods, offeredTargets, targetPresets } from '../../../src/host/offers.ts';
+import { offeredMethods, offeredTargets, targetPresets, targetProblem, targetsFor } from '../../../src/host/offers.ts';
 
 interface Setting { readonly type: string | readonly string[]; readonly default: unknown; readonly minimum?: number; readonly maximum?: number; readonly enum?: readonly string[]; readonly pattern?: string; readonly items?: { readonly enum?: readonly string[] }; readonly markdownDescription: string }
 interface Step { readonly description: string; readonly media: { readonly image: Readonly<Record<string, string>> }; readonly completionEvents: readonly string[] }
@@ -31,6 +31,21 @@ describe('settings', () => {
     expect(targetMetrics.filter((metric) => takes(`${metric}=${metric === 'accuracy-drop' ? '1' : '0.5'}`))).toEqual(targetMetrics.filter((metric) => offeredTargets.includes(metric)));
     expect(takes('macs=2')).toBe(false);
     for (const preset of targetPresets) expect(parseCompressOptions({ model: 'm', val: 'v', target: parseTarget(preset) }).target, preset).toBeDefined();
+  });
+});
+
+describe('the wizard', () => {
+  it('offers the targets that the method can reach, the chosen one first', () => {
+    expect(targetsFor('channels', 'macs=0.4')).toEqual(['macs=0.4', ...targetPresets]);
+    expect(targetsFor(undefined, targetPresets[1]!)[0]).toBe(targetPresets[1]);
+    expect(targetsFor('weights', 'macs=0.5')).toEqual(targetPresets.filter((text) => !/^(macs|latency)=/.test(text)));
+  });
+
+  it('says why a target is none, in words that fit it', () => {
+    expect(targetProblem('macs=0.5')).toBeUndefined();
+    expect(targetProblem('macs=0.5', 'weights')).toMatch(/^Target macs needs the method channels/);
+    expect(targetProblem('macs=2')).toMatch(/between 0 and 1/);
+    expect(targetProblem('half')).toMatch(/such as macs=0.5/);
   });
 });
 

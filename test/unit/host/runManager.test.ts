@@ -6,8 +6,9 @@ import { CancelledError, InputError, UserError } from '../../../src/engine/error
 import type { CompressRequest, Report, RunEvent } from '../../../src/engine/protocol.ts';
 import type { CallOptions, Engine } from '../../../src/host/engine.ts';
 import { type Run, RunManager, isResumable } from '../../../src/host/runManager.ts';
-import { type Memento, RunStore } from '../../../src/host/runStore.ts';
+import { RunStore } from '../../../src/host/runStore.ts';
 import type { RunStatus } from '../../../src/webview/client/state.ts';
+import { MemoryMemento } from '../../support/memoryMemento.ts';
 import { candidate, sampleReport } from '../../support/sampleReport.ts';
 
 /** One call of a run, to be answered by the test. */
@@ -26,12 +27,6 @@ class ScriptedEngine {
     compress: (request, options) => this.call('compress', request, options), resume: (runDir, options) => this.call('resume', runDir, options),
     inspect: () => Promise.reject(new Error()), list: () => Promise.reject(new Error()), previewData: () => Promise.reject(new Error()), exportPoint: () => Promise.reject(new Error()), benchmark: () => Promise.reject(new Error()), dispose: () => undefined,
   });
-}
-
-class MemoryMemento implements Memento {
-  private text = '{}';
-  get<T>(key: string, fallback: T): T { return (JSON.parse(this.text) as Record<string, T>)[key] ?? fallback; }
-  update(key: string, value: unknown): Promise<void> { this.text = JSON.stringify({ ...JSON.parse(this.text) as object, [key]: value }); return Promise.resolve(); }
 }
 
 const request = (model: string): CompressRequest => ({ model, val: '/images', target: { metric: 'macs', value: 0.5 } });
