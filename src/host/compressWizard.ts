@@ -8,7 +8,7 @@ import type { Inspections } from './inspections.ts';
 import type { LastSettings } from './lastSettings.ts';
 import { type Choice, type StepResult, inputStep, pickStep } from './quickInput.ts';
 import { offeredMethods, targetForms, targetProblem, targetsFor } from './offers.ts';
-import { defaultTarget, preprocessing, requestFromSettings } from './settings.ts';
+import { defaultTarget, requestFromSettings } from './settings.ts';
 import { targetText } from './texts.ts';
 
 const totalSteps = 4;
@@ -76,7 +76,7 @@ export class CompressWizard {
 
   private async checkData(): Promise<StepResult<void>> {
     const abort = new AbortController();
-    const preview = this.inspections.previewData(this.model.fsPath, this.request.val, preprocessing(this.model), { signal: abort.signal });
+    const preview = this.inspections.previewData(this.model.fsPath, this.request.val, this.request.preprocess, { signal: abort.signal });
     const items = preview.then((found): readonly Choice<'continue' | 'back'>[] => {
       this.preview = found;
       return [{ label: vscode.l10n.t('$(check) Use these images'), description: foundText(found), detail: preprocessingText(found), value: 'continue' }, { label: vscode.l10n.t('$(arrow-left) Choose other images'), value: 'back' }];

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { compressOptionsSchema, parseCompressOptions, parseTarget, targetMetrics } from '../../../src/engine/protocol.ts';
 import { offeredMethods, offeredTargets, targetPresets, targetProblem, targetsFor } from '../../../src/host/offers.ts';
 
-interface Setting { readonly type: string | readonly string[]; readonly default: unknown; readonly minimum?: number; readonly maximum?: number; readonly enum?: readonly string[]; readonly pattern?: string; readonly items?: { readonly enum?: readonly string[] }; readonly markdownDescription: string }
+interface Setting { readonly type: string | readonly string[]; readonly default: unknown; readonly minimum?: number; readonly maximum?: number; readonly enum?: readonly string[]; readonly scope?: string; readonly pattern?: string; readonly items?: { readonly enum?: readonly string[] }; readonly markdownDescription: string }
 interface Step { readonly description: string; readonly media: { readonly image: Readonly<Record<string, string>> }; readonly completionEvents: readonly string[] }
 const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { contributes: { configuration: { properties: Readonly<Record<string, Setting>> }; commands: readonly { command: string; icon?: string }[]; walkthroughs: readonly { steps: readonly Step[] }[]; viewsWelcome: readonly { contents: string }[] } };
 const texts = JSON.parse(readFileSync('package.nls.json', 'utf8')) as Readonly<Record<string, string>>;
@@ -13,13 +13,14 @@ const settings = contributes.configuration.properties;
 interface Option { readonly minimum?: number; readonly maximum?: number; readonly default?: unknown; readonly enum?: readonly string[] }
 const options = z.toJSONSchema(compressOptionsSchema, { io: 'input' }).properties as Readonly<Record<string, Option>>;
 /** Of one run, not of a workspace. */
-const asked = ['model', 'val', 'target', 'out', 'runDir'];
+const asked = ['model', 'val', 'out', 'runDir'];
 
 describe('settings', () => {
   it.each(Object.keys(options).filter((name) => !asked.includes(name)))('hold the option %s with its range', (name) => {
     const setting = settings[`autoCompress.${name === 'baseline' ? 'baselines' : name}`], option = options[name]!;
     expect(setting, 'a setting').toBeDefined();
     expect(setting!.maximum).toBe(option.maximum);
+    expect(setting!.scope, 'read for a model, so a folder of a workspace may have its own').toBe('resource');
     if (option.default !== undefined && setting!.default !== null) expect(setting!.default).toEqual(option.default); // null leaves it to the engine
     if (name === 'method') expect(setting!.enum).toEqual(offeredMethods);
     else if (option.enum) expect(setting!.enum).toEqual(expect.arrayContaining([...option.enum]));
