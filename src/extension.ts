@@ -11,7 +11,7 @@ import { ModelText, onnxScheme } from './host/modelText.ts';
 import { OnnxEditor, onnxEditorViewType } from './host/onnxEditor.ts';
 import { hasRuntime } from './host/platform.ts';
 import { Reports } from './host/reports.ts';
-import { RunManager, isActive } from './host/runManager.ts';
+import { RunManager } from './host/runManager.ts';
 import { RunProgress } from './host/runProgress.ts';
 import { RunStore } from './host/runStore.ts';
 import { RunsView } from './host/runsView.ts';
@@ -51,7 +51,7 @@ export function activate(context: vscode.ExtensionContext): AutoCompressApi {
     vscode.window.registerCustomEditorProvider(onnxEditorViewType, new OnnxEditor(extensionUri, inspections), { supportsMultipleEditorsPerDocument: true }),
     vscode.window.registerWebviewPanelSerializer(dashboardViewType, dashboards),
     vscode.window.registerTreeDataProvider('autoCompress.runs', runsView), vscode.tasks.registerTaskProvider(taskType, new CompressTasks(runs)),
-    registerLanguageModelTools(api, (modelPath) => { for (const { record } of runs.list()) if (record.modelPath === modelPath && isActive(record.status)) void runs.stop(record.runId); }),
+    registerLanguageModelTools(runs, inspections),
   );
   runs.on('ended', () => runEnded.fire());
   runs.on('event', ({ record: { request } }, event) => { // from here on nothing of it can be refused
