@@ -30,7 +30,7 @@ export function activate(context: vscode.ExtensionContext): AutoCompressApi {
   const runs = new RunManager({
     store: new RunStore(workspaceState, join((context.storageUri ?? context.globalStorageUri).fsPath, 'runs')), createEngine,
   });
-  const inspections = new Inspections(createEngine);
+  const inspections = new Inspections(createEngine());
   const texts = new ModelText(inspections);
   const runsView = new RunsView(runs);
   const dashboards = new DashboardPanels(extensionUri, runs, ({ record: { runId } }, message) => {

@@ -10,6 +10,7 @@ import type { Inspections } from './inspections.ts';
 import { lastSettings } from './lastSettings.ts';
 import { type ModelText, textUri } from './modelText.ts';
 import { onnxEditorViewType } from './onnxEditor.ts';
+import { withProgress } from './progress.ts';
 import { openReport } from './reports.ts';
 import { type Run, type RunManager, hasCandidates, isActive, isResumable, modelNameOf } from './runManager.ts';
 import type { ModelNode, RunNode, RunsView } from './runsView.ts';
@@ -39,7 +40,7 @@ const t = vscode.l10n.t;
 const commands: Readonly<Record<string, Command>> = {
   compress: async (context, subject, selected) => {
     for (const model of await modelsOf(context, subject, selected)) {
-      await context.inspections.inspect(model.fsPath); // a bad model is told before any question
+      await withProgress(t('Reading {0}', basename(model.fsPath)), (signal) => context.inspections.inspect(model.fsPath, { signal })); // a bad model is told before any question
       const request = await new CompressWizard(model, context.inspections, lastSettings(context.workspaceState, model.fsPath)).run();
       if (!request) return;
       startRun(context, request);
@@ -57,7 +58,7 @@ const commands: Readonly<Record<string, Command>> = {
   },
   showText: async (context, subject, selected) => {
     for (const model of await modelsOf(context, subject, selected)) {
-      await context.inspections.list(model.fsPath); // a file that is no model is told, not opened
+      await withProgress(t('Reading {0}', basename(model.fsPath)), (signal) => context.inspections.list(model.fsPath, { signal })); // a file that is no model is told, not opened
       await context.texts.show(model);
     }
   },
@@ -198,13 +199,4 @@ async function deleteRun({ runs, dashboards }: CommandContext, { record: { runId
   dashboards.close(runId);
   await runs.remove(runId);
   if (runDir) await rm(runDir, { recursive: true, force: true });
-}
-
-/** Runs something long with a cancellable notification. */
-function withProgress<T>(title: string, work: (signal: AbortSignal) => Promise<T>): Thenable<T> {
-  return vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, title, cancellable: true }, (_progress, token) => {
-    const abort = new AbortController();
-    token.onCancellationRequested(() => abort.abort());
-    return work(abort.signal);
-  });
 }
