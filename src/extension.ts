@@ -58,6 +58,7 @@ export function activate(context: vscode.ExtensionContext): AutoCompressApi {
     if (event.type === 'model' && request) void rememberSettings(workspaceState, request, requestFromSettings(vscode.Uri.file(request.model), request.val));
   });
   if (blocked) void vscode.window.showErrorMessage(blocked);
+  subscriptions.push(vscode.workspace.onDidGrantWorkspaceTrust(() => void runsView.refresh()));
   void runsView.refresh().then(() => progress.offerInterrupted());
   return api;
 }

@@ -21,10 +21,12 @@ export class RunsView implements vscode.TreeDataProvider<TreeNode> {
     runs.on('changed', () => this.changes.fire(undefined));
   }
 
-  /** Shows finished runs of the command line too. */
+  /** Shows finished runs of the command line too. Their reports name files that will be read, so only those of a trusted folder are taken in. */
   async refresh(): Promise<void> {
-    const reports = await vscode.workspace.findFiles('**/.auto-compress/*/*/report.json', null, 200);
-    await this.runs.adopt(reports.map(({ fsPath }) => dirname(fsPath)));
+    if (vscode.workspace.isTrusted) {
+      const reports = await vscode.workspace.findFiles('**/.auto-compress/*/*/report.json', null, 200);
+      await this.runs.adopt(reports.map(({ fsPath }) => dirname(fsPath)));
+    }
     this.changes.fire(undefined);
   }
 

@@ -6,11 +6,11 @@ import { offeredMethods, offeredTargets, targetPresets, targetProblem, targetsFo
 
 interface Setting { readonly type: string | readonly string[]; readonly default: unknown; readonly minimum?: number; readonly maximum?: number; readonly enum?: readonly string[]; readonly scope?: string; readonly pattern?: string; readonly items?: { readonly enum?: readonly string[] }; readonly markdownDescription: string }
 interface Step { readonly description: string; readonly media: { readonly image: Readonly<Record<string, string>> }; readonly completionEvents: readonly string[] }
-const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { contributes: { configuration: { properties: Readonly<Record<string, Setting>> }; commands: readonly { command: string; icon?: string }[]; walkthroughs: readonly { steps: readonly Step[] }[]; viewsWelcome: readonly { contents: string }[] } };
+const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { capabilities: { untrustedWorkspaces: { supported: string; description: string; restrictedConfigurations: readonly string[] } }; contributes: { configuration: { properties: Readonly<Record<string, Setting>> }; commands: readonly { command: string; icon?: string }[]; walkthroughs: readonly { steps: readonly Step[] }[]; viewsWelcome: readonly { contents: string }[] } };
 const texts = JSON.parse(readFileSync('package.nls.json', 'utf8')) as Readonly<Record<string, string>>;
 const { contributes } = manifest;
 const settings = contributes.configuration.properties;
-interface Option { readonly minimum?: number; readonly maximum?: number; readonly default?: unknown; readonly enum?: readonly string[] }
+interface Option { readonly type?: string; readonly minimum?: number; readonly maximum?: number; readonly default?: unknown; readonly enum?: readonly string[] }
 const options = z.toJSONSchema(compressOptionsSchema, { io: 'input' }).properties as Readonly<Record<string, Option>>;
 /** Of one run, not of a workspace. */
 const asked = ['model', 'val', 'out', 'runDir'];
@@ -47,6 +47,15 @@ describe('the wizard', () => {
     expect(targetProblem('macs=0.5', 'weights')).toMatch(/^Target macs needs the method channels/);
     expect(targetProblem('macs=2')).toMatch(/between 0 and 1/);
     expect(targetProblem('half')).toMatch(/such as macs=0.5/);
+  });
+});
+
+describe('in a folder that is not trusted', () => {
+  it("no setting of the folder that names files has an effect, and that is declared", () => {
+    const { supported, description, restrictedConfigurations } = manifest.capabilities.untrustedWorkspaces;
+    expect([supported, texts[description.replaceAll('%', '')]]).toEqual(['limited', expect.stringContaining('Reports')]);
+    const paths = Object.entries(options).filter(([name, option]) => !asked.includes(name) && option.type === 'string' && !option.enum).map(([name]) => `autoCompress.${name}`);
+    expect([...restrictedConfigurations].sort()).toEqual(paths.sort());
   });
 });
 
