@@ -15,7 +15,7 @@ import { openReport } from './reports.ts';
 import { type Run, type RunManager, hasCandidates, isActive, isResumable, modelNameOf } from './runManager.ts';
 import type { ModelNode, RunNode, RunsView } from './runsView.ts';
 import { opensDashboard, toggleAnnotations } from './settings.ts';
-import { outcomeText, statusText, targetText } from './texts.ts';
+import { createdText, outcomeText, statusText, targetText } from './texts.ts';
 
 export interface CommandContext {
   readonly runs: RunManager;
@@ -170,7 +170,7 @@ async function runOf({ runs }: CommandContext, subject: Subject, fits: (run: Run
   if (fitting.length === 0) throw new Error(none);
   if (fitting.length === 1) return fitting[0];
   const items = fitting.map((run) => ({
-    label: modelNameOf(run.record), description: targetText(run.record.target), detail: run.record.outcome ? outcomeText(run.record.outcome) : statusText(run.record.status), run,
+    label: modelNameOf(run.record), description: [createdText(run.record), targetText(run.record.target)].filter(Boolean).join(' · '), detail: run.record.outcome ? outcomeText(run.record.outcome) : statusText(run.record.status), run,
   }));
   return (await vscode.window.showQuickPick(items, { placeHolder: t('Which run?') }))?.run;
 }

@@ -2,7 +2,7 @@ import { basename, dirname } from 'node:path';
 import * as vscode from 'vscode';
 import type { RunStatus } from '../webview/client/state.ts';
 import { type Run, type RunManager, hasCandidates, isActive, isResumable, modelNameOf } from './runManager.ts';
-import { outcomeText, statusText, targetText } from './texts.ts';
+import { createdText, outcomeText, statusText, targetText } from './texts.ts';
 
 export interface ModelNode { readonly modelPath: string }
 export interface RunNode { readonly runId: string }
@@ -53,9 +53,9 @@ function runItem({ record }: Run): vscode.TreeItem {
   const outcome = record.outcome && record.status === 'done' ? outcomeText(record.outcome) : undefined;
   const detail = outcome ?? statusText(record.status);
   const item = new vscode.TreeItem(outcome ?? targetText(record.target));
-  item.description = outcome ? record.target : detail;
+  item.description = [createdText(record), outcome ? record.target : detail].filter(Boolean).join(' · ');
   item.iconPath = new vscode.ThemeIcon(icons[record.status]);
-  item.tooltip = [modelNameOf(record), targetText(record.target), detail, record.problem, record.createdMs > 0 ? new Date(record.createdMs).toLocaleString(vscode.env.language) : undefined].filter(Boolean).join('\n');
+  item.tooltip = [modelNameOf(record), targetText(record.target), detail, record.problem, createdText(record)].filter(Boolean).join('\n');
   const can = { done: record.status === 'done', active: isActive(record.status), ended: !isActive(record.status), resumable: isResumable(record), exportable: hasCandidates(record) };
   item.contextValue = ['run', ...Object.entries(can).filter(([, holds]) => holds).map(([word]) => word)].join(' ');
   item.command = { command: 'autoCompress.openDashboard', title: vscode.l10n.t('Open Dashboard'), arguments: [{ runId: record.runId }] };

@@ -2,8 +2,12 @@ import * as vscode from 'vscode';
 import type { Report } from '../engine/protocol.ts';
 import { type ListedOutcome, type RunStatus, type RunView, outcomeOf } from '../webview/client/state.ts';
 import { stageText } from '../webview/client/words.ts';
+import type { RunRecord } from './runStore.ts';
 
 const number = (value: number, digits: number) => value.toLocaleString(vscode.env.language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+
+/** When a run was made; empty where that is not known. */
+export const createdText = ({ createdMs }: RunRecord): string => (createdMs > 0 ? new Date(createdMs).toLocaleString(vscode.env.language, { dateStyle: 'medium', timeStyle: 'short' }) : '');
 
 /** `macs=0.5,latency=0.6` for people. */
 export const targetText = (target: string): string => new Intl.ListFormat(vscode.env.language).format(target.split(',').map(budgetText));
