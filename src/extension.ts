@@ -2,18 +2,20 @@ import { join } from 'node:path';
 import * as vscode from 'vscode';
 import { EngineClient } from './engine/client.ts';
 import { type AutoCompressApi, createApi } from './host/api.ts';
-import { type CommandContext, commands, exportCandidate, registerCommands } from './host/commands.ts';
+import { type CommandContext, registerCommands } from './host/commands.ts';
 import { Example } from './host/example.ts';
 import { Inspections } from './host/inspections.ts';
 import { registerLanguageModelTools } from './host/languageModelTools.ts';
+import { rememberSettings } from './host/lastSettings.ts';
 import { ModelText, onnxScheme } from './host/modelText.ts';
 import { OnnxEditor, onnxEditorViewType } from './host/onnxEditor.ts';
 import { hasRuntime } from './host/platform.ts';
 import { Reports } from './host/reports.ts';
-import { RunManager, isActive } from './host/runManager.ts';
+import { RunManager } from './host/runManager.ts';
 import { RunProgress } from './host/runProgress.ts';
 import { RunStore } from './host/runStore.ts';
 import { RunsView } from './host/runsView.ts';
+import { requestFromSettings } from './host/settings.ts';
 import { SparsityIndex } from './host/sparsityIndex.ts';
 import { registerSparsityHints } from './host/sparsityHints.ts';
 import { CompressTasks, taskType } from './host/tasks.ts';
@@ -28,15 +30,15 @@ export function activate(context: vscode.ExtensionContext): AutoCompressApi {
   const runs = new RunManager({
     store: new RunStore(workspaceState, join((context.storageUri ?? context.globalStorageUri).fsPath, 'runs')), createEngine,
   });
-  const inspections = new Inspections(createEngine);
+  const inspections = new Inspections(createEngine());
   const texts = new ModelText(inspections);
   const runsView = new RunsView(runs);
-  const dashboards: DashboardPanels = new DashboardPanels(extensionUri, runs, (run, message) => {
-    if (message.type === 'export') void exportCandidate(commandContext, run, message.episode).catch((error: Error) => vscode.window.showErrorMessage(error.message));
-    else void vscode.commands.executeCommand(`autoCompress.${message.action}`, { runId: run.record.runId });
+  const dashboards = new DashboardPanels(extensionUri, runs, ({ record: { runId } }, message) => {
+    if (message.type === 'export') void vscode.commands.executeCommand('autoCompress.exportPoint', { runId, episode: message.episode });
+    else void vscode.commands.executeCommand(`autoCompress.${message.action}`, { runId });
   });
   const commandContext: CommandContext = { runs, inspections, dashboards, texts, example: new Example(extensionUri, context.globalStorageUri), runsView, workspaceState };
-  const openResult = (runId: string) => void commands['openResult']!(commandContext, { runId });
+  const openResult = (runId: string) => void vscode.commands.executeCommand('autoCompress.openResult', { runId });
   const progress = new RunProgress(runs, { showDashboard: (runId) => dashboards.show(runId), openResult });
   const runEnded = new vscode.EventEmitter<void>();
   const api = createApi(runs, inspections);
@@ -49,10 +51,14 @@ export function activate(context: vscode.ExtensionContext): AutoCompressApi {
     vscode.window.registerCustomEditorProvider(onnxEditorViewType, new OnnxEditor(extensionUri, inspections), { supportsMultipleEditorsPerDocument: true }),
     vscode.window.registerWebviewPanelSerializer(dashboardViewType, dashboards),
     vscode.window.registerTreeDataProvider('autoCompress.runs', runsView), vscode.tasks.registerTaskProvider(taskType, new CompressTasks(runs)),
-    registerLanguageModelTools(api, (modelPath) => { for (const { record } of runs.list()) if (record.modelPath === modelPath && isActive(record.status)) void runs.stop(record.runId); }),
+    registerLanguageModelTools(runs, inspections),
   );
   runs.on('ended', () => runEnded.fire());
+  runs.on('event', ({ record: { request } }, event) => { // from here on nothing of it can be refused
+    if (event.type === 'model' && request) void rememberSettings(workspaceState, request, requestFromSettings(vscode.Uri.file(request.model), request.val));
+  });
   if (blocked) void vscode.window.showErrorMessage(blocked);
+  subscriptions.push(vscode.workspace.onDidGrantWorkspaceTrust(() => void runsView.refresh()));
   void runsView.refresh().then(() => progress.offerInterrupted());
   return api;
 }

@@ -23,7 +23,7 @@ export interface CallOptions {
   /** Asks the worker to stop; the call then rejects with CancelledError. */
   readonly signal?: AbortSignal;
 }
-interface Pending { readonly call: number; resolve(value: unknown): void; reject(error: Error): void; readonly onEvent: ((event: RunEvent) => void) | undefined }
+interface Pending { readonly call: number; readonly type: Kind; resolve(value: unknown): void; reject(error: Error): void; readonly onEvent: ((event: RunEvent) => void) | undefined }
 
 /** How long a cancelled call may take to answer before its process is killed. */
 const graceMs = 2000;
@@ -42,10 +42,10 @@ function errorOf(message: string, exitStatus: number): Error {
 }
 
 /** Why the worker ended, in plain words. */
-function lastWords(code: number | null, signal: NodeJS.Signals | null, stderr: string): UserError {
+function lastWords(code: number | null, signal: NodeJS.Signals | null, stderr: string, call: Kind | undefined): UserError {
   const how = signal === 'SIGKILL' ? 'was killed (by the system when memory runs out, or by hand)' : signal === 'SIGABRT' || signal === 'SIGSEGV' ? `crashed (${signal})` : signal ? `was stopped (${signal})` : `ended unexpectedly (exit status ${code})`;
   const said = stderr.trim().split('\n').at(-1);
-  return new UserError(`The engine's process ${how}${said ? `: ${said}` : ''}. A run that was going on can be resumed.`, { exitStatus: 1 });
+  return new UserError(`The engine's process ${how}${said ? `: ${said}` : ''}.${call === 'compress' || call === 'resume' ? ' The run can be resumed.' : ''}`, { exitStatus: 1 });
 }
 
 /**
@@ -102,7 +102,7 @@ export class EngineClient {
         this.busy.delete(worker);
         this.giveBack(worker);
       };
-      this.busy.set(worker, { call, onEvent, resolve: (value) => { settled(); resolve(value as Answers[K]); }, reject: (error) => { settled(); reject(error); } });
+      this.busy.set(worker, { call, type, onEvent, resolve: (value) => { settled(); resolve(value as Answers[K]); }, reject: (error) => { settled(); reject(error); } });
       signal?.addEventListener('abort', cancel, { once: true });
       worker.send({ type, call, ...request } as unknown as WorkerRequest, (error) => { if (error) this.fail(worker, new UserError(`The engine's process can't be reached: ${messageOf(error)}`, { exitStatus: 1, cause: error })); });
     });
@@ -155,7 +155,7 @@ export class EngineClient {
       this.fail(worker, error);
     };
     worker.on('error', (error) => { lost(new UserError(`The engine's process can't be started: ${messageOf(error)}`, { exitStatus: 1, cause: error })); });
-    worker.on('exit', (code, signal) => { lost(lastWords(code, signal, stderr)); });
+    worker.on('exit', (code, signal) => { lost(lastWords(code, signal, stderr, this.busy.get(worker)?.type)); });
     return worker;
   }
 

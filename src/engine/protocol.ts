@@ -74,7 +74,7 @@ function checkTarget({ target, method }: CompressOptions): void {
     if (metric === 'accuracy-drop' ? !(value >= 0 && value <= 100) : !(value > 0 && value < 1)) {
       throw new InputError(`Target ${metric}=${value}: expected ${metric === 'accuracy-drop' ? 'points between 0 and 100' : 'a fraction between 0 and 1, such as 0.5'}.`);
     }
-    if (method === 'weights' && (metric === 'macs' || metric === 'latency')) throw new InputError(`Target ${metric} needs --method channels: single weights that are zero are still multiplied. With --method weights use params=R, size=R or accuracy-drop=P.`);
+    if (method === 'weights' && (metric === 'macs' || metric === 'latency')) throw new InputError(`Target ${metric} needs the method channels: single weights that are zero are still multiplied. With the method weights use params=R, size=R or accuracy-drop=P.`);
   }
   const twice = names.find((name, i) => names.indexOf(name) < i);
   if (twice !== undefined) throw new InputError(`Target ${formatTarget(target)}: ${twice} stands there twice. Keep one of them.`);

@@ -4,17 +4,19 @@ import * as vscode from 'vscode';
 import { CancelledError, messageOf } from '../engine/errors.ts';
 import type { CompressRequest } from '../engine/protocol.ts';
 import type { DashboardPanels } from '../webview/panel.ts';
-import { CompressWizard, lastSettings, pickModel, rememberSettings, requestFromLast } from './compressWizard.ts';
+import { CompressWizard, pickModel, requestFromLast } from './compressWizard.ts';
 import type { Example } from './example.ts';
 import type { Inspections } from './inspections.ts';
+import { lastSettings } from './lastSettings.ts';
 import { type ModelText, textUri } from './modelText.ts';
 import { onnxEditorViewType } from './onnxEditor.ts';
 import { outputOf } from './outputs.ts';
+import { withProgress } from './progress.ts';
 import { openReport } from './reports.ts';
-import { type Run, type RunManager, isActive, isResumable, modelNameOf } from './runManager.ts';
-import type { RunNode, RunsView } from './runsView.ts';
+import { type Run, type RunManager, hasCandidates, isActive, isResumable, modelNameOf } from './runManager.ts';
+import type { ModelNode, RunNode, RunsView } from './runsView.ts';
 import { opensDashboard, toggleAnnotations } from './settings.ts';
-import { outcomeText, statusText, targetText } from './texts.ts';
+import { createdText, outcomeText, statusText, targetText } from './texts.ts';
 import { writersOf } from './writers.ts';
 
 export interface CommandContext {
@@ -27,26 +29,29 @@ export interface CommandContext {
   readonly workspaceState: vscode.Memento;
 }
 
-/** What menus, the walkthrough and other commands hand over: a file, a run of the tree, the bundled example, or nothing. */
-type Subject = vscode.Uri | RunNode | 'example' | undefined;
+/** What a command is for: a file, a run (and a candidate of it), or nothing where it has to find out. */
+type Subject = vscode.Uri | RunSubject | undefined;
+type RunSubject = RunNode & { readonly episode?: number };
+/** What menus, views, the walkthrough and other commands hand over. */
+type Given = Subject | ModelNode | 'example';
 type Command = (context: CommandContext, subject: Subject, selected?: readonly vscode.Uri[]) => Promise<void>;
 
 const t = vscode.l10n.t;
 
 /** Every command, by its name without `autoCompress.`. */
-export const commands: Readonly<Record<string, Command>> = {
+const commands: Readonly<Record<string, Command>> = {
   compress: async (context, subject, selected) => {
     for (const model of await modelsOf(context, subject, selected)) {
-      await context.inspections.inspect(model.fsPath); // a bad model is told before any question
-      const request = await new CompressWizard(model, context.inspections, lastSettings(context.workspaceState, model)).run();
+      await withProgress(t('Reading {0}', basename(model.fsPath)), (signal) => context.inspections.inspect(model.fsPath, { signal })); // a bad model is told before any question
+      const request = await new CompressWizard(model, context.inspections, lastSettings(context.workspaceState, model.fsPath)).run();
       if (!request) return;
-      await startRun(context, request);
+      startRun(context, request);
     }
   },
   compressWithLastSettings: async (context, subject, selected) => {
     for (const model of await modelsOf(context, subject, selected)) {
-      const last = lastSettings(context.workspaceState, model);
-      if (last) await startRun(context, requestFromLast(model, last));
+      const last = lastSettings(context.workspaceState, model.fsPath);
+      if (last) startRun(context, requestFromLast(model, last));
       else await commands['compress']!(context, model);
     }
   },
@@ -55,7 +60,7 @@ export const commands: Readonly<Record<string, Command>> = {
   },
   showText: async (context, subject, selected) => {
     for (const model of await modelsOf(context, subject, selected)) {
-      await context.inspections.list(model.fsPath); // a file that is no model is told, not opened
+      await withProgress(t('Reading {0}', basename(model.fsPath)), (signal) => context.inspections.list(model.fsPath, { signal })); // a file that is no model is told, not opened
       await context.texts.show(model);
     }
   },
@@ -86,8 +91,8 @@ export const commands: Readonly<Record<string, Command>> = {
     if (run) await context.runs.stop(run.record.runId);
   },
   exportPoint: async (context, subject) => {
-    const run = await runOf(context, subject, hasCandidates, t('No run has candidates to export.'));
-    if (run) await exportCandidate(context, run);
+    const run = await runOf(context, subject, ({ record }) => hasCandidates(record), t('No run has candidates to export.'));
+    if (run) await exportCandidate(context, run, isRun(subject) ? subject.episode : undefined);
   },
   openReport: async (context, subject) => {
     const run = await runOf(context, subject, isDone, t('No run is finished yet.'));
@@ -112,28 +117,30 @@ export const commands: Readonly<Record<string, Command>> = {
 
 /** Registers every command; whatever one throws is told in one message. */
 export function registerCommands(context: CommandContext, blocked: string | undefined): vscode.Disposable {
-  return vscode.Disposable.from(...Object.entries(commands).map(([name, command]) => vscode.commands.registerCommand(`autoCompress.${name}`, async (subject?: Subject, selected?: readonly vscode.Uri[]) => {
+  return vscode.Disposable.from(...Object.entries(commands).map(([name, command]) => vscode.commands.registerCommand(`autoCompress.${name}`, async (given?: Given, others?: unknown) => {
     if (blocked) { void vscode.window.showErrorMessage(blocked); return; }
-    try { await command(context, subject, selected); } catch (error) { if (!(error instanceof CancelledError)) void vscode.window.showErrorMessage(messageOf(error)); }
+    try { await command(context, await subjectOf(context, given), Array.isArray(others) ? others.filter(isUri) : []); } catch (error) { if (!(error instanceof CancelledError)) void vscode.window.showErrorMessage(messageOf(error)); }
   })));
 }
 
 /** Starts a run and shows it. */
-export async function startRun({ runs, dashboards, workspaceState }: CommandContext, request: CompressRequest): Promise<Run> {
-  await rememberSettings(workspaceState, request);
+function startRun({ runs, dashboards }: CommandContext, request: CompressRequest): void {
   const run = runs.start(request);
   if (opensDashboard()) dashboards.show(run.record.runId);
-  return run;
 }
 
 const isDone = ({ record }: Run) => record.status === 'done' && record.out !== undefined && record.runDir !== undefined;
-const hasCandidates = ({ record }: Run) => record.runDir !== undefined && (record.status === 'done' || record.status === 'stopped');
-const isUri = (subject: Subject): subject is vscode.Uri => subject instanceof vscode.Uri;
+const isUri = (value: unknown): value is vscode.Uri => value instanceof vscode.Uri;
+const isRun = (subject: Subject): subject is RunSubject => subject !== undefined && !isUri(subject);
+
+async function subjectOf({ example }: CommandContext, given: Given): Promise<Subject> {
+  if (given === 'example') return example.model();
+  return given && 'modelPath' in given ? vscode.Uri.file(given.modelPath) : given;
+}
 
 /** The models that a command is for: those selected, the one in the editor, or one that is asked for. */
 async function modelsOf({ runs, example }: CommandContext, subject: Subject, selected: readonly vscode.Uri[] = []): Promise<readonly vscode.Uri[]> {
-  if (subject === 'example') return [await example.model()];
-  if (subject && !isUri(subject)) { const run = runs.get(subject.runId); return run ? [vscode.Uri.file(run.record.modelPath)] : []; }
+  if (isRun(subject)) { const run = runs.get(subject.runId); return run ? [vscode.Uri.file(run.record.modelPath)] : []; }
   const chosen = selected.filter(({ fsPath }) => fsPath.endsWith('.onnx'));
   if (chosen.length > 1) return chosen;
   const model = subject ?? activeModel() ?? await pickModel(example);
@@ -148,8 +155,7 @@ function activeModel(): vscode.Uri | undefined {
 /** Original and compressed model, from either of them or from a run, which then comes with them. */
 async function pairOf(context: CommandContext, subject: Subject, alone = false): Promise<readonly [vscode.Uri, vscode.Uri, Run?] | undefined> {
   const finished = context.runs.list().filter(isDone);
-  if (subject === 'example') return pairOf(context, await context.example.model(), alone);
-  if (subject && !isUri(subject)) {
+  if (isRun(subject)) {
     const run = context.runs.get(subject.runId), output = run?.record.out === undefined ? undefined : await outputOf(context.runs, run);
     return run && output && [vscode.Uri.file(run.record.modelPath), output, run];
   }
@@ -164,22 +170,22 @@ async function pairOf(context: CommandContext, subject: Subject, alone = false):
 }
 
 /** The run that is meant: the one handed over, the only one that fits, or one that is asked for. */
-async function runOf({ runs, example }: CommandContext, given: Subject, fits: (run: Run) => boolean, none: string): Promise<Run | undefined> {
-  const subject = given === 'example' ? await example.model() : given;
-  if (subject && !isUri(subject)) return runs.get(subject.runId);
-  const fitting = runs.list().filter((run) => fits(run) && (!subject || run.record.modelPath === subject.fsPath));
+async function runOf({ runs }: CommandContext, subject: Subject, fits: (run: Run) => boolean, none: string): Promise<Run | undefined> {
+  const isMeant = ({ record }: Run) => !subject || (isRun(subject) ? record.runId === subject.runId : record.modelPath === subject.fsPath);
+  const fitting = runs.list().filter((run) => isMeant(run) && fits(run));
   if (fitting.length === 0) throw new Error(none);
   if (fitting.length === 1) return fitting[0];
   const items = fitting.map((run) => ({
-    label: modelNameOf(run.record), description: targetText(run.record.target), detail: run.record.outcome ? outcomeText(run.record.outcome) : statusText(run.record.status), run,
+    label: modelNameOf(run.record), description: [createdText(run.record), targetText(run.record.target)].filter(Boolean).join(' · '), detail: run.record.outcome ? outcomeText(run.record.outcome) : statusText(run.record.status), run,
   }));
   return (await vscode.window.showQuickPick(items, { placeHolder: t('Which run?') }))?.run;
 }
 
 /** Writes the model of one candidate; asks which where none is given. */
-export async function exportCandidate(context: CommandContext, { record: { runId, runDir, modelPath } }: Run, episode?: number): Promise<void> {
+async function exportCandidate(context: CommandContext, { record: { runId, runDir, modelPath } }: Run, episode?: number): Promise<void> {
   const run = await context.runs.load(runId);
   const candidates = [...(run?.view.candidates ?? [])].sort((a, b) => b.reward - a.reward);
+  if (candidates.length === 0) throw new Error(t('No run has candidates to export.'));
   const percent = (fraction: number) => `${(100 * fraction).toFixed(1)}%`;
   const chosen = episode ?? (await vscode.window.showQuickPick(
     candidates.map((candidate) => ({ label: t('Episode {0}', candidate.episode), description: t('{0} accuracy with {1} of the MACs', percent(candidate.accuracy), percent(candidate.macs)), episode: candidate.episode })), { placeHolder: t('Which network?'), matchOnDescription: true }))?.episode;
@@ -199,13 +205,4 @@ async function deleteRun({ runs, dashboards }: CommandContext, { record: { runId
   dashboards.close(runId);
   await runs.remove(runId);
   if (runDir) await rm(runDir, { recursive: true, force: true });
-}
-
-/** Runs something long with a cancellable notification. */
-function withProgress<T>(title: string, work: (signal: AbortSignal) => Promise<T>): Thenable<T> {
-  return vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, title, cancellable: true }, (_progress, token) => {
-    const abort = new AbortController();
-    token.onCancellationRequested(() => abort.abort());
-    return work(abort.signal);
-  });
 }

@@ -1,30 +1,17 @@
 import { basename } from 'node:path';
 import * as vscode from 'vscode';
 import { messageOf } from '../engine/errors.ts';
-import { type CompressRequest, type DataPreview, type Target, formatTarget, parseCompressOptions, parseTarget } from '../engine/protocol.ts';
+import { type CompressRequest, type DataPreview, formatTarget, parseTarget } from '../engine/protocol.ts';
 import type { Example } from './example.ts';
 import { type DataSource, browseForData, findDataSources } from './dataSources.ts';
 import type { Inspections } from './inspections.ts';
+import type { LastSettings } from './lastSettings.ts';
 import { type Choice, type StepResult, inputStep, pickStep } from './quickInput.ts';
-import { offeredMethods, targetForms, targetPresets } from './offers.ts';
-import { defaultTarget, preprocessing, requestFromSettings } from './settings.ts';
+import { offeredMethods, targetForms, targetProblem, targetsFor } from './offers.ts';
+import { defaultTarget, requestFromSettings } from './settings.ts';
 import { targetText } from './texts.ts';
 
 const totalSteps = 4;
-/** What the last run was set up with, by model; '' holds it for models that had none. */
-export interface LastSettings { readonly val: string; readonly target: Target; readonly method?: NonNullable<CompressRequest['method']>; readonly episodes?: number; readonly finetune?: number }
-const lastKey = 'autoCompress.lastSettings';
-
-export function lastSettings(memento: vscode.Memento, model: vscode.Uri): LastSettings | undefined {
-  const saved = memento.get<Record<string, LastSettings>>(lastKey, {});
-  return saved[model.fsPath] ?? saved[''];
-}
-
-export async function rememberSettings(memento: vscode.Memento, { model, val, target, method, episodes, finetune }: CompressRequest): Promise<void> {
-  const last: LastSettings = { val, target, ...(method === undefined ? {} : { method }), ...(episodes === undefined ? {} : { episodes }), ...(finetune === undefined ? {} : { finetune }) };
-  await memento.update(lastKey, { ...memento.get<Record<string, LastSettings>>(lastKey, {}), [model]: last, '': last });
-}
-
 /** The request of the last run on this model, on top of the settings. */
 export function requestFromLast(model: vscode.Uri, last: LastSettings): CompressRequest {
   return { ...requestFromSettings(model, last.val), ...last };
@@ -89,7 +76,7 @@ export class CompressWizard {
 
   private async checkData(): Promise<StepResult<void>> {
     const abort = new AbortController();
-    const preview = this.inspections.previewData(this.model.fsPath, this.request.val, preprocessing(this.model), { signal: abort.signal });
+    const preview = this.inspections.previewData(this.model.fsPath, this.request.val, this.request.preprocess, { signal: abort.signal });
     const items = preview.then((found): readonly Choice<'continue' | 'back'>[] => {
       this.preview = found;
       return [{ label: vscode.l10n.t('$(check) Use these images'), description: foundText(found), detail: preprocessingText(found), value: 'continue' }, { label: vscode.l10n.t('$(arrow-left) Choose other images'), value: 'back' }];
@@ -101,20 +88,19 @@ export class CompressWizard {
   }
 
   private async chooseTarget(): Promise<StepResult<void>> {
-    const current = formatTarget(this.request.target);
-    const choices = [...new Set([current, ...targetPresets])].map((text): Choice<string> => ({ label: `$(target) ${targetText(text)}`, description: text, value: text }));
-    const picked = await pickStep(this.frame(3), this.preview ? foundText(this.preview) : vscode.l10n.t('What must be reached'), [...choices, { label: vscode.l10n.t('$(edit) Another target...'), value: '' }]);
+    const { method } = this.request, problem = this.problem();
+    const choices = targetsFor(method, formatTarget(this.request.target)).map((text): Choice<string> => ({ label: `$(target) ${targetText(text)}`, description: text, value: text }));
+    const picked = await pickStep(this.frame(3), problem ?? (this.preview ? foundText(this.preview) : vscode.l10n.t('What must be reached')), [...choices, { label: vscode.l10n.t('$(edit) Another target...'), value: '' }]);
     if (typeof picked === 'string') return picked;
-    const text = picked.value === '' ? await inputStep(this.frame(3), vscode.l10n.t('{0} with 0 < R < 1, or several with commas between', targetForms), formatTarget(defaultTarget(this.model)), (typed) => this.targetProblem(typed)) : picked;
+    const text = picked.value === '' ? await inputStep(this.frame(3), vscode.l10n.t('{0} with 0 < R < 1, or several with commas between', targetForms), formatTarget(defaultTarget(this.model)), (typed) => targetProblem(typed, method)) : picked;
     if (text === 'back') return this.chooseTarget();
     if (text === 'cancel') return 'cancel';
     this.request = { ...this.request, target: parseTarget(text.value) };
     return { value: undefined };
   }
 
-  private targetProblem(text: string): string | undefined {
-    try { parseCompressOptions({ ...this.request, target: parseTarget(text) }); return undefined; } catch (error) { return messageOf(error); }
-  }
+  /** Why the chosen method can't reach the chosen target; the step of the target says it. */
+  private problem(): string | undefined { return targetProblem(formatTarget(this.request.target), this.request.method); }
 
   private async confirm(): Promise<StepResult<void>> {
     const { episodes, finetune = 0, target, method = 'channels' } = this.request;
@@ -125,12 +111,12 @@ export class CompressWizard {
       { label: vscode.l10n.t('$(settings) Fine-tuning: {0}', finetune === 0 ? vscode.l10n.t('none') : vscode.l10n.t('{0} epochs', finetune)), description: vscode.l10n.t('training after the search'), value: 'finetune' },
     ]);
     if (typeof picked === 'string') return picked;
-    if (picked.value === 'start') return { value: undefined };
+    if (picked.value === 'start') return this.problem() === undefined ? { value: undefined } : 'back';
     if (picked.value === 'method') {
       const chosen = await pickStep(this.frame(4), vscode.l10n.t('What to remove'), offeredMethods.map((value) => ({ label: methodText(value), value })));
       if (chosen === 'cancel') return 'cancel';
       if (chosen !== 'back') this.request = { ...this.request, method: chosen.value };
-      return this.confirm();
+      return this.problem() === undefined ? this.confirm() : 'back';
     }
     const isEpisodes = picked.value === 'episodes';
     const typed = await inputStep(this.frame(4), isEpisodes ? vscode.l10n.t('Number of episodes; 0 lets the time decide') : vscode.l10n.t('Epochs of fine-tuning; 0 leaves it out'), String((isEpisodes ? episodes : finetune) ?? 0),

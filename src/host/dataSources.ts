@@ -29,8 +29,9 @@ async function imageFolders(images: readonly string[]): Promise<DataSource[]> {
   const withClasses = [...classesOf].filter(([folder, classes]) => classes >= 2 && !leaves.has(folder)).map(([path, classes]) => ({ path, description: vscode.l10n.t('{0} class folders', classes) }));
   const covered = new Set(withClasses.map(({ path }) => path));
   const flat = [...leaves].filter((folder) => !covered.has(dirname(folder)));
-  const counted = await Promise.all(flat.map(async (path) => ({ path, description: vscode.l10n.t('folder with {0} files, no labels', (await readdir(path)).length) })));
-  return [...withClasses, ...counted];
+  const counted = await Promise.all(flat.map(async (path) => ({ path, files: await readdir(path).catch(() => []) })));
+  const readable = counted.filter(({ files }) => files.length > 0).map(({ path, files }) => ({ path, description: vscode.l10n.t('folder with {0} files, no labels', files.length) }));
+  return [...withClasses, ...readable];
 }
 
 /** Lets the user point at a folder or a file that is not in the workspace. */

@@ -1,58 +1,57 @@
 import { stat } from 'node:fs/promises';
+import { CancelledError } from '../engine/errors.ts';
 import type { BenchmarkResult, DataPreview, GraphListing, Inspection } from '../engine/protocol.ts';
 import type { CallOptions, Engine } from './engine.ts';
 
-const idleMs = 60_000;
+interface KnownAnswer<T> { readonly stamp: string; readonly answer: Promise<T>; readonly abort: AbortController; /** How many wait for it. */ waiting: number }
 
-/** Answers about files, each kept until its file changes. */
+/** Answers about files, each kept until its file changes. Who asks may stop waiting; the engine stops when nobody waits any more. */
 class FileAnswers<T> {
-  private readonly ask: (path: string) => Promise<T>;
-  private readonly known = new Map<string, { readonly stamp: string; readonly answer: Promise<T> }>();
+  private readonly ask: (path: string, options: CallOptions) => Promise<T>;
+  private readonly known = new Map<string, KnownAnswer<T>>();
 
-  constructor(ask: (path: string) => Promise<T>) { this.ask = ask; }
+  constructor(ask: (path: string, options: CallOptions) => Promise<T>) { this.ask = ask; }
 
-  async of(path: string): Promise<T> {
+  async of(path: string, { signal }: CallOptions = {}): Promise<T> {
     const stamp = await stat(path).then(({ mtimeMs, size }) => `${mtimeMs} ${size}`, () => 'missing');
-    const known = this.known.get(path);
-    if (known?.stamp === stamp) return known.answer;
-    const answer = this.ask(path);
-    this.known.set(path, { stamp, answer });
-    answer.catch(() => this.known.delete(path));
-    return answer;
+    if (signal?.aborted) throw new CancelledError();
+    const found = this.known.get(path), known = found?.stamp === stamp ? found : this.start(path, stamp);
+    known.waiting++;
+    if (!signal) return known.answer;
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        if (--known.waiting === 0) this.giveUp(path, known);
+        reject(new CancelledError());
+      };
+      signal.addEventListener('abort', leave, { once: true });
+      known.answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave));
+    });
   }
+
+  private start(path: string, stamp: string): KnownAnswer<T> {
+    const abort = new AbortController(), known: KnownAnswer<T> = { stamp, abort, answer: this.ask(path, { signal: abort.signal }), waiting: 0 };
+    this.known.set(path, known);
+    known.answer.catch(() => this.forget(path, known));
+    return known;
+  }
+
+  private giveUp(path: string, known: KnownAnswer<T>): void { this.forget(path, known); known.abort.abort(); }
+  private forget(path: string, known: KnownAnswer<T>): void { if (this.known.get(path) === known) this.known.delete(path); }
 }
 
-/** Short questions to the engine, beside the runs: one worker that goes when it was idle for a minute. */
+/** Short questions to the engine, beside the runs. */
 export class Inspections {
-  private readonly createEngine: () => Engine;
-  private engine: Engine | undefined;
-  private busy = 0;
-  private idle: NodeJS.Timeout | undefined;
-  private readonly inspected = new FileAnswers((path) => this.ask((engine) => engine.inspect(path)));
-  private readonly listed = new FileAnswers((path) => this.ask((engine) => engine.list(path)));
+  private readonly engine: Engine;
+  private readonly inspected = new FileAnswers((path, options) => this.engine.inspect(path, options));
+  private readonly listed = new FileAnswers((path, options) => this.engine.list(path, options));
 
-  constructor(createEngine: () => Engine) { this.createEngine = createEngine; }
+  constructor(engine: Engine) { this.engine = engine; }
 
-  inspect(path: string): Promise<Inspection> { return this.inspected.of(path); }
-  list(path: string): Promise<GraphListing> { return this.listed.of(path); }
-  previewData(model: string, data: string, preprocess: string | undefined, options: CallOptions): Promise<DataPreview> { return this.ask((engine) => engine.previewData(model, data, preprocess, options)); }
-  benchmark(model: string, against: string | undefined, options: CallOptions): Promise<BenchmarkResult> { return this.ask((engine) => engine.benchmark(model, against, options)); }
-  exportPoint(runDir: string, episode: number, out: string, options: CallOptions): Promise<void> { return this.ask((engine) => engine.exportPoint(runDir, episode, out, options)); }
+  inspect(path: string, options?: CallOptions): Promise<Inspection> { return this.inspected.of(path, options); }
+  list(path: string, options?: CallOptions): Promise<GraphListing> { return this.listed.of(path, options); }
+  previewData(model: string, data: string, preprocess: string | undefined, options: CallOptions): Promise<DataPreview> { return this.engine.previewData(model, data, preprocess, options); }
+  benchmark(model: string, against: string | undefined, options: CallOptions): Promise<BenchmarkResult> { return this.engine.benchmark(model, against, options); }
+  exportPoint(runDir: string, episode: number, out: string, options: CallOptions): Promise<void> { return this.engine.exportPoint(runDir, episode, out, options); }
 
-  dispose(): void {
-    clearTimeout(this.idle);
-    this.engine?.dispose();
-    this.engine = undefined;
-  }
-
-  private async ask<T>(question: (engine: Engine) => Promise<T>): Promise<T> {
-    clearTimeout(this.idle);
-    this.engine ??= this.createEngine();
-    this.busy++;
-    try {
-      return await question(this.engine);
-    } finally {
-      if (--this.busy === 0) this.idle = setTimeout(() => this.dispose(), idleMs);
-    }
-  }
+  dispose(): void { this.engine.dispose(); }
 }

@@ -1,8 +1,10 @@
-import { basename, isAbsolute, join } from 'node:path';
+import { basename, isAbsolute } from 'node:path';
 import * as vscode from 'vscode';
 import { InputError } from '../engine/errors.ts';
-import { parseCompressOptions, parseTarget } from '../engine/protocol.ts';
-import type { AutoCompressApi } from './api.ts';
+import { type CompressRequest, formatTarget, parseCompressOptions, parseTarget } from '../engine/protocol.ts';
+import type { Inspections } from './inspections.ts';
+import { absoluteIn } from './paths.ts';
+import type { RunManager } from './runManager.ts';
 import { requestFromSettings } from './settings.ts';
 import { targetText } from './texts.ts';
 
@@ -10,30 +12,26 @@ interface InspectInput { readonly model: string }
 interface CompressInput { readonly model: string; readonly val: string; readonly target?: string; readonly episodes?: number }
 
 /** Tools by which an assistant in the editor inspects and, when the user agrees, compresses a model. */
-export function registerLanguageModelTools(api: AutoCompressApi, stop: (modelPath: string) => void): vscode.Disposable {
+export function registerLanguageModelTools(runs: RunManager, inspections: Inspections): vscode.Disposable {
   if (!('lm' in vscode) || typeof vscode.lm.registerTool !== 'function') return new vscode.Disposable(() => undefined); // editors without language models
   return vscode.Disposable.from(
     vscode.lm.registerTool<InspectInput>('auto-compress_inspect', {
       prepareInvocation: ({ input }) => ({ invocationMessage: vscode.l10n.t('Reading {0}', basename(input.model)) }),
-      invoke: async ({ input }) => answer(await api.inspect(absolute(input.model))),
+      invoke: async ({ input }) => answer(await inspections.inspect(absolute(input.model))),
     }),
     vscode.lm.registerTool<CompressInput>('auto-compress_compress', {
       prepareInvocation: ({ input }) => ({
         invocationMessage: vscode.l10n.t('Compressing {0}', basename(input.model)),
         confirmationMessages: {
           title: vscode.l10n.t('Compress {0}?', basename(input.model)),
-          message: vscode.l10n.t('Auto-Compress will search for a smaller network ({0}), judged on {1}, and write it beside the original. This takes minutes; the original stays as it is.', targetText(input.target ?? 'macs=0.5'), input.val),
+          message: vscode.l10n.t('Auto-Compress will search for a smaller network ({0}), judged on {1}, and write it beside the original. This takes minutes; the original stays as it is.', targetText(formatTarget(requestOf(input).target)), input.val),
         },
       }),
       invoke: async ({ input }, token) => {
-        const model = absolute(input.model);
-        const request = {
-          ...requestFromSettings(vscode.Uri.file(model), absolute(input.val)), ...(input.target === undefined ? {} : { target: parseTarget(input.target) }), ...(input.episodes === undefined ? {} : { episodes: input.episodes }),
-        };
-        parseCompressOptions(request);
-        const cancelled = token.onCancellationRequested(() => stop(model));
+        const { record: { runId } } = runs.start(requestOf(input));
+        const cancelled = token.onCancellationRequested(() => void runs.stop(runId));
         try {
-          const { out, before, after, notes, policy } = await api.compress(request);
+          const { out, before, after, notes, policy } = await runs.finished(runId);
           return answer({ out, policy, before, after, notes });
         } finally { cancelled.dispose(); }
       },
@@ -43,9 +41,15 @@ export function registerLanguageModelTools(api: AutoCompressApi, stop: (modelPat
 
 const answer = (value: unknown) => new vscode.LanguageModelToolResult([new vscode.LanguageModelTextPart(JSON.stringify(value))]);
 
+/** The options of the run that is asked for, on top of the settings: the user is asked about what will be done. @throws {InputError} */
+function requestOf({ model, val, target, episodes }: CompressInput): CompressRequest {
+  const request = { ...requestFromSettings(vscode.Uri.file(absolute(model)), absolute(val)), ...(target === undefined ? {} : { target: parseTarget(target) }), ...(episodes === undefined ? {} : { episodes }) };
+  parseCompressOptions(request);
+  return request;
+}
+
 function absolute(path: string): string {
-  if (isAbsolute(path)) return path;
   const folder = vscode.workspace.workspaceFolders?.[0];
-  if (!folder) throw new InputError(`"${path}" is a relative path, and no folder is open.`);
-  return join(folder.uri.fsPath, path);
+  if (!folder && !isAbsolute(path)) throw new InputError(`"${path}" is a relative path, and no folder is open.`);
+  return absoluteIn(folder?.uri.fsPath ?? '', path);
 }

@@ -1,5 +1,6 @@
 /** What the extension offers of the engine's targets and methods; package.json's settings accept the same (checked by a test). Pure: no VS Code. */
-import type { CompressOptions, Target } from '../engine/protocol.ts';
+import { messageOf } from '../engine/errors.ts';
+import { type CompressOptions, type Target, parseCompressOptions, parseTarget } from '../engine/protocol.ts';
 
 export const offeredTargets: readonly Target['metric'][] = ['macs', 'latency', 'size', 'params', 'accuracy-drop'];
 export const offeredMethods: readonly CompressOptions['method'][] = ['channels', 'weights'];
@@ -8,5 +9,13 @@ const usual: Readonly<Record<Target['metric'], readonly number[]>> = { macs: [0.
 
 /** Targets to choose from, as in `macs=0.5`. */
 export const targetPresets: readonly string[] = offeredTargets.flatMap((metric) => usual[metric].map((value) => `${metric}=${value}`));
+/** Why a run can't have this target; undefined where it can. */
+export function targetProblem(text: string, method: CompressOptions['method'] = 'channels'): string | undefined {
+  try { parseCompressOptions({ model: 'model', val: 'val', method, target: parseTarget(text) }); return undefined; } catch (error) { return messageOf(error); }
+}
+
+/** Targets to choose from that the method can reach, `first` before the others. */
+export const targetsFor = (method: CompressOptions['method'] | undefined, first: string): readonly string[] => [...new Set([first, ...targetPresets])].filter((text) => targetProblem(text, method) === undefined);
+
 /** What can be typed: `macs=R, params=R, size=R`. */
 export const targetForms: string = offeredTargets.map((metric) => (metric === 'accuracy-drop' ? `${metric}=P` : `${metric}=R`)).join(', ');

@@ -5,9 +5,9 @@ export type StepResult<T> = { readonly value: T } | 'back' | 'cancel';
 export interface StepFrame { readonly title: string; readonly step: number; readonly totalSteps: number }
 export interface Choice<T> extends vscode.QuickPickItem { readonly value: T }
 
-/** A list to choose from; items that arrive later are given as a promise, with something to read meanwhile. */
+/** A list to choose from; items that arrive later are given as a promise, with something to read meanwhile. Rejects where they can't be had. */
 export function pickStep<T>(frame: StepFrame, placeholder: string, items: readonly Choice<T>[] | Promise<readonly Choice<T>[]>, waiting = placeholder): Promise<StepResult<T>> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const input = vscode.window.createQuickPick<Choice<T>>();
     Object.assign(input, { ...frame, placeholder, ignoreFocusOut: true, matchOnDescription: true, buttons: frame.step > 1 ? [vscode.QuickInputButtons.Back] : [] });
     let result: StepResult<T> = 'cancel';
@@ -17,7 +17,7 @@ export function pickStep<T>(frame: StepFrame, placeholder: string, items: readon
     input.onDidHide(() => { input.dispose(); resolve(result); });
     if (items instanceof Promise) {
       Object.assign(input, { busy: true, placeholder: waiting });
-      void items.then((list) => { Object.assign(input, { busy: false, placeholder, items: list }); }, () => finish('cancel'));
+      void items.then((list) => { Object.assign(input, { busy: false, placeholder, items: list }); }, (error: Error) => { reject(error); input.hide(); });
     } else input.items = items;
     input.show();
   });

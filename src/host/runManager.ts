@@ -1,6 +1,7 @@
 /** Every run of this window: one at a time, the others queue; their events are kept, and what was cut short can be resumed. Knows nothing of VS Code. */
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
+import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { UserError, messageOf } from '../engine/errors.ts';
 import { type BenchmarkResult, type CompressRequest, type Report, type RunEvent, formatTarget } from '../engine/protocol.ts';
@@ -27,14 +28,18 @@ export interface ManagerOptions {
 }
 
 export const isActive = (status: RunStatus) => status === 'queued' || status === 'running' || status === 'stopping';
-/** Whether the run has something to go on from. */
-export const isResumable = ({ status, runDir }: RunRecord) => runDir !== undefined && (status === 'stopped' || status === 'interrupted' || status === 'crashed' || status === 'failed');
+/** Whether the run ended before it was done and can be carried on: from its folder, or from its options where it has none. */
+export const isResumable = ({ status, runDir, request }: RunRecord) => !isActive(status) && status !== 'done' && (runDir !== undefined || request !== undefined);
+/** Whether there may be candidates to export: they are in the folder's journal, even while the run goes on. */
+export const hasCandidates = ({ runDir }: RunRecord) => runDir !== undefined;
 export const modelNameOf = ({ modelPath }: RunRecord) => basename(modelPath);
 
 /** What a record keeps of a report. */
 const resultOf = (report: Report): Pick<RunRecord, 'out' | 'outSha256' | 'outcome'> => ({ out: report.out, outcome: outcomeOf(report), ...(report.outSha256 === undefined ? {} : { outSha256: report.outSha256 }) });
 
 export class RunManager extends EventEmitter<ManagerEvents> {
+  /** Runs whose window went while they ran or waited, newest first; the next window does not count them again. */
+  readonly cutShort: readonly Run[];
   private readonly options: ManagerOptions;
   private readonly runs = new Map<string, Run>();
   /** Histories that are read or being read. */
@@ -46,10 +51,9 @@ export class RunManager extends EventEmitter<ManagerEvents> {
   constructor(options: ManagerOptions) {
     super();
     this.options = options;
-    for (const record of options.store.records()) {
-      if (isActive(record.status)) record.status = 'interrupted'; // its window went while it ran
-      this.runs.set(record.runId, { record, view: emptyRunView });
-    }
+    for (const record of options.store.records()) this.runs.set(record.runId, { record, view: emptyRunView });
+    this.cutShort = this.list().filter(({ record }) => isActive(record.status));
+    for (const run of this.cutShort) this.setStatus(run, 'interrupted');
   }
 
   /** Newest first. */
@@ -77,7 +81,7 @@ export class RunManager extends EventEmitter<ManagerEvents> {
     return run;
   }
 
-  /** Goes on with a run that was stopped or cut short, from its journal. */
+  /** Goes on with a run that was stopped or cut short, from its journal; one that never had a folder, or has lost it, begins anew. */
   async resume(runId: string): Promise<void> {
     const run = await this.load(runId);
     if (!run || !isResumable(run.record)) return;
@@ -169,11 +173,12 @@ export class RunManager extends EventEmitter<ManagerEvents> {
     this.setStatus(run, 'running');
     let status: RunStatus = 'done';
     try {
-      const again = record.runDir !== undefined || !record.request;
-      await (again ? engine.resume(record.runDir ?? '', options) : engine.compress(record.request, options));
+      await dropMissingFolder(record);
+      await (record.runDir === undefined && record.request ? engine.compress(record.request, options) : engine.resume(record.runDir ?? '', options));
     } catch (error) {
       status = this.statusAfter(error, signal);
       if (status !== 'stopped') record.problem = messageOf(error);
+      await dropMissingFolder(record); // the engine removes what wrong input left behind
     } finally {
       engine.dispose();
       this.endStage(record);
@@ -220,4 +225,8 @@ export class RunManager extends EventEmitter<ManagerEvents> {
   }
 
   private now(): number { return (this.options.now ?? Date.now)(); }
+}
+
+async function dropMissingFolder(record: RunRecord): Promise<void> {
+  if (record.runDir !== undefined && !await stat(record.runDir).catch(() => undefined)) delete record.runDir;
 }

@@ -1,5 +1,6 @@
 import * as vscode from 'vscode';
 import { type Run, type RunManager, isActive, isResumable, modelNameOf } from './runManager.ts';
+import { increments } from './progressBar.ts';
 import { outcomeText, progressText } from './texts.ts';
 
 interface Actions { readonly showDashboard: (runId: string) => void; readonly openResult: (runId: string) => void }
@@ -19,16 +20,15 @@ export class RunProgress implements vscode.Disposable {
     runs.on('changed', (run) => {
       this.updateItem(runs.activeRun());
       if (run?.record.status === 'running' && this.shown !== run.record.runId) void this.showNotification(run);
-      void vscode.commands.executeCommand('setContext', 'autoCompress.running', runs.list().some(({ record }) => isActive(record.status)));
-      void vscode.commands.executeCommand('setContext', 'autoCompress.hasRuns', runs.list().length > 0);
+      this.updateContext();
     });
     runs.on('ended', (run) => void this.tellEnd(run));
+    this.updateContext(); // of the runs that are remembered
   }
 
   /** After a window reload: runs that the reload cut short. */
   async offerInterrupted(): Promise<void> {
-    const cut = this.runs.list().filter(({ record }) => record.status === 'interrupted' && isResumable(record));
-    const [newest] = cut;
+    const newest = this.runs.cutShort.find(({ record }) => isResumable(record));
     if (!newest) return;
     const resume = vscode.l10n.t('Resume'), show = vscode.l10n.t('Show Dashboard');
     const answer = await vscode.window.showInformationMessage(vscode.l10n.t('The compression of {0} was cut short when the window closed.', modelNameOf(newest.record)), resume, show);
@@ -37,6 +37,13 @@ export class RunProgress implements vscode.Disposable {
   }
 
   dispose(): void { this.item.dispose(); }
+
+  /** What the palette offers. */
+  private updateContext(): void {
+    const runs = this.runs.list();
+    void vscode.commands.executeCommand('setContext', 'autoCompress.running', runs.some(({ record }) => isActive(record.status)));
+    void vscode.commands.executeCommand('setContext', 'autoCompress.hasRuns', runs.length > 0);
+  }
 
   private updateItem(run: Run | undefined): void {
     if (!run || !isActive(run.record.status)) { this.item.hide(); return; }
@@ -52,14 +59,8 @@ export class RunProgress implements vscode.Disposable {
     const { runId } = run.record;
     this.shown = runId;
     await vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, cancellable: true, title: vscode.l10n.t('Compressing {0}', modelNameOf(run.record)) }, (progress, token) => new Promise<void>((resolve) => {
-      let done = 0;
-      const report = (changed: Run) => {
-        if (changed !== run) return;
-        const { candidates, episodesPlanned, stage } = run.view;
-        const percent = stage === 'search' && episodesPlanned > 0 ? Math.min(100, (100 * candidates.length) / episodesPlanned) : done;
-        progress.report({ message: progressText(run.view), ...(percent > done ? { increment: percent - done } : {}) });
-        done = Math.max(done, percent);
-      };
+      const advance = increments(Date.now());
+      const report = (changed: Run) => { if (changed === run) progress.report({ message: progressText(run.view), ...advance(Date.now(), run.view.secondsLeft) }); };
       const end = (ended: Run) => {
         if (ended !== run) return;
         this.runs.off('event', report);

@@ -1,10 +1,10 @@
 import { basename, dirname } from 'node:path';
 import * as vscode from 'vscode';
 import type { RunStatus } from '../webview/client/state.ts';
-import { type Run, type RunManager, isActive, isResumable, modelNameOf } from './runManager.ts';
-import { outcomeText, statusText, targetText } from './texts.ts';
+import { type Run, type RunManager, hasCandidates, isActive, isResumable, modelNameOf } from './runManager.ts';
+import { createdText, outcomeText, statusText, targetText } from './texts.ts';
 
-interface ModelNode { readonly modelPath: string }
+export interface ModelNode { readonly modelPath: string }
 export interface RunNode { readonly runId: string }
 type TreeNode = ModelNode | RunNode;
 
@@ -21,10 +21,12 @@ export class RunsView implements vscode.TreeDataProvider<TreeNode> {
     runs.on('changed', () => this.changes.fire(undefined));
   }
 
-  /** Shows finished runs of the command line too. */
+  /** Shows finished runs of the command line too. Their reports name files that will be read, so only those of a trusted folder are taken in. */
   async refresh(): Promise<void> {
-    const reports = await vscode.workspace.findFiles('**/.auto-compress/*/*/report.json', null, 200);
-    await this.runs.adopt(reports.map(({ fsPath }) => dirname(fsPath)));
+    if (vscode.workspace.isTrusted) {
+      const reports = await vscode.workspace.findFiles('**/.auto-compress/*/*/report.json', null, 200);
+      await this.runs.adopt(reports.map(({ fsPath }) => dirname(fsPath)));
+    }
     this.changes.fire(undefined);
   }
 
@@ -51,10 +53,11 @@ function runItem({ record }: Run): vscode.TreeItem {
   const outcome = record.outcome && record.status === 'done' ? outcomeText(record.outcome) : undefined;
   const detail = outcome ?? statusText(record.status);
   const item = new vscode.TreeItem(outcome ?? targetText(record.target));
-  item.description = outcome ? record.target : detail;
+  item.description = [createdText(record), outcome ? record.target : detail].filter(Boolean).join(' · ');
   item.iconPath = new vscode.ThemeIcon(icons[record.status]);
-  item.tooltip = [modelNameOf(record), targetText(record.target), detail, record.problem, record.createdMs > 0 ? new Date(record.createdMs).toLocaleString(vscode.env.language) : undefined].filter(Boolean).join('\n');
-  item.contextValue = `run ${record.status === 'done' ? 'done' : isActive(record.status) ? 'active' : isResumable(record) ? 'resumable' : 'failed'}`;
+  item.tooltip = [modelNameOf(record), targetText(record.target), detail, record.problem, createdText(record)].filter(Boolean).join('\n');
+  const can = { done: record.status === 'done', active: isActive(record.status), ended: !isActive(record.status), resumable: isResumable(record), exportable: hasCandidates(record) };
+  item.contextValue = ['run', ...Object.entries(can).filter(([, holds]) => holds).map(([word]) => word)].join(' ');
   item.command = { command: 'autoCompress.openDashboard', title: vscode.l10n.t('Open Dashboard'), arguments: [{ runId: record.runId }] };
   return item;
 }

@@ -1,5 +1,7 @@
+import { dirname } from 'node:path';
 import * as vscode from 'vscode';
 import { type CompressRequest, type Target, parseTarget } from '../engine/protocol.ts';
+import { absoluteIn, jsonOrAbsoluteIn } from './paths.ts';
 
 const section = (scope?: vscode.Uri) => vscode.workspace.getConfiguration('autoCompress', scope);
 
@@ -8,16 +10,21 @@ export const defaultTarget = (scope?: vscode.Uri): Target => parseTarget(section
 export const annotationsEnabled = () => section().get('annotations.enabled', true);
 export const pythonAnnotationsEnabled = () => annotationsEnabled() && section().get('annotations.python', true);
 export const opensDashboard = () => section().get('openDashboard', true);
-export const preprocessing = (scope?: vscode.Uri): string | undefined => section(scope).get('preprocess', '') || undefined;
 
+/** Where the workspace has its own value, that one is changed: the user's would have no effect. */
 export async function toggleAnnotations(): Promise<void> {
-  await section().update('annotations.enabled', !annotationsEnabled(), vscode.ConfigurationTarget.Global);
+  const { workspaceValue } = section().inspect('annotations.enabled') ?? {};
+  await section().update('annotations.enabled', !annotationsEnabled(), workspaceValue === undefined ? vscode.ConfigurationTarget.Global : vscode.ConfigurationTarget.Workspace);
 }
+
+/** The folder that relative paths of the settings start from: the model's workspace folder, or its own where it lies outside. */
+const folderOf = (model: vscode.Uri): string => vscode.workspace.getWorkspaceFolder(model)?.uri.fsPath ?? dirname(model.fsPath);
 
 /** The options of a run from the settings; what a wizard, a task or a tool says goes on top. */
 export function requestFromSettings(model: vscode.Uri, val: string): CompressRequest {
   const settings = section(model);
-  const text = (name: string) => settings.get<string>(name, '').trim();
+  const folder = folderOf(model), text = (name: string) => settings.get<string>(name, '').trim();
+  const train = absoluteIn(folder, text('train')), calibration = absoluteIn(folder, text('calibration')), preprocess = jsonOrAbsoluteIn(folder, text('preprocess'));
   const metric = settings.get<'auto' | NonNullable<CompressRequest['metric']>>('metric', 'auto');
   const episodes = settings.get('episodes', 0), refine = settings.get<number | null>('refine', null);
   return {
@@ -26,6 +33,6 @@ export function requestFromSettings(model: vscode.Uri, val: string): CompressReq
     seed: settings.get('seed', 0), finetune: settings.get('finetune', 0), roundTo: settings.get('roundTo', 0), minPreserve: settings.get('minPreserve', 0.1),
     threads: settings.get('threads', 0), baseline: settings.get<'random'[]>('baselines', []),
     ...(metric === 'auto' ? {} : { metric }), ...(episodes > 0 ? { episodes } : {}), ...(refine === null ? {} : { refine }),
-    ...(text('train') ? { train: text('train') } : {}), ...(text('calibration') ? { calibration: text('calibration') } : {}), ...(text('preprocess') ? { preprocess: text('preprocess') } : {}),
+    ...(train ? { train } : {}), ...(calibration ? { calibration } : {}), ...(preprocess ? { preprocess } : {}),
   };
 }

@@ -20,8 +20,12 @@ export class SparsityIndex {
   async all(): Promise<readonly ModelChanges[]> {
     const newest = new Map<string, string>();
     for (const { record } of this.runs.list()) if (record.status === 'done' && record.runDir && !newest.has(record.modelPath)) newest.set(record.modelPath, record.runId);
-    const changes = await Promise.all([...newest.values()].map((runId) => this.changesOf(runId)));
-    return changes.filter((found) => found !== undefined);
+    const changes: ModelChanges[] = [];
+    for (const runId of newest.values()) { // one after another: each may take a process of the engine
+      const found = await this.changesOf(runId);
+      if (found) changes.push(found);
+    }
+    return changes;
   }
 
   /** Changes of the model in this file, be it an original or a compressed one. */

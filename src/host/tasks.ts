@@ -1,7 +1,7 @@
-import { isAbsolute, join } from 'node:path';
 import * as vscode from 'vscode';
-import { messageOf } from '../engine/errors.ts';
+import { InputError, messageOf } from '../engine/errors.ts';
 import { type CompressRequest, type RunEvent, parseCompressOptions, parseTarget } from '../engine/protocol.ts';
+import { absoluteIn } from './paths.ts';
 import { type Run, type RunManager, isActive } from './runManager.ts';
 import { requestFromSettings } from './settings.ts';
 import { progressText, reportText } from './texts.ts';
@@ -17,17 +17,18 @@ export class CompressTasks implements vscode.TaskProvider {
   provideTasks(): vscode.Task[] { return []; }
 
   resolveTask(task: vscode.Task): vscode.Task | undefined {
-    const definition = task.definition as Definition;
     const folder = typeof task.scope === 'object' ? task.scope : vscode.workspace.workspaceFolders?.[0];
-    if (!definition.model || !definition.val || !folder) return undefined;
-    const execution = new vscode.CustomExecution(() => Promise.resolve(new RunTerminal(this.runs, () => requestOf(definition, folder.uri))));
-    return new vscode.Task(definition, task.scope ?? vscode.TaskScope.Workspace, task.name, taskType, execution);
+    if (!folder) return undefined;
+    // the definition that a run gets has its variables, such as ${workspaceFolder}, filled in
+    const execution = new vscode.CustomExecution((resolved) => Promise.resolve(new RunTerminal(this.runs, () => requestOf(resolved as Definition, folder.uri))));
+    return new vscode.Task(task.definition, task.scope ?? vscode.TaskScope.Workspace, task.name, taskType, execution);
   }
 }
 
 /** The options that a task writes down, on top of the settings. @throws {InputError} */
 function requestOf({ model = '', val = '', target, episodes, seed, out, finetune }: Definition, folder: vscode.Uri): CompressRequest {
-  const absolute = (path: string) => (isAbsolute(path) ? path : join(folder.fsPath, path));
+  for (const [name, value] of Object.entries({ model, val })) if (!value) throw new InputError(vscode.l10n.t('The task has no "{0}".', name));
+  const absolute = (path: string) => absoluteIn(folder.fsPath, path);
   const request: CompressRequest = {
     ...requestFromSettings(vscode.Uri.file(absolute(model)), absolute(val)), ...(target ? { target: parseTarget(target) } : {}), ...(out ? { out: absolute(out) } : {}),
     ...(episodes === undefined ? {} : { episodes }), ...(seed === undefined ? {} : { seed }), ...(finetune === undefined ? {} : { finetune }),

@@ -1,8 +1,13 @@
 import * as vscode from 'vscode';
 import type { Report } from '../engine/protocol.ts';
 import { type ListedOutcome, type RunStatus, type RunView, isWon, outcomeOf } from '../webview/client/state.ts';
+import { stageText } from '../webview/client/words.ts';
+import type { RunRecord } from './runStore.ts';
 
 const number = (value: number, digits: number) => value.toLocaleString(vscode.env.language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+
+/** When a run was made; empty where that is not known. */
+export const createdText = ({ createdMs }: RunRecord): string => (createdMs > 0 ? new Date(createdMs).toLocaleString(vscode.env.language, { dateStyle: 'medium', timeStyle: 'short' }) : '');
 
 /** `macs=0.5,latency=0.6` for people. */
 export const targetText = (target: string): string => new Intl.ListFormat(vscode.env.language).format(target.split(',').map(budgetText));
@@ -36,15 +41,15 @@ export function outcomeText({ macsRatio, speedRatio, speedChanged, pointsLost, w
 export const reportText = (report: Report): string => vscode.l10n.t('{0} on {1} images', outcomeText(outcomeOf(report)), report.after.accuracy.images.toLocaleString(vscode.env.language));
 
 /** `episode 12/40, best 91.2%, 2 min left` for the status bar and the notification. */
-export function progressText({ stage, stageMessage, candidates, bestEpisode, episodesPlanned, secondsLeft, training }: RunView): string {
+export function progressText({ stage, candidates, bestEpisode, episodesPlanned, secondsLeft, training }: RunView): string {
   const parts: string[] = [];
   const trained = training.at(-1);
   if (trained && trained.stage === stage) parts.push(trained.stage === 'refine' ? vscode.l10n.t('refining, epoch {0}/{1}', Math.ceil(trained.epoch), trained.epochs) : vscode.l10n.t('fine-tuning, epoch {0}/{1}', Math.ceil(trained.epoch), trained.epochs));
-  else if (candidates.length > 0) {
+  else if (stage === 'search' && candidates.length > 0) {
     parts.push(vscode.l10n.t('episode {0}/{1}', candidates.at(-1)!.episode, episodesPlanned));
     const best = candidates.find(({ episode }) => episode === bestEpisode);
     if (best) parts.push(vscode.l10n.t('best {0}%', number(100 * best.accuracy, 1)));
-  } else parts.push(stageMessage ?? stage ?? vscode.l10n.t('starting'));
+  } else parts.push(stage ? stageText(stage) : vscode.l10n.t('starting'));
   if (secondsLeft !== undefined && secondsLeft > 0) parts.push(secondsLeft < 90 ? vscode.l10n.t('{0} s left', Math.ceil(secondsLeft)) : vscode.l10n.t('{0} min left', Math.ceil(secondsLeft / 60)));
   return parts.join(', ');
 }

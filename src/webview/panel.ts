@@ -1,6 +1,6 @@
 import * as vscode from 'vscode';
 import type { RunEvent } from '../engine/protocol.ts';
-import { type Run, type RunManager, modelNameOf } from '../host/runManager.ts';
+import { type Run, type RunManager, isResumable, modelNameOf } from '../host/runManager.ts';
 import { renderPage, webviewOptions, webviewTexts } from './page.ts';
 import { type DashboardMessage, type HostToDashboard, type RunInfo, dashboardMessageSchema } from './protocol.ts';
 
@@ -88,5 +88,5 @@ export class DashboardPanels implements vscode.WebviewPanelSerializer<{ readonly
 
 const titleOf = ({ record }: Run) => vscode.l10n.t('Compress {0}', modelNameOf(record));
 const runInfo = ({ record }: Run): RunInfo => ({
-  runId: record.runId, modelName: modelNameOf(record), modelPath: record.modelPath, target: record.target, status: record.status, seconds: record.seconds, ...(record.problem === undefined ? {} : { problem: record.problem }), ...(record.benchmark === undefined ? {} : { benchmark: record.benchmark }),
+  runId: record.runId, modelName: modelNameOf(record), modelPath: record.modelPath, target: record.target, status: record.status, resumable: isResumable(record), seconds: record.seconds, ...(record.problem === undefined ? {} : { problem: record.problem }), ...(record.benchmark === undefined ? {} : { benchmark: record.benchmark }),
 });

@@ -11,6 +11,7 @@ export interface RunInfo {
   /** The budget, as in `macs=0.5`. */
   readonly target: string;
   readonly status: RunStatus;
+  readonly resumable: boolean;
   /** What went wrong, in plain words. */
   readonly problem?: string;
   /** Seconds spent in each stage so far. */

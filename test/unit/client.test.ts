@@ -64,7 +64,7 @@ describe('the engine\'s client', () => {
     const failure = call.then(() => undefined, (error: unknown) => error);
     process.kill(await processOf(), 'SIGKILL');
     expect(await failure).toBeInstanceOf(UserError);
-    expect(((await failure) as Error).message).toMatch(/^The engine's process was killed \(by the system when memory runs out, or by hand\)\. A run that was going on can be resumed\.$/);
+    expect(((await failure) as Error).message).toMatch(/^The engine's process was killed \(by the system when memory runs out, or by hand\)\.$/);
     await expect(client.inspect(slowModel)).resolves.toMatchObject({ nodes: 11 });
   });
 
@@ -97,6 +97,15 @@ describe('the engine\'s client', () => {
     setTimeout(() => { controller.abort(); }, 200);
     await expect(call).rejects.toThrow(CancelledError);
     await gone(pid!);
+    other.dispose();
+  });
+
+  it('says of a run, and of nothing else, that it can be resumed', async () => {
+    const deadly = join(folder, 'deadly.mjs');
+    await writeFile(deadly, 'process.on("message", () => { process.kill(process.pid, "SIGKILL"); });');
+    const other = new EngineClient(deadly);
+    for (const call of [() => other.compress({ model: 'a', val: 'b', target: { metric: 'macs', value: 0.5 } }), () => other.resume('c')]) await expect(call()).rejects.toThrow(/by hand\)\. The run can be resumed\.$/);
+    for (const call of [() => other.inspect('a'), () => other.previewData('a', 'b'), () => other.benchmark('a', undefined)]) await expect(call()).rejects.toThrow(/by hand\)\.$/);
     other.dispose();
   });
 

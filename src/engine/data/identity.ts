@@ -14,7 +14,7 @@ const fewFiles = 16;
 const atOnce = 64;
 
 /** SHA-256 of a file's contents, in hexadecimal. */
-async function sha256OfFile(path: string): Promise<string> {
+export async function sha256OfFile(path: string): Promise<string> {
   const hash = createHash('sha256');
   for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20 })) hash.update(chunk as Buffer);
   return hash.digest('hex');

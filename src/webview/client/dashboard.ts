@@ -2,7 +2,7 @@ import '@vscode-elements/elements/dist/vscode-badge/index.js';
 import '@vscode-elements/elements/dist/vscode-button/index.js';
 import '@vscode-elements/elements/dist/vscode-radio-group/index.js';
 import '@vscode-elements/elements/dist/vscode-radio/index.js';
-import type { BenchmarkResult, Latency, Stage } from '../../engine/protocol.ts';
+import type { BenchmarkResult, Latency } from '../../engine/protocol.ts';
 import type { DashboardMessage, RunInfo } from '../protocol.ts';
 import { episodeChart } from './charts/episodeChart.ts';
 import { ScatterChart, axisWords, kindLabel } from './charts/scatterChart.ts';
@@ -13,7 +13,7 @@ import { formatNumber, formatPercent, formatSeconds, t } from './l10n.ts';
 import { layerTable } from './layerTable.ts';
 import { type CostAxis, type RunStatus, type RunView, isWrittenPoint, layerRows, progressFraction, shownAxes, shownPoint, tradeOffPoints } from './state.ts';
 import { Table } from './table.ts';
-import { costSentence, outcomeSentence, progressSentence, stepsSentence } from './words.ts';
+import { costSentence, outcomeSentence, progressSentence, stageText, stepsSentence } from './words.ts';
 
 /** What is chosen on screen: a point of the trade-off, and its axis of cost. */
 export interface Choice { readonly chosen?: string; readonly axis?: CostAxis }
@@ -22,10 +22,6 @@ interface Connection { readonly send: (message: DashboardMessage) => void; reado
 const statusText = (status: RunStatus): string => ({
   queued: t('Waiting'), running: t('Running'), stopping: t('Stopping'), stopped: t('Stopped'), interrupted: t('Interrupted'), crashed: t('Crashed'), failed: t('Failed'), done: t('Done'),
 })[status];
-const stageText = (stage: string): string => (({
-  load: t('Read the model'), analyse: t('Find what can be pruned'), data: t('Read the images'), calibrate: t('Collect features'), search: t('Search'), rebuild: t('Rebuild the best model'),
-  refine: t('Refine'), finetune: t('Fine-tune'), report: t('Measure and report'),
-} satisfies Record<Stage, string>) as Record<string, string>)[stage] ?? stage;
 
 /** The dashboard of one run. It holds only what is chosen on screen; the run itself arrives from the host. */
 export class Dashboard {
@@ -119,7 +115,7 @@ export class Dashboard {
     setText(this.problem, info.problem ?? '');
     show(this.problem, info.problem !== undefined);
     this.renderProgress(view, info, active);
-    this.renderActions(info.status);
+    this.renderActions(info);
     this.renderEpisodes(view);
     this.renderTraining(view);
     this.renderTradeOff(view);
@@ -136,12 +132,12 @@ export class Dashboard {
     setText(this.progressText, info.status === 'queued' ? t('Waits until the run before it is done.') : [view.stage ? stageText(view.stage) : t('Starting'), view.stageMessage, progressSentence(view)].filter(Boolean).join(' · '));
   }
 
-  private renderActions(status: RunStatus): void {
-    if (this.actions.dataset['status'] === status) return; // keeps the keyboard focus where it is
-    this.actions.dataset['status'] = status;
+  private renderActions({ status, resumable }: RunInfo): void {
+    const shown = `${status} ${resumable}`;
+    if (this.actions.dataset['shown'] === shown) return; // keeps the keyboard focus where it is
+    this.actions.dataset['shown'] = shown;
     const button = (action: Extract<DashboardMessage, { type: 'action' }>['action'], label: string, secondary = true) =>
       el('vscode-button', { secondary, 'data-action': action, onclick: () => this.connection.send({ type: 'action', action }) }, label);
-    const resumable = status === 'stopped' || status === 'interrupted' || status === 'crashed' || status === 'failed';
     this.actions.replaceChildren(
       ...(status === 'running' || status === 'queued' ? [button('stop', t('Stop'))] : []),
       ...(resumable ? [button('resume', t('Resume'), false)] : []),

@@ -50,10 +50,14 @@ function withTraining(training: readonly TrainingPoint[], point: TrainingPoint):
   return [...kept, point];
 }
 
-/** The view after further events. Their candidates are taken in at once: one by one, a long history would be copied as often as it has episodes. */
+/**
+ * The view after further events. Their candidates are taken in at once: one by one, a long history would be copied as often as it has episodes. What was tried before a run began anew is not
+ * part of it.
+ */
 export function applyEvents(view: RunView, events: readonly RunEvent[]): RunView {
-  const told = events.flatMap((event) => (event.type === 'episode' ? [event.candidate] : []));
-  return events.reduce(applyEvent, told.length > 0 ? { ...view, candidates: withCandidates(view.candidates, told) } : view);
+  const begun = events.findLastIndex((event) => event.type === 'run' && !event.resumed), own = begun < 0 ? events : events.slice(begun), before = begun < 0 ? view : emptyRunView;
+  const told = own.flatMap((event) => (event.type === 'episode' ? [event.candidate] : []));
+  return own.reduce(applyEvent, told.length > 0 ? { ...before, candidates: withCandidates(before.candidates, told) } : before);
 }
 
 /** The view after an event whose candidate it already has. */

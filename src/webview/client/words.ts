@@ -1,5 +1,5 @@
 /** Results and progress in words. */
-import type { Report } from '../../engine/protocol.ts';
+import type { Report, Stage } from '../../engine/protocol.ts';
 import { formatList, formatNumber, formatPercent, formatSeconds, t } from './l10n.ts';
 import { type RunView, isWon, outcomeOf } from './state.ts';
 
@@ -40,6 +40,12 @@ function budgetSentence(budget: string): string {
     default: return budget;
   }
 }
+
+/** A stage by its name; a newer engine may have one that is unknown here. */
+export const stageText = (stage: string): string => (({
+  load: t('Read the model'), analyse: t('Find what can be pruned'), data: t('Read the images'), calibrate: t('Collect features'), search: t('Search'), rebuild: t('Rebuild the best model'),
+  refine: t('Refine'), finetune: t('Fine-tune'), report: t('Measure and report'),
+} satisfies Record<Stage, string>) as Record<string, string>)[stage] ?? stage;
 
 /** `Episode 12 of 40, best 91.2%, 2 min 5 s left`. */
 export function progressSentence({ stage, candidates, bestEpisode, episodesPlanned, secondsLeft, training }: RunView): string {

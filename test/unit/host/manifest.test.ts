@@ -2,24 +2,25 @@ import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { compressOptionsSchema, parseCompressOptions, parseTarget, targetMetrics } from '../../../src/engine/protocol.ts';
-import { offeredMethods, offeredTargets, targetPresets } from '../../../src/host/offers.ts';
+import { offeredMethods, offeredTargets, targetPresets, targetProblem, targetsFor } from '../../../src/host/offers.ts';
 
-interface Setting { readonly type: string | readonly string[]; readonly default: unknown; readonly minimum?: number; readonly maximum?: number; readonly enum?: readonly string[]; readonly pattern?: string; readonly items?: { readonly enum?: readonly string[] }; readonly markdownDescription: string }
+interface Setting { readonly type: string | readonly string[]; readonly default: unknown; readonly minimum?: number; readonly maximum?: number; readonly enum?: readonly string[]; readonly scope?: string; readonly pattern?: string; readonly items?: { readonly enum?: readonly string[] }; readonly markdownDescription: string }
 interface Step { readonly description: string; readonly media: { readonly image: Readonly<Record<string, string>> }; readonly completionEvents: readonly string[] }
-const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { contributes: { configuration: { properties: Readonly<Record<string, Setting>> }; commands: readonly { command: string; icon?: string }[]; walkthroughs: readonly { steps: readonly Step[] }[]; viewsWelcome: readonly { contents: string }[] } };
+const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { capabilities: { untrustedWorkspaces: { supported: string; description: string; restrictedConfigurations: readonly string[] } }; contributes: { configuration: { properties: Readonly<Record<string, Setting>> }; commands: readonly { command: string; icon?: string }[]; walkthroughs: readonly { steps: readonly Step[] }[]; viewsWelcome: readonly { contents: string }[] } };
 const texts = JSON.parse(readFileSync('package.nls.json', 'utf8')) as Readonly<Record<string, string>>;
 const { contributes } = manifest;
 const settings = contributes.configuration.properties;
-interface Option { readonly minimum?: number; readonly maximum?: number; readonly default?: unknown; readonly enum?: readonly string[] }
+interface Option { readonly type?: string; readonly minimum?: number; readonly maximum?: number; readonly default?: unknown; readonly enum?: readonly string[] }
 const options = z.toJSONSchema(compressOptionsSchema, { io: 'input' }).properties as Readonly<Record<string, Option>>;
 /** Of one run, not of a workspace. */
-const asked = ['model', 'val', 'target', 'out', 'runDir'];
+const asked = ['model', 'val', 'out', 'runDir'];
 
 describe('settings', () => {
   it.each(Object.keys(options).filter((name) => !asked.includes(name)))('hold the option %s with its range', (name) => {
     const setting = settings[`autoCompress.${name === 'baseline' ? 'baselines' : name}`], option = options[name]!;
     expect(setting, 'a setting').toBeDefined();
     expect(setting!.maximum).toBe(option.maximum);
+    expect(setting!.scope, 'read for a model, so a folder of a workspace may have its own').toBe('resource');
     if (option.default !== undefined && setting!.default !== null) expect(setting!.default).toEqual(option.default); // null leaves it to the engine
     if (name === 'method') expect(setting!.enum).toEqual(offeredMethods);
     else if (option.enum) expect(setting!.enum).toEqual(expect.arrayContaining([...option.enum]));
@@ -31,6 +32,30 @@ describe('settings', () => {
     expect(targetMetrics.filter((metric) => takes(`${metric}=${metric === 'accuracy-drop' ? '1' : '0.5'}`))).toEqual(targetMetrics.filter((metric) => offeredTargets.includes(metric)));
     expect(takes('macs=2')).toBe(false);
     for (const preset of targetPresets) expect(parseCompressOptions({ model: 'm', val: 'v', target: parseTarget(preset) }).target, preset).toBeDefined();
+  });
+});
+
+describe('the wizard', () => {
+  it('offers the targets that the method can reach, the chosen one first', () => {
+    expect(targetsFor('channels', 'macs=0.4')).toEqual(['macs=0.4', ...targetPresets]);
+    expect(targetsFor(undefined, targetPresets[1]!)[0]).toBe(targetPresets[1]);
+    expect(targetsFor('weights', 'macs=0.5')).toEqual(targetPresets.filter((text) => !/^(macs|latency)=/.test(text)));
+  });
+
+  it('says why a target is none, in words that fit it', () => {
+    expect(targetProblem('macs=0.5')).toBeUndefined();
+    expect(targetProblem('macs=0.5', 'weights')).toMatch(/^Target macs needs the method channels/);
+    expect(targetProblem('macs=2')).toMatch(/between 0 and 1/);
+    expect(targetProblem('half')).toMatch(/such as macs=0.5/);
+  });
+});
+
+describe('in a folder that is not trusted', () => {
+  it("no setting of the folder that names files has an effect, and that is declared", () => {
+    const { supported, description, restrictedConfigurations } = manifest.capabilities.untrustedWorkspaces;
+    expect([supported, texts[description.replaceAll('%', '')]]).toEqual(['limited', expect.stringContaining('Reports')]);
+    const paths = Object.entries(options).filter(([name, option]) => !asked.includes(name) && option.type === 'string' && !option.enum).map(([name]) => `autoCompress.${name}`);
+    expect([...restrictedConfigurations].sort()).toEqual(paths.sort());
   });
 });
 

@@ -6,9 +6,11 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CancelledError, InputError, UserError } from '../../../src/engine/errors.ts';
 import type { CompressRequest, Report, RunEvent } from '../../../src/engine/protocol.ts';
 import type { CallOptions, Engine } from '../../../src/host/engine.ts';
-import { RunManager } from '../../../src/host/runManager.ts';
-import { type Memento, RunStore } from '../../../src/host/runStore.ts';
+import { type Run, RunManager, isResumable } from '../../../src/host/runManager.ts';
+import { RunStore } from '../../../src/host/runStore.ts';
 import { writersOf } from '../../../src/host/writers.ts';
+import type { RunStatus } from '../../../src/webview/client/state.ts';
+import { MemoryMemento } from '../../support/memoryMemento.ts';
 import { candidate, sampleReport } from '../../support/sampleReport.ts';
 
 /** One call of a run, to be answered by the test. */
@@ -29,23 +31,22 @@ class ScriptedEngine {
   });
 }
 
-class MemoryMemento implements Memento {
-  private text = '{}';
-  get<T>(key: string, fallback: T): T { return (JSON.parse(this.text) as Record<string, T>)[key] ?? fallback; }
-  update(key: string, value: unknown): Promise<void> { this.text = JSON.stringify({ ...JSON.parse(this.text) as object, [key]: value }); return Promise.resolve(); }
-}
-
 const request = (model: string): CompressRequest => ({ model, val: '/images', target: { metric: 'macs', value: 0.5 } });
-const started: RunEvent = { type: 'run', runDir: '/run', out: '/out.onnx', resumed: false };
+const startedIn = (runDir: string): RunEvent => ({ type: 'run', runDir, out: '/out.onnx', resumed: false });
 const episode = (number: number): RunEvent => ({ type: 'episode', candidate: candidate(number, 0.5, 0.9), best: true, bestAccuracy: 0.9, episodes: 10, seconds: 1, secondsLeft: 9, images: 500 });
 const result: RunEvent = { type: 'result', out: '/out.onnx', plan: '/run/plan.json', report: '/run/report.json', summary: sampleReport };
+/** Files are looked at before a run begins again and after it failed. */
+const settled = (run: Run, status: RunStatus) => expect.poll(() => run.record.status).toBe(status);
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('RunManager', () => {
-  let folder: string, memento: MemoryMemento, engine: ScriptedEngine, manager: RunManager;
+  let folder: string, runDir: string, started: RunEvent, memento: MemoryMemento, engine: ScriptedEngine, manager: RunManager;
   const createManager = () => new RunManager({ store: new RunStore(memento, join(folder, 'runs')), createEngine: engine.create });
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'auto-compress-runs-'));
+    runDir = join(folder, 'run');
+    await mkdir(runDir);
+    started = startedIn(runDir);
     memento = new MemoryMemento();
     engine = new ScriptedEngine();
     manager = createManager();
@@ -72,10 +73,35 @@ describe('RunManager', () => {
     await manager.stop(first.record.runId);
     expect([first.record.status, second.record.status]).toEqual(['stopped', 'stopped']);
     await manager.resume(first.record.runId);
+    await expect.poll(() => engine.calls[1]).toMatchObject({ kind: 'resume', argument: runDir });
+    await manager.resume(second.record.runId);
+    await manager.stop(first.record.runId);
     await turn();
-    expect(engine.calls[1]).toMatchObject({ kind: 'resume', argument: '/run' });
-    await manager.resume(second.record.runId); // it never began: there is nothing to resume
-    expect(second.record.status).toBe('stopped');
+    expect(engine.calls[2], 'it never began, so it starts from its options').toMatchObject({ kind: 'compress', argument: { model: '/b.onnx' } });
+  });
+
+  it('begins anew, with a new view, where the folder of the run is gone', async () => {
+    const run = manager.start(request('/a.onnx'));
+    await turn();
+    engine.calls[0]!.say(started);
+    engine.calls[0]!.say(episode(1));
+    await rm(runDir, { recursive: true }); // as the engine does after wrong input
+    engine.calls[0]!.fail(new InputError('The images can\'t be read.'));
+    await settled(run, 'failed');
+    expect(run.record).toMatchObject({ problem: 'The images can\'t be read.' });
+    expect(run.record.runDir).toBeUndefined();
+    expect(isResumable(run.record)).toBe(true);
+    await manager.resume(run.record.runId);
+    await turn();
+    expect(engine.calls[1]).toMatchObject({ kind: 'compress', argument: { model: '/a.onnx' } });
+    engine.calls[1]!.say(startedIn('/another'));
+    expect(run.view.candidates).toEqual([]);
+  });
+
+  it('offers to resume what ended early and can be carried on, from its folder or its options', () => {
+    const record = (status: RunStatus, more: object = {}) => isResumable({ runId: '1', modelPath: '/a.onnx', target: 'macs=0.5', createdMs: 0, seconds: {}, status, ...more });
+    for (const status of ['stopped', 'interrupted', 'crashed', 'failed'] as const) expect([record(status), record(status, { runDir: '/run' }), record(status, { request: request('/a.onnx') })], status).toEqual([false, true, true]);
+    for (const status of ['queued', 'running', 'stopping', 'done'] as const) expect(record(status, { runDir: '/run', request: request('/a.onnx') }), status).toBe(false);
   });
 
   it.each<[string, Error, string]>([
@@ -111,7 +137,9 @@ describe('RunManager', () => {
     const store = new RunStore(memento, join(folder, 'runs'));
     await manager.load(runId);
     const again = new RunManager({ store, createEngine: engine.create });
-    expect(again.get(runId)?.record).toMatchObject({ status: 'interrupted', runDir: '/run' });
+    expect(again.get(runId)?.record).toMatchObject({ status: 'interrupted', runDir });
+    expect(again.cutShort.map(({ record }) => record.runId)).toEqual([runId]);
+    expect(new RunManager({ store, createEngine: engine.create }).cutShort, 'told once, not at every start').toEqual([]);
     await expect.poll(async () => (await store.loadView(again.get(runId)!.record)).candidates.length).toBe(2);
     await appendFile(join(folder, 'runs', `${runId}.ndjson`), '{"type":"episo'); // cut by a crash
     expect((await again.load(runId))?.view.candidates.map((found) => found.episode)).toEqual([1, 2]);

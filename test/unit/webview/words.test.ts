@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { stages } from '../../../src/engine/protocol.ts';
 import { formatBytes, formatCount, formatSeconds, t, useTexts } from '../../../src/webview/client/l10n.ts';
 import { emptyRunView } from '../../../src/webview/client/state.ts';
-import { costSentence, outcomeSentence, progressSentence, stepsSentence } from '../../../src/webview/client/words.ts';
+import { costSentence, outcomeSentence, progressSentence, stageText, stepsSentence } from '../../../src/webview/client/words.ts';
 import { candidate, sampleReport, sparseReport } from '../../support/sampleReport.ts';
 
 describe('words', () => {
@@ -23,6 +24,9 @@ describe('words', () => {
   });
 
   it.each([['macs=0.5', 'at most 50% of the MACs'], ['latency=0.6', 'at most 60% of the time'], ['accuracy-drop=1', 'at most 1 points of accuracy lost'], ['macs=0.5,latency=0.6', 'at most 50% of the MACs and at most 60% of the time'], ['odd', 'odd']])('reads the target %s', (target, text) => { expect(costSentence(target)).toBe(text); });
+
+  it.each(stages)('has words for the stage %s', (stage) => { expect(stageText(stage)).toMatch(/^[A-Z][a-z-]+/); });
+  it('keeps the name of a stage of a newer engine', () => { expect(stageText('polish')).toBe('polish'); });
 
   it('tells how far the search is', () => {
     const view = { ...emptyRunView, stage: 'search' as const, candidates: [candidate(11, 0.5, 0.9), candidate(12, 0.5, 0.8)], bestEpisode: 11, episodesPlanned: 40, secondsLeft: 125 };

@@ -1,0 +1,21 @@
+/** What runs were set up with, for the next one. Pure: no VS Code. */
+import type { CompressRequest } from '../engine/protocol.ts';
+import type { Memento } from './runStore.ts';
+
+/** What the wizard asks beside the images. */
+const asked = ['target', 'method', 'episodes', 'finetune'] as const;
+/** The images of a run, and what was chosen other than the settings say. */
+export type LastSettings = Pick<CompressRequest, 'val'> & Partial<Pick<CompressRequest, (typeof asked)[number]>>;
+
+const key = 'autoCompress.lastSettings';
+const all = (memento: Memento) => memento.get<Readonly<Record<string, LastSettings>>>(key, {});
+
+/** Those of the last run on this model; for a model that had none, those of the last run. */
+export const lastSettings = (memento: Memento, modelPath: string): LastSettings | undefined => all(memento)[modelPath] ?? all(memento)[''];
+
+/** Notes a run that the engine accepted. What it has from the settings is left out, so that settings that change later count. */
+export async function rememberSettings(memento: Memento, request: CompressRequest, settings: CompressRequest): Promise<void> {
+  const chosen = asked.filter((name) => request[name] !== undefined && JSON.stringify(request[name]) !== JSON.stringify(settings[name]));
+  const last: LastSettings = { val: request.val, ...Object.fromEntries(chosen.map((name) => [name, request[name]])) };
+  await memento.update(key, { ...all(memento), [request.model]: last, '': last });
+}

@@ -1,0 +1,24 @@
+import { describe, expect, it } from 'vitest';
+import type { CompressRequest } from '../../../src/engine/protocol.ts';
+import { lastSettings, rememberSettings } from '../../../src/host/lastSettings.ts';
+import { MemoryMemento } from '../../support/memoryMemento.ts';
+
+const settings: CompressRequest = { model: '/a.onnx', val: '/images', target: { metric: 'macs', value: 0.5 }, method: 'channels', finetune: 0, episodes: 20 };
+
+describe('the settings of the last run', () => {
+  it('are the images, and what was chosen other than the settings say', async () => {
+    const memento = new MemoryMemento();
+    await rememberSettings(memento, settings, settings);
+    expect(lastSettings(memento, '/a.onnx'), 'a setting that changes later counts').toEqual({ val: '/images' });
+    await rememberSettings(memento, { ...settings, method: 'weights', target: { metric: 'size', value: 0.5 }, episodes: undefined }, settings);
+    expect(lastSettings(memento, '/a.onnx')).toEqual({ val: '/images', method: 'weights', target: { metric: 'size', value: 0.5 } });
+  });
+
+  it('are those of the same model, or of the last run where the model had none', async () => {
+    const memento = new MemoryMemento();
+    expect(lastSettings(memento, '/a.onnx')).toBeUndefined();
+    await rememberSettings(memento, { ...settings, finetune: 2 }, settings);
+    await rememberSettings(memento, { ...settings, model: '/b.onnx', val: '/others' }, settings);
+    expect([lastSettings(memento, '/a.onnx'), lastSettings(memento, '/c.onnx')]).toEqual([{ val: '/images', finetune: 2 }, { val: '/others' }]);
+  });
+});
