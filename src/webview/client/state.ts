@@ -55,15 +55,15 @@ function withTraining(training: readonly TrainingPoint[], point: TrainingPoint):
  * part of it.
  */
 export function applyEvents(view: RunView, events: readonly RunEvent[]): RunView {
-  const begun = events.findLastIndex((event) => event.type === 'run' && !event.resumed), own = begun < 0 ? events : events.slice(begun), before = begun < 0 ? view : emptyRunView;
-  const told = own.flatMap((event) => (event.type === 'episode' ? [event.candidate] : []));
-  return own.reduce(applyEvent, told.length > 0 ? { ...before, candidates: withCandidates(before.candidates, told) } : before);
+  const sinceStart = events.slice(events.findLastIndex((event) => event.type === 'run' && !event.resumed) + 1);
+  const told = sinceStart.flatMap((event) => (event.type === 'episode' ? [event.candidate] : [])), after = events.reduce(applyEvent, view);
+  return told.length > 0 ? { ...after, candidates: withCandidates(after.candidates, told) } : after;
 }
 
-/** The view after an event whose candidate it already has. */
+/** The view after an event, all but its candidate. */
 function applyEvent(view: RunView, event: RunEvent): RunView {
   switch (event.type) {
-    case 'run': return { ...without(view, 'stage', 'stageMessage', 'stageFraction', 'secondsLeft'), runDir: event.runDir, out: event.out };
+    case 'run': return { ...(event.resumed ? without(view, 'stage', 'stageMessage', 'stageFraction', 'secondsLeft') : emptyRunView), runDir: event.runDir, out: event.out };
     case 'stage': return {
       ...without(view, 'stageMessage', 'stageFraction', 'secondsLeft'), stage: event.stage, ...(event.secondsLeft === undefined ? {} : { secondsLeft: event.secondsLeft }),
       ...(event.message === undefined ? {} : { stageMessage: event.message }), ...(event.fraction === undefined ? {} : { stageFraction: event.fraction }),

@@ -23,6 +23,14 @@ describe('applyEvents', () => {
     expect(view.bestEpisode).toBe(4);
   });
 
+  it('begins anew with a run that is not resumed, in one reading or event by event', () => {
+    const run = (resumed: boolean): RunEvent => ({ type: 'run', runDir: '/r', out: '/o', resumed });
+    const events = [run(false), episode(1, 0.5, 0.8, true), episode(2, 0.5, 0.8, false), run(false), episode(1, 0.5, 0.7, true), run(true), episode(2, 0.4, 0.6, false)];
+    const view = viewOf(...events);
+    expect(view.candidates.map(({ episode: number, accuracy }) => [number, accuracy])).toEqual([[1, 0.7], [2, 0.6]]);
+    expect(events.reduce((before, event) => applyEvents(before, [event]), emptyRunView)).toEqual(view);
+  });
+
   it('forgets the stage when the run goes on', () => {
     const view = viewOf({ type: 'stage', stage: 'search', fraction: 0.4, message: 'x' }, { type: 'error', message: 'killed', exitStatus: 1 });
     expect(applyEvents(view, [{ type: 'run', runDir: '/r', out: '/o', resumed: true }])).toEqual({ ...emptyRunView, runDir: '/r', out: '/o' });
