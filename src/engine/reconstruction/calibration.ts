@@ -1,17 +1,16 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import type { Profile } from '../numerics/profile.ts';
 import { GraphView } from '../onnx/graphView.ts';
-import { dimsOf, isFloatTensor } from '../onnx/tensor.ts';
 import { channelOrders } from '../pruning/importance.ts';
 import type { Analysis, PruningGroup } from '../pruning/types.ts';
 import { independentGroups } from '../pruning/uniform.ts';
 import type { SessionOptions, Tensor } from '../runtime/session.ts';
-import { runShapes } from '../runtime/shapes.ts';
 import { type Consumer, eliminateUnits } from './channelElimination.ts';
-import { type GramRequest, gramMatrices } from './gramMatrices.ts';
-import { columnsOf, rowLayout } from './layerRows.ts';
-import type { RowBudget } from './rowBudget.ts';
+import { gramMatrices } from './gramMatrices.ts';
+import { columnsOf } from './layerRows.ts';
 import { weightMatrices } from './layerWeights.ts';
+import { type RegressibleLayer, regressibleLayers } from './regressibleLayers.ts';
+import type { RowBudget } from './rowBudget.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
@@ -41,16 +40,9 @@ export interface RankOptions extends SessionOptions {
  */
 export async function rankGroups(model: Model, analysis: Analysis, feeds: Readonly<Record<string, Tensor[]>>, options: RankOptions): Promise<RankedGroup[]> {
   const view = new GraphView(model.graph), free = independentGroups(analysis);
-  const { shapes } = await runShapes(model, view, Object.fromEntries(Object.entries(feeds).map(([name, chunks]) => [name, chunks[0]!.dims])));
+  const { found } = await regressibleLayers(model, view, analysis.layers, feeds), readers = new Map(found.filter(({ layout }) => layout.groups === 1).map((request) => [request.layer.weight, request]));
   const groups = inNetworkOrder(analysis, analysis.groups.filter(({ id }) => free.has(id)));
-  const readers = new Map<string, GramRequest>();
-  for (const layer of analysis.layers) {
-    const weight = view.constants.get(layer.weight), input = shapes.get(layer.input), output = shapes.get(layer.output);
-    if (!weight || !isFloatTensor(weight) || !input || !output || layer.groups !== 1) continue;
-    const layout = rowLayout(layer, input, output, dimsOf(weight));
-    if (layout) readers.set(layer.weight, { layer, layout });
-  }
-  const requestsOf = (group: PruningGroup): { request: GramRequest; unitOf: Int32Array }[] => group.consumers.flatMap(({ initializer, axis, unitOf }) => {
+  const requestsOf = (group: PruningGroup): { request: RegressibleLayer; unitOf: Int32Array }[] => group.consumers.flatMap(({ initializer, axis, unitOf }) => {
     const request = readers.get(initializer);
     return request && request.layer.inAxis === axis ? [{ request, unitOf }] : [];
   });
