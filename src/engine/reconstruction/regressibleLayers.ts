@@ -1,7 +1,8 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
+import { UnsupportedModelError } from '../errors.ts';
 import type { GraphView } from '../onnx/graphView.ts';
 import { DataType, dimsOf } from '../onnx/tensor.ts';
-import type { Layer } from '../pruning/types.ts';
+import type { Analysis, Layer } from '../pruning/types.ts';
 import type { Tensor } from '../runtime/session.ts';
 import { type ValueShapes, runShapes } from '../runtime/shapes.ts';
 import { type RowLayout, columnsOf, rowLayout } from './layerRows.ts';
@@ -31,3 +32,11 @@ export async function regressibleLayers(model: ModelProto & { graph: GraphProto 
 
 /** Whether fitted weights and a fitted bias can stand in a layer's place: nothing else reads the weights, and a MatMul, to which no bias can be added, has one. */
 export const isRefittable = (view: GraphView, { opType, weight, bias }: Layer): boolean => view.usesOf(weight).length === 1 && (opType !== 'MatMul' || bias !== '');
+
+/** @throws {UnsupportedModelError} for a network with layers of another type than float32: their values are no rows of a regression, and nothing of it could be repaired or trained */
+export function requireFloat32({ structure: { facts: { layers, view } } }: Analysis): void {
+  for (const { name, weight } of layers) {
+    const type = view.constants.get(weight)?.dataType ?? DataType.FLOAT;
+    if (type !== DataType.FLOAT) throw new UnsupportedModelError(`The layer ${name} has weights of type ${(DataType[type] ?? String(type)).toLowerCase()}, but networks are compressed and repaired in float32. Compress the float32 model first and convert the result afterwards.`);
+  }
+}

@@ -1,10 +1,17 @@
+import { join } from 'node:path';
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { describe, expect, it } from 'vitest';
+import { UnsupportedModelError } from '../../../src/engine/errors.ts';
+import { openNetwork } from '../../../src/engine/flow/network.ts';
 import { Profile } from '../../../src/engine/numerics/profile.ts';
 import { Random } from '../../../src/engine/numerics/random.ts';
 import { GraphBuilder } from '../../../src/engine/onnx/graphBuilder.ts';
 import { GraphView } from '../../../src/engine/onnx/graphView.ts';
+import { saveModel } from '../../../src/engine/onnx/modelFile.ts';
+import { DataType, floatsOf, withFloats } from '../../../src/engine/onnx/tensor.ts';
 import { analyse } from '../../../src/engine/pruning/analysis.ts';
+import { inspectModel } from '../../../src/engine/pruning/inspect.ts';
+import { pruneCommand } from '../../../src/engine/pruning/prune.ts';
 import { applyPlan } from '../../../src/engine/pruning/surgery.ts';
 import { uniformKept } from '../../../src/engine/pruning/uniform.ts';
 import { rankGroups } from '../../../src/engine/reconstruction/calibration.ts';
@@ -13,14 +20,17 @@ import { weightMatrices } from '../../../src/engine/reconstruction/layerWeights.
 import { rankWeights } from '../../../src/engine/reconstruction/rankWeights.ts';
 import { refitTargets } from '../../../src/engine/reconstruction/refitTargets.ts';
 import { regressibleLayers } from '../../../src/engine/reconstruction/regressibleLayers.ts';
+import { repairOn } from '../../../src/engine/reconstruction/repair.ts';
 import { memoryLimits } from '../../../src/engine/reconstruction/rowBudget.ts';
 import { sequentialRefit } from '../../../src/engine/reconstruction/sequentialRefit.ts';
 import { runChunks } from '../../../src/engine/runtime/chunkedRun.ts';
 import { product } from '../../../src/engine/runtime/matrix.ts';
 import { floats, type Tensor } from '../../../src/engine/runtime/session.ts';
 import { whitenLayers } from '../../../src/engine/training/whitening.ts';
+import { temporaryFolder, writeTree } from '../../support/files.ts';
+import { npy } from '../../support/npy.ts';
 
-const random = new Random(7), images = 16, sizeOf = (dims: readonly number[]): number => dims.reduce((a, b) => a * b, 1);
+const folder = await temporaryFolder(), random = new Random(7), images = 16, sizeOf = (dims: readonly number[]): number => dims.reduce((a, b) => a * b, 1);
 const some = (count: number, scale = 1): Float32Array => Float32Array.from({ length: count }, () => scale * random.normal());
 const budget = { rows: 256, perColumn: 0, points: 8, mostImages: 64, ...memoryLimits }, rankOptions = { budget, seed: 1, profile: new Profile() };
 const feedsOf = (dims: readonly number[], scale = 1): { x: Tensor[] } => ({ x: Array.from({ length: 3 }, () => floats(some(images * sizeOf(dims), scale), [images, ...dims])) });
@@ -89,4 +99,18 @@ it('a layer with more columns than memory has room for is left as it is, and its
   expect(Array.from(ranked!.error)).toEqual(Array.from({ length: 13 }, (_, gone) => (gone / 12) ** 2));
   expect((await refitTargets(model, analysis, feeds, budget, 1)).layers).toEqual([]);
   expect((await rankWeights(model, analysis, feeds, rankOptions)).map(({ layer }) => layer.opType)).toEqual(['Conv']);
+});
+
+it.each([['float16', DataType.FLOAT16], ['double', DataType.DOUBLE]] as const)('a %s network is refused with the layer and its type where it would be repaired; it is inspected and pruned as it is', async (type, elementType) => {
+  const path = join(folder, `${type}.onnx`), out = join(folder, 'out.onnx'), net = new Net(), x = net.input('x', ['n', 12]);
+  net.output(net.op('Cast', [net.gemm(net.relu(net.gemm(net.op('Cast', [x], { to: elementType }), 12, 8)), 8, 5)], { to: DataType.FLOAT }), 'y', ['n', 5]);
+  net.initializers.forEach((tensor, i) => { net.initializers[i] = withFloats({ ...tensor, dataType: elementType }, tensor.dims.map(Number), floatsOf(tensor)); });
+  await saveModel(net.model(), path);
+  const message = new RegExp(`The layer .*Gemm.* has weights of type ${type}.*Compress the float32 model`);
+  await expect(openNetwork(path)).rejects.toThrow(UnsupportedModelError);
+  await expect(openNetwork(path, 'weights')).rejects.toThrow(message);
+  await writeTree(folder, { 'x.npy': npy('<f4', [20, 12], some(20 * 12)) });
+  await expect(pruneCommand({ model: path, out, preserve: 0.5, roundTo: 1, repair: repairOn(join(folder, 'x.npy')) }, () => undefined)).rejects.toThrow(message);
+  expect((await inspectModel(path)).layers).toHaveLength(2);
+  expect((await pruneCommand({ model: path, out, preserve: 0.5, roundTo: 1 }, () => undefined)).after.macs).toBeLessThan((await inspectModel(path)).macs);
 });
