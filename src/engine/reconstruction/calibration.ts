@@ -35,7 +35,7 @@ export interface RankOptions extends SessionOptions {
 
 /**
  * Ranks the units of every group that may be pruned on its own, in the order in which the network makes them: by joint backward elimination over all
- * layers that read them. A group that no measurable layer reads (attention's query and key width) is ranked by weights alone.
+ * layers that read them. A group that no measurable layer reads (attention's query and key width), or whose readers' inputs are not finite, is ranked by weights alone.
  * @param feeds calibration inputs, one tensor a chunk of images
  */
 export async function rankGroups(model: Model, analysis: Analysis, feeds: Readonly<Record<string, Tensor[]>>, options: RankOptions): Promise<RankedGroup[]> {
@@ -56,7 +56,8 @@ export async function rankGroups(model: Model, analysis: Analysis, feeds: Readon
         const { layer, layout } = request, bias = view.constants.get(layer.bias);
         return { gram: grams[requests.indexOf(request)]!.gram, weights: weightMatrices(layer, layout, view.constants.get(layer.weight)!, bias)[0]!, outs: layout.outs, unitOf, taps: layout.taps };
       });
-      ranked.push({ group, ...(consumers.length > 0 ? await options.profile.timed('elimination', () => eliminateUnits(consumers, group.channels, { ridge: 1e-4, steps: stepsFor(consumers), ...(options.signal ? { signal: options.signal } : {}) })) : byWeights(group, fallback.get(group.id))) });
+      const eliminated = consumers.length > 0 ? await options.profile.timed('elimination', () => eliminateUnits(consumers, group.channels, { ridge: 1e-4, steps: stepsFor(consumers), ...(options.signal ? { signal: options.signal } : {}) })) : undefined;
+      ranked.push({ group, ...(eliminated?.error.every(Number.isFinite) ? eliminated : byWeights(group, fallback.get(group.id))) });
       options.progress?.(ranked.length / groups.length);
     }
   }
@@ -69,10 +70,13 @@ function stepsFor(consumers: readonly Consumer[]): number {
   return widest > 3000 ? 12 : widest > 1500 ? 24 : 64;
 }
 
-/** The order of summed weights, and an error that grows with the square of what is gone. */
+/** An error that grows with the square of what is gone: what is assumed where least squares can't tell. @returns error[k] with k of `units` gone */
+export const assumedError = (units: number): Float64Array => Float64Array.from({ length: units + 1 }, (_, gone) => (gone / units) ** 2);
+
+/** The order of summed weights, and an assumed error. */
 function byWeights(group: PruningGroup, mostImportantFirst: readonly number[] | undefined): { order: readonly number[]; error: Float64Array } {
   const order = [...(mostImportantFirst ?? Array.from({ length: group.channels }, (_, unit) => unit))].reverse();
-  return { order, error: Float64Array.from({ length: group.channels + 1 }, (_, gone) => (gone / group.channels) ** 2) };
+  return { order, error: assumedError(group.channels) };
 }
 
 /** Groups sorted by the first layer that makes or reads them. */

@@ -6,6 +6,7 @@ import type { Analysis, Layer } from '../pruning/types.ts';
 import { product } from '../runtime/matrix.ts';
 import type { SessionOptions, Tensor } from '../runtime/session.ts';
 import { addRidge } from './leastSquares.ts';
+import { assumedError } from './calibration.ts';
 import { gramMatrices } from './gramMatrices.ts';
 import { columnsOf } from './layerRows.ts';
 import { weightMatrices } from './layerWeights.ts';
@@ -73,6 +74,7 @@ async function errorCurve(sum: Float64Array, weights: Float32Array, columns: num
     for (let i = 0; i < image.length; i++) error += difference[i]! * image[i]!;
     known.push([1 - density, Math.max(known.at(-1)![1], error / Math.max(energy, 1e-12))]);
   }
+  if (!known.every(([, error]) => Number.isFinite(error))) return assumedError(shares); // infinite inputs
   known.push([1, Math.max(1, known.at(-1)![1])]);
   return Float64Array.from({ length: shares + 1 }, (_, k) => {
     const gone = k / shares, above = Math.max(1, known.findIndex(([at]) => at >= gone)), [from, low] = known[above - 1]!, [to, high] = known[above]!;

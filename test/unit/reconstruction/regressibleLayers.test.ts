@@ -101,6 +101,18 @@ it('a layer with more columns than memory has room for is left as it is, and its
   expect((await rankWeights(model, analysis, feeds, rankOptions)).map(({ layer }) => layer.opType)).toEqual(['Conv']);
 });
 
+it('activations that are infinite tell nothing: errors are then those of a ranking by weights', async () => {
+  const net = new Net(), x = net.input('x', ['n', 3, 6, 6]), large = net.op('Exp', [net.mul(net.relu(net.conv(x, 3, 8)), 60)]);
+  net.output(net.gemm(net.op('Flatten', [net.op('GlobalAveragePool', [net.op('Min', [net.relu(net.conv(large, 8, 8)), net.scalar(1)])])]), 8, 5), 'y', ['n', 5]);
+  const model = net.model(), analysis = await analyse(model), feeds = feedsOf([3, 6, 6]);
+  for (const { error } of [...await rankGroups(model, analysis, feeds, rankOptions), ...await rankWeights(model, analysis, feeds, rankOptions)]) {
+    const curve = Array.from(error);
+    expect(curve.every(Number.isFinite)).toBe(true);
+    expect(curve).toEqual(curve.toSorted((a, b) => a - b));
+    expect(curve.at(-1)).toBeGreaterThan(0);
+  }
+});
+
 it.each([['float16', DataType.FLOAT16], ['double', DataType.DOUBLE]] as const)('a %s network is refused with the layer and its type where it would be repaired; it is inspected and pruned as it is', async (type, elementType) => {
   const path = join(folder, `${type}.onnx`), out = join(folder, 'out.onnx'), net = new Net(), x = net.input('x', ['n', 12]);
   net.output(net.op('Cast', [net.gemm(net.relu(net.gemm(net.op('Cast', [x], { to: elementType }), 12, 8)), 8, 5)], { to: DataType.FLOAT }), 'y', ['n', 5]);
