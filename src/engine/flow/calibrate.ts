@@ -52,7 +52,7 @@ export async function calibrate(network: Network, task: Task, options: CompressO
   const chunk = fixedBatch(proto) ?? Math.max(1, Math.min(64, Math.floor(6e6 / elementsOf(task.calibration)), Math.floor(valuesAtOnce / valuesASample(analysis))));
   const feeds = chunked(task.calibration, task.calibration.count, chunk), limits = { mostImages: Math.max(64, calibrationMacs / analysis.macs), ...memoryLimits };
   const rankOptions = { ...session, budget: { ...rows.rank, ...limits, mostImages: Math.min(limits.mostImages, rankImages) }, seed, signal, progress, profile };
-  const space = options.method === 'weights' ? new WeightSpace(analysis, await rankWeights(proto, analysis, feeds, rankOptions), options.minPreserve) : await channelSpace();
+  const space = options.method === 'weights' ? new WeightSpace(analysis, await rankWeights(proto, analysis, feeds, rankOptions), goal.limits, { minPreserve: options.minPreserve }) : await channelSpace();
   checkReachable(goal, space);
   const targetsOf = (budget: Pick<RowBudget, 'rows' | 'perColumn' | 'points'>, offset: number): Promise<RefitTargets> =>
     profile.timed('targets', () => refitTargets(proto, analysis, feeds, { ...budget, ...limits }, seed + offset, { ...session, firstLayers: options.method === 'weights' }));

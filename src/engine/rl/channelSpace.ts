@@ -4,7 +4,7 @@ import { stepOf } from '../pruning/uniform.ts';
 import type { RankedGroup } from '../reconstruction/calibration.ts';
 import type { GroupFeatures } from './environment.ts';
 import { groupFeatures } from './features.ts';
-import type { CostName, Costs, Counts, Limit, SearchSpace } from './searchSpace.ts';
+import { type CostName, type Costs, type Counts, type Limit, type SearchSpace, spentUnder } from './searchSpace.ts';
 
 export interface ChannelSpaceOptions {
   readonly minPreserve: number;
@@ -70,8 +70,7 @@ export class ChannelSpace implements SearchSpace {
   spent(counts: Counts): number {
     const { latency } = this.options, [first] = this.limits;
     if (this.limits.length === 1 && first.cost === 'latency' && latency) return latency(this.keptFor(counts)); // the others need not be counted
-    const costs = this.costOf(counts);
-    return Math.max(...this.limits.map(({ cost, budget }) => (costs[cost] ?? NaN) * (first.budget / budget)));
+    return spentUnder(this.limits, this.costOf(counts));
   }
 
   ratiosOf(counts: Counts): number[] { return counts.map((count, i) => count / this.groups[i]!.group.channels); }

@@ -130,6 +130,13 @@ describe('a run with', () => {
     expect(report.after.sparse!.storedBytes / report.before.sizeBytes).toBeGreaterThan(0.37);
   }, 240_000);
 
+  it.each(['size=0.4,params=0.2', 'params=0.6,size=0.3'])('single weights and %s keeps both', async (target) => {
+    const report = await run(target, { method: 'weights', refine: 0 }), [params, size] = target.startsWith('size') ? [0.2, 0.4] : [0.6, 0.3];
+    const shares = [await nonZero(report.out) / report.before.params / params, report.after.sparse!.storedBytes / report.before.sizeBytes / size];
+    expect(Math.max(...shares)).toBeLessThanOrEqual(1);
+    expect(Math.max(...shares)).toBeGreaterThan(0.9);
+  }, 240_000);
+
   it('single weights and a target that they have no influence on is refused', () => {
     expect(() => parseCompressOptions({ model, val: data, method: 'weights', target: parseTarget('macs=0.5') })).toThrow(InputError);
   });
