@@ -2,7 +2,9 @@ import type { GraphProto, ModelProto, TensorProto } from 'onnx-buf';
 import { concatenated } from '../numerics/concatenated.ts';
 import { GraphView } from '../onnx/graphView.ts';
 import { floatTensor, floatsOf, withFloats } from '../onnx/tensor.ts';
-import type { Analysis, Layer } from '../pruning/types.ts';
+import { layerWidths } from '../pruning/costs.ts';
+import type { Analysis, KeptUnits, Layer } from '../pruning/types.ts';
+import { unshare } from '../pruning/unshare.ts';
 import { runChunks } from '../runtime/chunkedRun.ts';
 import type { SessionOptions, Tensor } from '../runtime/session.ts';
 import { type RowLayout, columnsOf, outputRows, samplePositions } from './layerRows.ts';
@@ -150,4 +152,10 @@ export function withBiases(model: Model, layers: readonly Layer[]): { model: Mod
     return { ...old, input: [old.input[0]!, old.input[1]!, name] };
   });
   return { model: { ...model, graph: { ...model.graph, node, initializer: [...model.graph.initializer, ...added] } }, biases };
+}
+
+/** How many parameters {@link withBiases} adds to the network pruned to what is kept. @param layers those that are refitted */
+export function addedBiases(model: Model, analysis: Analysis, layers: readonly Layer[]): (kept: KeptUnits) => number {
+  const { biases } = withBiases(unshare(model).model, layers), positions = [...biases.keys()].map((layer) => analysis.layers.indexOf(layer));
+  return (kept) => { const widths = positions.length > 0 ? layerWidths(analysis, kept) : []; return positions.reduce((sum, i) => sum + widths[i]!.outs, 0); };
 }

@@ -8,6 +8,8 @@ import { type CostName, type Costs, type Counts, type Limit, type SearchSpace, s
 
 export interface ChannelSpaceOptions {
   readonly minPreserve: number;
+  /** Parameters that the repair adds to what is kept. */
+  readonly addedParams?: (kept: KeptUnits) => number;
   /** What counts are multiples of; 0 for what suits each group (stepOf). */
   readonly roundTo: number;
   /** Predicts the time of one run from what is kept, as a fraction of the original's. */
@@ -63,8 +65,8 @@ export class ChannelSpace implements SearchSpace {
   densitiesFor(): ReadonlyMap<string, number> { return new Map(); }
 
   costOf(counts: Counts): Costs {
-    const kept = this.keptFor(counts), { macs, params } = costs(this.analysis, kept), { latency } = this.options;
-    return { macs: macs / this.analysis.macs, params: params / this.analysis.params, ...(latency ? { latency: latency(kept) } : {}) };
+    const kept = this.keptFor(counts), { macs, params } = costs(this.analysis, kept), { latency, addedParams } = this.options;
+    return { macs: macs / this.analysis.macs, params: (params + (addedParams?.(kept) ?? 0)) / this.analysis.params, ...(latency ? { latency: latency(kept) } : {}) };
   }
 
   spent(counts: Counts): number {

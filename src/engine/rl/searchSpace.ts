@@ -4,7 +4,7 @@ import type { GroupFeatures } from './environment.ts';
 /** How many units each group keeps, in the order of the groups. */
 export type Counts = readonly number[];
 
-/** What a choice costs, as fractions of the original's. */
+/** What a choice costs, as fractions of the original's: the file's that is written, with the biases that the repair adds. */
 export interface Costs {
   readonly macs: number;
   readonly params: number;

@@ -15,13 +15,15 @@ export class WeightSpace implements SearchSpace {
   private readonly layers: readonly ThinnableLayer[];
   private readonly limits: readonly [Limit, ...Limit[]];
   private readonly leastShares: number;
+  private readonly addedParams: number;
 
   /** @param minPreserve five times the least share of a layer's weights that stays: single weights can be spared far beyond whole channels */
-  constructor(analysis: Analysis, layers: readonly ThinnableLayer[], limits: readonly [Limit, ...Limit[]], { minPreserve }: { readonly minPreserve: number }) {
+  constructor(analysis: Analysis, layers: readonly ThinnableLayer[], limits: readonly [Limit, ...Limit[]], { minPreserve, addedParams = 0 }: { readonly minPreserve: number; /** Parameters that the repair adds. */ readonly addedParams?: number }) {
     this.analysis = analysis;
     this.layers = layers;
     this.limits = limits;
     this.cost = limits[0].cost;
+    this.addedParams = addedParams;
     this.groups = layers.map(({ layer, error }) => ({ group: { id: layer.weight, name: layer.name, channels: shares }, error }));
     this.features = layers.map(({ layer }) => layerFeatures(analysis, layer));
     this.leastShares = Math.max(1, Math.round((minPreserve / 5) * shares));
@@ -42,7 +44,7 @@ export class WeightSpace implements SearchSpace {
       macs -= gone * layer.macs;
       params -= gone * weights;
     });
-    return { macs: macs / this.analysis.macs, params: params / this.analysis.params };
+    return { macs: macs / this.analysis.macs, params: (params + this.addedParams) / this.analysis.params };
   }
 
   spent(counts: Counts): number { return spentUnder(this.limits, this.costOf(counts)); }
