@@ -14,6 +14,7 @@ import { inspectModel } from '../../../src/engine/pruning/inspect.ts';
 import { pruneCommand } from '../../../src/engine/pruning/prune.ts';
 import { applyPlan } from '../../../src/engine/pruning/surgery.ts';
 import { uniformKept } from '../../../src/engine/pruning/uniform.ts';
+import { AnchoredRefit } from '../../../src/engine/reconstruction/anchoredRefit.ts';
 import { rankGroups } from '../../../src/engine/reconstruction/calibration.ts';
 import { columnsOf, inputRows, outputRows, samplePositions } from '../../../src/engine/reconstruction/layerRows.ts';
 import { weightMatrices } from '../../../src/engine/reconstruction/layerWeights.ts';
@@ -110,6 +111,22 @@ it('activations that are infinite tell nothing: errors are then those of a ranki
     expect(curve.every(Number.isFinite)).toBe(true);
     expect(curve).toEqual(curve.toSorted((a, b) => a - b));
     expect(curve.at(-1)).toBeGreaterThan(0);
+  }
+});
+
+it('layers whose fit fails keep as few of their weights as those whose fit does not', async () => {
+  const net = new Net(), x = net.input('x', ['n', 3, 6, 6]), large = net.op('Exp', [net.mul(net.relu(net.conv(x, 3, 8)), 60)]);
+  net.output(net.op('Min', [net.conv(large, 8, 4), net.scalar(1)]), 'y', ['n', 4, 6, 6]);
+  const model = net.model(), analysis = await analyse(model), densities = new Map(analysis.layers.map(({ weight }) => [weight, 0.25])), fit = { rounds: 1, ridge: 1e-3, grouped: true, densities }, kept = new Map<string, number[]>();
+  const targets = await refitTargets(model, analysis, feedsOf([3, 6, 6]), budget, 1, { firstLayers: true });
+  const whole = { kept, densities: new Map([...densities.keys()].map((weight) => [weight, 1])) };
+  const refitted = [await sequentialRefit(model, kept, targets, fit), await (await AnchoredRefit.prepare(model, whole, new Map(), targets, fit)).refit(model, { kept, densities })];
+  for (const { graph } of refitted) {
+    for (const tensor of graph.initializer.filter(({ name }) => densities.has(name))) {
+      const values = floatsOf(tensor);
+      expect(values.every(Number.isFinite)).toBe(true);
+      expect(values.filter((value) => value !== 0)).toHaveLength(values.length / 4);
+    }
   }
 });
 
