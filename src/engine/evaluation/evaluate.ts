@@ -9,6 +9,7 @@ import type { Metric } from '../protocol.ts';
 import { floats, Session, type Tensor } from '../runtime/session.ts';
 import { type Truth, answersOf, holdsClasses, tally } from './answers.ts';
 import { doubtsAbout } from './doubts.ts';
+import { fixedBatch, runSamples } from './fixedBatch.ts';
 import { type Preparation, prepare, taskInputDims } from './taskData.ts';
 
 type Model = ModelProto & { graph: GraphProto };
@@ -52,15 +53,15 @@ async function feedsFor(dataset: Dataset, session: Session, { recipe, inputDims 
   return Object.fromEntries(byInput.filter(([name]) => session.inputNames.includes(name)));
 }
 
-/** Counts right answers over a data set, a batch at a time. @param judge how many of a batch's answers are right, and of how many */
-async function overBatches(indices: readonly number[], { signal, progress }: EvaluateOptions, judge: (batch: readonly number[]) => Promise<{ right: number; answers: number }>): Promise<number> {
+/** Counts right answers over a data set, a batch at a time. @param size of a batch @param judge how many of a batch's answers are right, and of how many */
+async function overBatches(indices: readonly number[], size: number, { signal, progress }: EvaluateOptions, judge: (batch: readonly number[]) => Promise<{ right: number; answers: number }>): Promise<number> {
   let right = 0, answers = 0;
-  for (let at = 0; at < indices.length; at += batchImages) {
+  for (let at = 0; at < indices.length; at += size) {
     if (signal?.aborted) throw new CancelledError();
-    const counted = await judge(indices.slice(at, at + batchImages));
+    const counted = await judge(indices.slice(at, at + size));
     right += counted.right;
     answers += counted.answers;
-    progress?.(Math.min(1, (at + batchImages) / indices.length));
+    progress?.(Math.min(1, (at + size) / indices.length));
     await new Promise(setImmediate); // runs keep the thread busy: let cancellation through
   }
   return right / answers;
@@ -76,21 +77,26 @@ export async function evaluateModel(model: Model, dataset: Dataset, options: Eva
   const inputDims = await taskInputDims(model, dataset);
   const preparation = await prepare(model, dataset, inputDims, { seed, threads, ...(options.preprocess === undefined ? {} : { preprocess: options.preprocess }), ...(options.signal ? { signal: options.signal } : {}) });
   const indices = dataset.labels ? stratifiedSubset(dataset.labels, Math.min(limit, dataset.count), seed) : evenSubset(dataset.count, limit);
-  const sessions = [await Session.create(model, { threads })];
+  const sessions = [await Session.create(model, { threads })], fixed = [fixedBatch(model)];
   /** The right answers of a batch, by output: labels, or what the other model answers. */
   async function truths(feeds: Record<string, Tensor>, batch: readonly number[], first: Tensor): Promise<(name: string) => Truth | undefined> {
     const other = sessions[1];
     if (!other) { const labels = requireLabels(dataset, first.dims[1] ?? 0), classes = Int32Array.from(batch, (index) => labels[index]!); return () => ({ classes }); }
-    const theirs = await other.run(feeds);
+    const theirs = await runSamples(other, fixed[1], feeds);
     return (name) => { const output = theirs[name] ?? (other.outputNames.length === 1 ? theirs[other.outputNames[0]!] : undefined); return output && output.data instanceof Float32Array && output.dims[0] === batch.length ? answersOf(output, name) : undefined; };
   }
   try {
-    if (metric === 'agreement') sessions.push(await Session.create((await loadModel(against!)).proto, { threads }));
+    if (metric === 'agreement') {
+      const { proto } = await loadModel(against!);
+      sessions.push(await Session.create(proto, { threads }));
+      fixed.push(fixedBatch(proto));
+    }
     const session = sessions[0]!;
     const names = metric === 'agreement' ? session.outputNames : session.outputNames.slice(0, 1);
     let classes = 0;
-    const value = await overBatches(indices, options, async (batch) => {
-      const feeds = await feedsFor(dataset, session, preparation, batch), outputs = await session.run(feeds, names), first = outputs[names[0]!]!;
+    const sizes = fixed.filter((batch) => batch !== undefined), size = sizes.length > 0 ? Math.min(...sizes) : batchImages;
+    const value = await overBatches(indices, size, options, async (batch) => {
+      const feeds = await feedsFor(dataset, session, preparation, batch), outputs = await runSamples(session, fixed[0], feeds, names), first = outputs[names[0]!]!;
       if (holdsClasses(first)) classes = first.dims[1]!;
       const truthOf = await truths(feeds, batch, first);
       const judged = names.filter((name) => truthOf(name) !== undefined).map((name) => tally(outputs[name]!, truthOf(name)!, metric, name));

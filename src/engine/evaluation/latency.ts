@@ -6,12 +6,13 @@ import { GraphView } from '../onnx/graphView.ts';
 import { loadModel } from '../onnx/modelFile.ts';
 import type { BenchmarkResult, Latency } from '../protocol.ts';
 import { Session, type Tensor } from '../runtime/session.ts';
-import { declaredDims, findShapes, syntheticInput } from '../runtime/shapes.ts';
+import { findShapes, syntheticInput } from '../runtime/shapes.ts';
+import { fixedBatch } from './fixedBatch.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
 export interface LatencyOptions {
-  /** Samples in one run. Default 1. */
+  /** Samples in one run, unless the model fixes their number. Default 1. */
   readonly batch?: number;
   /** Threads inside one operator; 0 for all cores. Default 0. */
   readonly threads?: number;
@@ -37,8 +38,8 @@ export function summarise(samples: readonly number[]): Latency {
 /** The middle value, or the mean of the two. */
 export const median = (samples: readonly number[]): number => summarise(samples).median;
 
-async function feedsOf(model: Model, { batch = 1, inputShapes: known }: LatencyOptions): Promise<Record<string, Tensor>> {
-  const view = new GraphView(model.graph);
+async function feedsOf(model: Model, { batch: wanted = 1, inputShapes: known }: LatencyOptions): Promise<Record<string, Tensor>> {
+  const view = new GraphView(model.graph), batch = fixedBatch(model) ?? wanted;
   const given = known && Object.fromEntries(Object.entries(known).filter(([name]) => view.inputs.includes(name)).map(([name, dims]) => [name, [batch, ...dims.slice(1)]]));
   const { inputShapes } = await findShapes(model, view, { batch, ...(given ? { given } : {}) });
   return Object.fromEntries(model.graph.input.filter(({ name }) => view.inputs.includes(name)).map((input) => [input.name, syntheticInput(input, inputShapes[input.name] ?? [])]));
@@ -95,11 +96,6 @@ export function latencyRatio(model: readonly number[], against: readonly number[
 }
 
 export interface BenchmarkOptions extends Omit<LatencyOptions, 'batch' | 'inputShapes'> { /** Default: 1 and 8, or the batch that the model fixes. */ readonly batches?: readonly number[] }
-
-function fixedBatch({ graph }: Model): number | undefined {
-  const inputs = new GraphView(graph).inputs;
-  return inputs.length > 0 ? declaredDims(graph.input.find(({ name }) => name === inputs[0])!)[0] : undefined;
-}
 
 /** Measures a model file's latency, and its ratio to another's. @throws {InputError} when a model does not run */
 export async function benchmark(modelPath: string, againstPath?: string, { batches, ...options }: BenchmarkOptions = {}): Promise<BenchmarkResult> {

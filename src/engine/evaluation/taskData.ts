@@ -10,6 +10,7 @@ import { GraphView } from '../onnx/graphView.ts';
 import { Session, floats } from '../runtime/session.ts';
 import { declaredDims } from '../runtime/shapes.ts';
 import { probabilityOf, topClass } from './answers.ts';
+import { fixedBatch, runSamples } from './fixedBatch.ts';
 import { recordedPreprocessing } from './recordedPreprocessing.ts';
 import { type Samples, requireSamples } from './samples.ts';
 
@@ -32,15 +33,15 @@ export async function prepare(model: Model, dataset: Dataset, inputDims: readonl
     const recipe = await parsePreprocessing(options.preprocess);
     return { recipe, description: describePreprocessing(recipe, false), inputName, inputDims };
   }
-  const session = await Session.create(model, { threads: options.threads ?? 0 });
+  const session = await Session.create(model, { threads: options.threads ?? 0 }), fixed = fixedBatch(model), most = fixed ?? 64;
   try {
     const input = session.inputNames[0]!, output = session.outputNames[0]!;
     const score = async (batch: Float32Array, labels: Int32Array | undefined): Promise<number> => {
       const size = inputDims.slice(1).reduce((a, b) => a * b, 1), count = batch.length / size;
       let sum = 0;
-      for (let from = 0; from < count; from += 64) {
-        const n = Math.min(64, count - from);
-        const scores = (await session.run({ [input]: floats(batch.subarray(from * size, (from + n) * size), [n, ...inputDims.slice(1)]) }, [output]))[output]!;
+      for (let from = 0; from < count; from += most) {
+        const n = Math.min(most, count - from);
+        const scores = (await runSamples(session, fixed, { [input]: floats(batch.subarray(from * size, (from + n) * size), [n, ...inputDims.slice(1)]) }, [output]))[output]!;
         const classes = scores.dims[1] ?? 1, data = scores.data as Float32Array, positions = data.length / (n * classes);
         for (let i = 0; i < n; i++) {
           const base = i * classes * positions, top = topClass(data, base, positions, classes);

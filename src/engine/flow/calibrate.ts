@@ -1,6 +1,6 @@
 import { valuesASample } from '../evaluation/forwardCost.ts';
-import { fixedBatch } from '../evaluation/judge.ts';
-import { chunked, elementsOf } from '../evaluation/samples.ts';
+import { chunksFor } from '../evaluation/fixedBatch.ts';
+import { elementsOf } from '../evaluation/samples.ts';
 import { Profile } from '../numerics/profile.ts';
 import type { CompressOptions } from '../protocol.ts';
 import { AnchoredRefit } from '../reconstruction/anchoredRefit.ts';
@@ -49,8 +49,8 @@ const calibrationMacs = 2e12, valuesAtOnce = 1e8;
 /** Ranks channels, measures the original's features, and checks that the target can be reached. @throws {UnreachableTargetError} says how near one gets */
 export async function calibrate(network: Network, task: Task, options: CompressOptions, signal: AbortSignal, progress: (fraction: number) => void): Promise<Calibration> {
   const { proto, analysis } = network, session = { threads: options.threads }, { seed } = options, profile = new Profile(), goal = goalOf(options, network);
-  const chunk = fixedBatch(proto) ?? Math.max(1, Math.min(64, Math.floor(6e6 / elementsOf(task.calibration)), Math.floor(valuesAtOnce / valuesASample(analysis))));
-  const feeds = chunked(task.calibration, task.calibration.count, chunk), limits = { mostImages: Math.max(64, calibrationMacs / analysis.macs), ...memoryLimits };
+  const feeds = chunksFor(proto, task.calibration, Math.max(1, Math.min(64, Math.floor(6e6 / elementsOf(task.calibration)), Math.floor(valuesAtOnce / valuesASample(analysis)))));
+  const limits = { mostImages: Math.max(64, calibrationMacs / analysis.macs), ...memoryLimits };
   const rankOptions = { ...session, budget: { ...rows.rank, ...limits, mostImages: Math.min(limits.mostImages, rankImages) }, seed, signal, progress, profile };
   const targetsOf = (budget: Pick<RowBudget, 'rows' | 'perColumn' | 'points'>, offset: number): Promise<RefitTargets> =>
     profile.timed('targets', () => refitTargets(proto, analysis, feeds, { ...budget, ...limits }, seed + offset, { ...session, firstLayers: options.method === 'weights' }));

@@ -3,7 +3,8 @@ import { openDataset } from '../data/openDataset.ts';
 import { dividedData, fairSubset } from '../data/subset.ts';
 import { holdsClasses } from '../evaluation/answers.ts';
 import { doubtsAbout } from '../evaluation/doubts.ts';
-import { Judge, fixedBatch } from '../evaluation/judge.ts';
+import { fixedBatch, runSamples } from '../evaluation/fixedBatch.ts';
+import { Judge } from '../evaluation/judge.ts';
 import { type Samples, batchOf } from '../evaluation/samples.ts';
 import { type Preparation, loadTaskData, prepare, taskInputDims } from '../evaluation/taskData.ts';
 import type { CompressOptions } from '../protocol.ts';
@@ -71,7 +72,7 @@ export async function openTask({ proto }: Network, options: CompressOptions, sig
 async function classesOf(proto: Network['proto'], images: Samples): Promise<number | undefined> {
   const session = await Session.create(proto);
   try {
-    const output = (await session.run(batchOf(images, 0, Math.min(images.count, fixedBatch(proto) ?? 1))))[session.outputNames[0]!]!;
+    const output = (await runSamples(session, fixedBatch(proto), batchOf(images, 0, 1)))[session.outputNames[0]!]!;
     return holdsClasses(output) ? output.dims[1] : undefined;
   } finally { await session.release(); }
 }

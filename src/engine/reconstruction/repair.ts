@@ -2,7 +2,8 @@ import type { GraphProto, ModelProto } from 'onnx-buf';
 import { openDataset } from '../data/openDataset.ts';
 import { fairSubset } from '../data/subset.ts';
 import { withPreprocessing } from '../evaluation/recordedPreprocessing.ts';
-import { chunked, elementsOf } from '../evaluation/samples.ts';
+import { chunksFor } from '../evaluation/fixedBatch.ts';
+import { elementsOf } from '../evaluation/samples.ts';
 import { loadTaskData, prepare, taskInputDims } from '../evaluation/taskData.ts';
 import type { PlanChoice } from '../pruning/plan.ts';
 import type { Analysis } from '../pruning/types.ts';
@@ -24,8 +25,7 @@ export function repairOn(calibration: string, { preprocess, seed = 0, signal }: 
     try {
       const open = { seed, ...(signal ? { signal } : {}), ...(preprocess === undefined ? {} : { preprocess }) };
       const preparation = await prepare(original, dataset, await taskInputDims(original, dataset), open), images = await loadTaskData(dataset, preparation, fairSubset(dataset, calibrationImages, seed), open);
-      const chunk = Math.max(1, Math.min(64, images.count, Math.floor(chunkElements / elementsOf(images))));
-      const targets = await refitTargets(original, analysis, chunked(images, images.count, chunk), budget, seed, { firstLayers: densities.size > 0 });
+      const targets = await refitTargets(original, analysis, chunksFor(original, images, Math.max(1, Math.min(64, Math.floor(chunkElements / elementsOf(images))))), budget, seed, { firstLayers: densities.size > 0 });
       return withPreprocessing(await sequentialRefit(pruned, kept, targets, { rounds: 4, ridge: 1e-4, grouped: true, densities, ...(signal ? { signal } : {}) }), preparation.recipe);
     } finally {
       await dataset.close();
