@@ -8,7 +8,7 @@ import type { Metric } from '../protocol.ts';
 import { Session, type Tensor } from '../runtime/session.ts';
 import { type Truth, answersOf, holdsClasses, scoresOf, tally } from './answers.ts';
 import { doubtsAbout } from './doubts.ts';
-import { fixedBatch } from './judge.ts';
+import { fixedBatch } from './fixedBatch.ts';
 import { answersTo, batchesOf, firstSamples, usualBatch } from './samples.ts';
 import { type OpenOptions, loadSamples, prepare, taskInputDims } from './taskData.ts';
 

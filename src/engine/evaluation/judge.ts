@@ -1,11 +1,10 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { InputError } from '../errors.ts';
-import { GraphView } from '../onnx/graphView.ts';
 import type { Metric } from '../protocol.ts';
 import { Session, type SessionOptions } from '../runtime/session.ts';
-import { declaredDims } from '../runtime/shapes.ts';
 import { type Tally, type Truth, answersOf, tally } from './answers.ts';
-import { type Samples, batchOf, elementsOf, gathered } from './samples.ts';
+import { fixedBatch } from './fixedBatch.ts';
+import { type Samples, answersTo, elementsOf, firstSamples } from './samples.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
@@ -24,12 +23,6 @@ function part({ truth, each }: OutputTruth, samples: Int32Array): Truth {
   return 'classes' in truth ? { classes: pick(truth.classes, new Int32Array(samples.length * each)) } : { values: pick(truth.values, new Float32Array(samples.length * each)) };
 }
 
-/** The batch that a model fixes by the declared shape of its inputs; undefined where it takes any. */
-export function fixedBatch({ graph }: Model): number | undefined {
-  const { inputs } = new GraphView(graph);
-  return graph.input.filter(({ name }) => inputs.includes(name)).map((input) => declaredDims(input)[0]).find((batch) => batch !== undefined);
-}
-
 /**
  * Judges models: top-1 and top-5 of the first output against labels, or agreement of all outputs with the original model's (answers.ts says how).
  */
@@ -40,14 +33,17 @@ export class Judge {
   readonly reference: Outcomes;
   private readonly truths: readonly OutputTruth[];
   private readonly batch: number;
+  /** The batch that the model fixes; undefined where it takes any. */
+  private readonly fixed: number | undefined;
   private readonly options: SessionOptions;
 
-  private constructor(metric: Metric, images: Samples, truths: readonly OutputTruth[], reference: Outcomes, batch: number, options: SessionOptions) {
+  private constructor(metric: Metric, images: Samples, truths: readonly OutputTruth[], reference: Outcomes, { batch, fixed }: { readonly batch: number; readonly fixed: number | undefined }, options: SessionOptions) {
     this.metric = metric;
     this.images = images;
     this.truths = truths;
     this.reference = reference;
     this.batch = batch;
+    this.fixed = fixed;
     this.options = options;
   }
 
@@ -56,17 +52,17 @@ export class Judge {
     if (metric !== 'agreement' && !images.labels) throw new InputError(`Metric ${metric} needs labelled images; use --metric agreement, or give images in class folders.`);
     const session = await Session.create(model, options);
     try {
-      const fixed = fixedBatch(model), shown = await session.run(batchOf(images, 0, Math.min(images.count, fixed ?? 1))), samples = Math.min(images.count, fixed ?? 1);
+      const fixed = fixedBatch(model), samples = Math.min(images.count, fixed ?? 1), shown = await answersTo(session, images, firstSamples(samples), fixed);
       const largest = Math.max(elementsOf(images), ...Object.values(shown).map(({ data }) => data.length / samples));
-      const batch = fixed ?? Math.max(1, Math.min(mostBatch, Math.floor(batchElements / largest)));
+      const batch = fixed ?? Math.max(1, Math.min(mostBatch, Math.floor(batchElements / largest))), batches = { batch, fixed };
       if (metric !== 'agreement') {
-        const truths = [{ name: session.outputNames[0]!, truth: { classes: images.labels! }, each: 1 }], answer = new Judge(metric, images, truths, noOutcomes(0), batch, options).answering(session);
-        return new Judge(metric, images, truths, await answer(firstSamples(images.count)), batch, options);
+        const truths = [{ name: session.outputNames[0]!, truth: { classes: images.labels! }, each: 1 }], answer = new Judge(metric, images, truths, noOutcomes(0), batches, options).answering(session);
+        return new Judge(metric, images, truths, await answer(firstSamples(images.count)), batches, options);
       }
       const comparable = session.outputNames.filter((name) => shown[name]!.data instanceof Float32Array && shown[name]!.dims[0] === samples);
       if (comparable.length === 0) throw new InputError(`No output of the model holds one float32 answer a sample (${session.outputNames.map((name) => `"${name}": ${shown[name]!.type} [${shown[name]!.dims.join(', ')}]`).join(', ')}), so that agreement can't be measured.`);
-      const { truths, reference } = await ownAnswers(session, comparable, images, batch);
-      return new Judge(metric, images, truths, reference, batch, options);
+      const { truths, reference } = await ownAnswers(session, comparable, images, batch, fixed);
+      return new Judge(metric, images, truths, reference, batches, options);
     } finally {
       await session.release();
     }
@@ -110,7 +106,7 @@ export class Judge {
       const outcomes = noOutcomes(samples.length);
       for (let from = 0; from < samples.length; from += this.batch) {
         signal?.throwIfAborted();
-        const now = samples.subarray(from, from + this.batch), outputs = await session.run(gathered(this.images, now), names);
+        const now = samples.subarray(from, from + this.batch), outputs = await answersTo(session, this.images, now, this.fixed, names);
         for (const truth of this.truths) addTallies(outcomes, from, tally(outputs[truth.name]!, part(truth, now), this.metric, truth.name), this.truths.length);
       }
       return outcomes;
@@ -132,7 +128,6 @@ export interface Trial {
 export interface Outcomes { readonly right: Float32Array; readonly probability: Float32Array }
 
 const noOutcomes = (count: number): Outcomes => ({ right: new Float32Array(count), probability: new Float32Array(count) });
-const firstSamples = (count: number): Int32Array => Int32Array.from({ length: count }, (_, i) => i);
 
 /** Adds one of `outputs` outputs' tallies of the samples from number `from` on. */
 function addTallies(outcomes: Outcomes, from: number, tallies: readonly Tally[], outputs: number): void {
@@ -160,11 +155,11 @@ export function difference(mine: Outcomes, others: Outcomes): Difference {
 export const rewardOf = ({ accuracy, probability }: Assessment): number => (accuracy + probability) / 2;
 
 /** The original's answers, as the truth for others and as its own outcomes. */
-async function ownAnswers(session: Session, names: readonly string[], images: Samples, batch: number): Promise<{ truths: OutputTruth[]; reference: Outcomes }> {
-  const parts = names.map((): Truth[] => []), reference = noOutcomes(images.count);
+async function ownAnswers(session: Session, names: readonly string[], images: Samples, batch: number, fixed: number | undefined): Promise<{ truths: OutputTruth[]; reference: Outcomes }> {
+  const parts = names.map((): Truth[] => []), reference = noOutcomes(images.count), all = firstSamples(images.count);
   let bytes = 0;
   for (let from = 0; from < images.count; from += batch) {
-    const outputs = await session.run(batchOf(images, from, Math.min(batch, images.count - from)), names);
+    const outputs = await answersTo(session, images, all.subarray(from, from + batch), fixed, names);
     names.forEach((name, i) => {
       const truth = answersOf(outputs[name]!, name);
       bytes += 4 * lengthOf(truth);

@@ -7,12 +7,12 @@ import { loadModel } from '../onnx/modelFile.ts';
 import type { BenchmarkResult, Latency } from '../protocol.ts';
 import { Session, type Tensor } from '../runtime/session.ts';
 import { findShapes, syntheticInput } from '../runtime/shapes.ts';
-import { fixedBatch } from './judge.ts';
+import { fixedBatch } from './fixedBatch.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
 export interface LatencyOptions {
-  /** Samples in one run. Default 1. */
+  /** Samples in one run, unless the model fixes their number. Default 1. */
   readonly batch?: number;
   /** Threads inside one operator; 0 for all cores. Default 0. */
   readonly threads?: number;
@@ -38,8 +38,8 @@ export function summarise(samples: readonly number[]): Latency {
 /** The middle value, or the mean of the two. */
 export const median = (samples: readonly number[]): number => summarise(samples).median;
 
-async function feedsOf(model: Model, { batch = 1, inputShapes: known }: LatencyOptions): Promise<Record<string, Tensor>> {
-  const view = new GraphView(model.graph);
+async function feedsOf(model: Model, { batch: wanted = 1, inputShapes: known }: LatencyOptions): Promise<Record<string, Tensor>> {
+  const view = new GraphView(model.graph), batch = fixedBatch(model) ?? wanted;
   const given = known && Object.fromEntries(Object.entries(known).filter(([name]) => view.inputs.includes(name)).map(([name, dims]) => [name, [batch, ...dims.slice(1)]]));
   const { inputShapes } = await findShapes(model, view, { batch, ...(given ? { given } : {}) });
   return Object.fromEntries(model.graph.input.filter(({ name }) => view.inputs.includes(name)).map((input) => [input.name, syntheticInput(input, inputShapes[input.name] ?? [])]));

@@ -10,7 +10,7 @@ import { GraphView } from '../onnx/graphView.ts';
 import { Session } from '../runtime/session.ts';
 import { declaredDims } from '../runtime/shapes.ts';
 import { probabilityOf, topClass } from './answers.ts';
-import { fixedBatch } from './judge.ts';
+import { fixedBatch } from './fixedBatch.ts';
 import { recordedPreprocessing } from './recordedPreprocessing.ts';
 import { type Samples, answersTo, batchesOf, firstSamples, requireSamples, usualBatch } from './samples.ts';
 

@@ -1,12 +1,12 @@
+import { fixedBatch } from '../evaluation/fixedBatch.ts';
 import { valuesASample } from '../evaluation/forwardCost.ts';
-import { fixedBatch } from '../evaluation/judge.ts';
 import { chunked, elementsOf } from '../evaluation/samples.ts';
 import { Profile } from '../numerics/profile.ts';
 import type { CompressOptions } from '../protocol.ts';
 import { AnchoredRefit } from '../reconstruction/anchoredRefit.ts';
 import { rankGroups } from '../reconstruction/calibration.ts';
 import { rankWeights } from '../reconstruction/rankWeights.ts';
-import { type RefitTargets, refitTargets, withFewerRows } from '../reconstruction/refitTargets.ts';
+import { type RefitTargets, addedBiases, refitTargets, withFewerRows } from '../reconstruction/refitTargets.ts';
 import { type RowBudget, memoryLimits } from '../reconstruction/rowBudget.ts';
 import { type RefitOptions, sequentialRefit } from '../reconstruction/sequentialRefit.ts';
 import type { Craft } from '../rl/candidateJudge.ts';
@@ -52,12 +52,13 @@ export async function calibrate(network: Network, task: Task, options: CompressO
   const most = Math.max(1, Math.min(64, Math.floor(6e6 / elementsOf(task.calibration)), Math.floor(valuesAtOnce / valuesASample(analysis))));
   const feeds = chunked(task.calibration, task.calibration.count, most, fixedBatch(proto)), limits = { mostImages: Math.max(64, calibrationMacs / analysis.macs), ...memoryLimits };
   const rankOptions = { ...session, budget: { ...rows.rank, ...limits, mostImages: Math.min(limits.mostImages, rankImages) }, seed, signal, progress, profile };
-  const space = options.method === 'weights' ? new WeightSpace(analysis, await rankWeights(proto, analysis, feeds, rankOptions), options.minPreserve) : await channelSpace();
-  checkReachable(goal, space);
   const targetsOf = (budget: Pick<RowBudget, 'rows' | 'perColumn' | 'points'>, offset: number): Promise<RefitTargets> =>
     profile.timed('targets', () => refitTargets(proto, analysis, feeds, { ...budget, ...limits }, seed + offset, { ...session, firstLayers: options.method === 'weights' }));
-  const sequentially = (targets: RefitTargets, fit: RefitOptions): Craft => (prune, kept, densities) => sequentialRefit(prune(), kept, targets, { ...fit, densities });
   const few = await targetsOf(rows.quick, 1), quickFit = { rounds: 1, ridge: 1e-3, grouped: false, signal };
+  const addedParams = addedBiases(proto, analysis, few.layers.map(({ layer }) => layer));
+  const space = options.method === 'weights' ? new WeightSpace(analysis, await rankWeights(proto, analysis, feeds, rankOptions), goal.limits, { minPreserve: options.minPreserve, addedParams: addedParams(new Map()) }) : await channelSpace();
+  checkReachable(goal, space);
+  const sequentially = (targets: RefitTargets, fit: RefitOptions): Craft => (prune, kept, densities) => sequentialRefit(prune(), kept, targets, { ...fit, densities });
   const around = async (anchor: Counts): Promise<Craft> => {
     const refit = await profile.timed('anchor', () => AnchoredRefit.prepare(proto, { kept: space.keptFor(anchor), densities: space.densitiesFor(anchor) }, space.orders, few, quickFit));
     return (prune, kept, densities) => refit.refit(prune(refit.replaced), { kept, densities });
@@ -77,6 +78,6 @@ export async function calibrate(network: Network, task: Task, options: CompressO
   async function channelSpace(): Promise<SearchSpace> {
     const ranked = await rankGroups(proto, analysis, feeds, rankOptions);
     const latency = latencyLimit(goal) ? await latencyOf(network, ranked, task, options, signal, progress) : undefined;
-    return new ChannelSpace(analysis, ranked, goal.limits, { minPreserve: options.minPreserve, roundTo: options.roundTo, ...(latency ? { latency } : {}) });
+    return new ChannelSpace(analysis, ranked, goal.limits, { minPreserve: options.minPreserve, roundTo: options.roundTo, addedParams, ...(latency ? { latency } : {}) });
   }
 }

@@ -39,7 +39,7 @@ export const shareExpected = ({ limits: [{ budget }], allowedDrop }: Goal): numb
 /** Accuracy that must be kept, where that is guaranteed; otherwise 0. @param original the original's */
 export const floorOf = ({ allowedDrop }: Goal, original: number): number => (allowedDrop === undefined ? 0 : original - allowedDrop - 1e-9);
 
-/** A file is its weights and a graph that stays: the size left for weights is what the graph leaves, and half a percent for names and biases that the repair adds. */
+/** A file is its weights and a graph that stays: the size left for weights is what the graph leaves, and half a percent for the names of biases that the repair adds. */
 function budgetForSize(value: number, proto: Network['proto'], sizeBytes: number): number {
   const weightBytes = proto.graph.initializer.reduce((sum, { rawData }) => sum + rawData.length, 0);
   return (value * sizeBytes - Math.max(0, sizeBytes - weightBytes)) / Math.max(1, weightBytes) - 0.005;

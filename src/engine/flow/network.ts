@@ -7,6 +7,7 @@ import type { CompressOptions, LayerSummary, RunEvent } from '../protocol.ts';
 import { analyse } from '../pruning/analysis.ts';
 import { channelsOf } from '../pruning/inspect.ts';
 import type { Analysis } from '../pruning/types.ts';
+import { requireFloat32 } from '../reconstruction/regressibleLayers.ts';
 
 /** A model to be compressed and what is known of it. */
 export interface Network {
@@ -17,10 +18,11 @@ export interface Network {
   readonly analysis: Analysis;
 }
 
-/** Reads and analyses a model. @throws {UnsupportedModelError} when nothing in it can be pruned: says why */
+/** Reads and analyses a model. @throws {UnsupportedModelError} when it is not float32 or nothing in it can be pruned: says why */
 export async function openNetwork(path: string, method: CompressOptions['method'] = 'channels'): Promise<Network> {
   const { proto, sizeBytes } = await loadModel(path);
   const analysis = await analyse(proto);
+  requireFloat32(analysis);
   if (method === 'channels' && analysis.groups.length === 0) {
     const reasons = [...new Set(analysis.frozen.map(({ reason }) => reason))].slice(0, 3).join('; ');
     throw new UnsupportedModelError(`${path} has no channels that can be removed${reasons ? ` (${reasons})` : ''}. Run "auto-compress inspect" on it for the details.`);

@@ -3,8 +3,9 @@ import { openDataset } from '../data/openDataset.ts';
 import { dividedData, fairSubset } from '../data/subset.ts';
 import { holdsClasses } from '../evaluation/answers.ts';
 import { doubtsAbout } from '../evaluation/doubts.ts';
-import { Judge, fixedBatch } from '../evaluation/judge.ts';
-import { type Samples, batchOf } from '../evaluation/samples.ts';
+import { fixedBatch } from '../evaluation/fixedBatch.ts';
+import { Judge } from '../evaluation/judge.ts';
+import { type Samples, answersTo, firstSamples } from '../evaluation/samples.ts';
 import { type Preparation, loadTaskData, prepare, taskInputDims } from '../evaluation/taskData.ts';
 import { InputError } from '../errors.ts';
 import type { CompressOptions } from '../protocol.ts';
@@ -90,7 +91,7 @@ function requireSameClasses(dataset: Dataset, { path, classNames }: Dataset, cla
 async function classesOf(proto: Network['proto'], images: Samples): Promise<number | undefined> {
   const session = await Session.create(proto);
   try {
-    const output = (await session.run(batchOf(images, 0, Math.min(images.count, fixedBatch(proto) ?? 1))))[session.outputNames[0]!]!;
+    const output = (await answersTo(session, images, firstSamples(1), fixedBatch(proto)))[session.outputNames[0]!]!;
     return holdsClasses(output) ? output.dims[1] : undefined;
   } finally { await session.release(); }
 }

@@ -1,17 +1,13 @@
-import { xoroshiro128plus, xoroshiro128plusFromState } from 'pure-rand/generator/xoroshiro128plus';
+import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 
-/** A seeded random generator (xoroshiro128+) whose state can be saved: the same state gives the same numbers on every machine. */
+/** A seeded random generator (xoroshiro128+): the same seed gives the same numbers on every machine. */
 export class Random {
-  private generator: ReturnType<typeof xoroshiro128plus>;
+  private readonly generator: ReturnType<typeof xoroshiro128plus>;
 
   constructor(seed: number) {
     this.generator = xoroshiro128plus(seed);
     for (let i = 0; i < 64; i++) this.generator.next(); // nearby seeds start alike
   }
-
-  /** Four 32-bit integers that determine everything that follows. */
-  get state(): readonly number[] { return this.generator.getState(); }
-  set state(state: readonly number[]) { this.generator = xoroshiro128plusFromState(state); }
 
   private next32(): number { return this.generator.next() >>> 0; }
 

@@ -4,6 +4,7 @@ import { GraphView } from '../onnx/graphView.ts';
 import { KeptPositions, orderOfLeaving } from '../pruning/keptPositions.ts';
 import { maskConsumers } from '../pruning/mask.ts';
 import type { PlanChoice } from '../pruning/plan.ts';
+import { zeroSmallest } from '../pruning/zeroSmallest.ts';
 import { StagedNetwork } from '../runtime/stagedNetwork.ts';
 import { type RowLayout, columnsOf, inputRows, outputRows } from './layerRows.ts';
 import { tensorsFromMatrices, weightMatrices } from './layerWeights.ts';
@@ -104,7 +105,8 @@ export class AnchoredRefit {
       replaced.set(layer.weight, tensors.weight);
       replaced.set(biasName, tensors.bias);
     }
-    return { ...model, graph: { ...model.graph, initializer: model.graph.initializer.map((tensor) => replaced.get(tensor.name) ?? tensor) } };
+    const refitted = { ...model, graph: { ...model.graph, initializer: model.graph.initializer.map((tensor) => replaced.get(tensor.name) ?? tensor) } };
+    return zeroSmallest(refitted, new Map([...densities].filter(([weight]) => !this.names.has(weight))));
   }
 
   /** @param cut the layer's tensors after surgery, of which names and shapes count */

@@ -1,17 +1,16 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import type { Profile } from '../numerics/profile.ts';
 import { GraphView } from '../onnx/graphView.ts';
-import { dimsOf, isFloatTensor } from '../onnx/tensor.ts';
 import { channelOrders } from '../pruning/importance.ts';
 import type { Analysis, PruningGroup } from '../pruning/types.ts';
 import { independentGroups } from '../pruning/uniform.ts';
 import type { SessionOptions, Tensor } from '../runtime/session.ts';
-import { runShapes } from '../runtime/shapes.ts';
 import { type Consumer, eliminateUnits } from './channelElimination.ts';
-import { type GramRequest, gramMatrices } from './gramMatrices.ts';
-import { columnsOf, rowLayout } from './layerRows.ts';
-import type { RowBudget } from './rowBudget.ts';
+import { gramMatrices } from './gramMatrices.ts';
+import { columnsOf } from './layerRows.ts';
 import { weightMatrices } from './layerWeights.ts';
+import { type RegressibleLayer, regressibleLayers } from './regressibleLayers.ts';
+import type { RowBudget } from './rowBudget.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
@@ -36,21 +35,14 @@ export interface RankOptions extends SessionOptions {
 
 /**
  * Ranks the units of every group that may be pruned on its own, in the order in which the network makes them: by joint backward elimination over all
- * layers that read them. A group that no measurable layer reads (attention's query and key width) is ranked by weights alone.
+ * layers that read them. A group that no measurable layer reads (attention's query and key width), or whose readers' inputs are not finite, is ranked by weights alone.
  * @param feeds calibration inputs, one tensor a chunk of images
  */
 export async function rankGroups(model: Model, analysis: Analysis, feeds: Readonly<Record<string, Tensor[]>>, options: RankOptions): Promise<RankedGroup[]> {
   const view = new GraphView(model.graph), free = independentGroups(analysis);
-  const { shapes } = await runShapes(model, view, Object.fromEntries(Object.entries(feeds).map(([name, chunks]) => [name, chunks[0]!.dims])));
+  const { found } = await regressibleLayers(model, view, analysis.layers, feeds), readers = new Map(found.filter(({ layout }) => layout.groups === 1).map((request) => [request.layer.weight, request]));
   const groups = inNetworkOrder(analysis, analysis.groups.filter(({ id }) => free.has(id)));
-  const readers = new Map<string, GramRequest>();
-  for (const layer of analysis.layers) {
-    const weight = view.constants.get(layer.weight), input = shapes.get(layer.input), output = shapes.get(layer.output);
-    if (!weight || !isFloatTensor(weight) || !input || !output || layer.groups !== 1) continue;
-    const layout = rowLayout(layer, input, output, dimsOf(weight));
-    if (layout) readers.set(layer.weight, { layer, layout });
-  }
-  const requestsOf = (group: PruningGroup): { request: GramRequest; unitOf: Int32Array }[] => group.consumers.flatMap(({ initializer, axis, unitOf }) => {
+  const requestsOf = (group: PruningGroup): { request: RegressibleLayer; unitOf: Int32Array }[] => group.consumers.flatMap(({ initializer, axis, unitOf }) => {
     const request = readers.get(initializer);
     return request && request.layer.inAxis === axis ? [{ request, unitOf }] : [];
   });
@@ -64,7 +56,8 @@ export async function rankGroups(model: Model, analysis: Analysis, feeds: Readon
         const { layer, layout } = request, bias = view.constants.get(layer.bias);
         return { gram: grams[requests.indexOf(request)]!.gram, weights: weightMatrices(layer, layout, view.constants.get(layer.weight)!, bias)[0]!, outs: layout.outs, unitOf, taps: layout.taps };
       });
-      ranked.push({ group, ...(consumers.length > 0 ? await options.profile.timed('elimination', () => eliminateUnits(consumers, group.channels, { ridge: 1e-4, steps: stepsFor(consumers), ...(options.signal ? { signal: options.signal } : {}) })) : byWeights(group, fallback.get(group.id))) });
+      const eliminated = consumers.length > 0 ? await options.profile.timed('elimination', () => eliminateUnits(consumers, group.channels, { ridge: 1e-4, steps: stepsFor(consumers), ...(options.signal ? { signal: options.signal } : {}) })) : undefined;
+      ranked.push({ group, ...(eliminated?.error.every(Number.isFinite) ? eliminated : byWeights(group, fallback.get(group.id))) });
       options.progress?.(ranked.length / groups.length);
     }
   }
@@ -77,10 +70,13 @@ function stepsFor(consumers: readonly Consumer[]): number {
   return widest > 3000 ? 12 : widest > 1500 ? 24 : 64;
 }
 
-/** The order of summed weights, and an error that grows with the square of what is gone. */
+/** An error that grows with the square of what is gone: what is assumed where least squares can't tell. @returns error[k] with k of `units` gone */
+export const assumedError = (units: number): Float64Array => Float64Array.from({ length: units + 1 }, (_, gone) => (gone / units) ** 2);
+
+/** The order of summed weights, and an assumed error. */
 function byWeights(group: PruningGroup, mostImportantFirst: readonly number[] | undefined): { order: readonly number[]; error: Float64Array } {
   const order = [...(mostImportantFirst ?? Array.from({ length: group.channels }, (_, unit) => unit))].reverse();
-  return { order, error: Float64Array.from({ length: group.channels + 1 }, (_, gone) => (gone / group.channels) ** 2) };
+  return { order, error: assumedError(group.channels) };
 }
 
 /** Groups sorted by the first layer that makes or reads them. */

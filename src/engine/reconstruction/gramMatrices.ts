@@ -1,24 +1,21 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { concatenated } from '../numerics/concatenated.ts';
-import type { Layer } from '../pruning/types.ts';
 import { runChunks } from '../runtime/chunkedRun.ts';
 import { addGram, mirror } from '../runtime/matrix.ts';
 import type { SessionOptions, Tensor } from '../runtime/session.ts';
 import { type RowBudget, shareRows } from './rowBudget.ts';
-import { type RowLayout, columnsOf, inputRows, samplePositions } from './layerRows.ts';
+import { columnsOf, inputRows, samplePositions } from './layerRows.ts';
+import type { RegressibleLayer } from './regressibleLayers.ts';
 
 /** Rows that are multiplied at once: to add a product to a wide layer's Gram matrix takes as long as the product of some hundred rows. */
 const blockRows = 1024;
 
-/** A layer (one convolution group only) whose input statistics are wanted. */
-export interface GramRequest { readonly layer: Layer; readonly layout: RowLayout }
-
 /**
  * Gram matrices XᵀX of layers' input rows in the original network, the constant column included: one pass over the images for all layers.
- * @param feeds for every graph input, one tensor a chunk of images @param budget how many of them each layer gets
+ * @param requests of one convolution group each @param feeds for every graph input, one tensor a chunk of images @param budget how many of them each layer gets
  * @returns float64 [columns, columns] a layer, in the order of `requests`, and the number of rows each sums over
  */
-export async function gramMatrices(model: ModelProto & { graph: GraphProto }, requests: readonly GramRequest[], feeds: Readonly<Record<string, Tensor[]>>, budget: RowBudget, seed: number, options: SessionOptions & { signal?: AbortSignal } = {}): Promise<{ gram: Float64Array; rows: number }[]> {
+export async function gramMatrices(model: ModelProto & { graph: GraphProto }, requests: readonly RegressibleLayer[], feeds: Readonly<Record<string, Tensor[]>>, budget: RowBudget, seed: number, options: SessionOptions & { signal?: AbortSignal } = {}): Promise<{ gram: Float64Array; rows: number }[]> {
   const images = Object.values(feeds)[0]![0]!.dims[0]!;
   const shares = requests.map(({ layout }) => shareRows([{ layout, heldElements: 0 }], images, Object.values(feeds)[0]!.length, budget)[0]!); // nothing is held between chunks
   const sums = requests.map(({ layout }) => ({ gram: new Float64Array(columnsOf(layout) ** 2), rows: 0, waiting: [] as Float32Array[] }));

@@ -13,7 +13,7 @@ export interface RowLayout {
   readonly channels: number;
   readonly taps: number;
   readonly outs: number;
-  /** Output positions of one image. */
+  /** Output positions of one image: for Gemm and MatMul, so many of its rows. Where another dimension stands before the batch or is folded into it, those are rows of any images of the chunk. */
   readonly positions: number;
   /** For a convolution: input element within a channel for [position, tap]; -1 is padding. Absent for Gemm and MatMul. */
   readonly gather?: Int32Array;
@@ -22,12 +22,13 @@ export interface RowLayout {
 const prod = (values: readonly number[]): number => values.reduce((a, b) => a * b, 1);
 
 /**
- * The layout of a layer for given shapes, or undefined for a layer that is not a plain regression (transposed convolution, Einsum, Gemm with alpha).
- * @param inputDims with the batch first @param weightDims of the constant weight
+ * The layout of a layer for given shapes, or undefined for a layer that is not a plain regression (transposed convolution, Einsum, Gemm with alpha, a convolution
+ * that sees parts of images, such as frames, as images).
+ * @param inputDims and outputDims: for a chunk of `images` @param weightDims of the constant weight
  */
-export function rowLayout(layer: Layer, inputDims: readonly number[], outputDims: readonly number[], weightDims: readonly number[]): RowLayout | undefined {
-  const batch = inputDims[0]!;
+export function rowLayout(layer: Layer, inputDims: readonly number[], outputDims: readonly number[], weightDims: readonly number[], images: number): RowLayout | undefined {
   if (layer.opType === 'Conv') {
+    if (inputDims[0] !== images) return undefined;
     const groups = layer.groups, spatialIn = inputDims.slice(2), spatialOut = outputDims.slice(2), kernel = weightDims.slice(2);
     const gather = convolutionGather(layer, spatialIn, spatialOut, kernel);
     return { groups, channels: weightDims[1]!, taps: prod(kernel), outs: weightDims[0]! / groups, positions: prod(spatialOut), gather };
@@ -35,7 +36,7 @@ export function rowLayout(layer: Layer, inputDims: readonly number[], outputDims
   const { node } = layer;
   if (layer.opType === 'Gemm' && (intAttribute(node, 'transA', 0) !== 0 || node.attribute.some(({ name, f }) => (name === 'alpha' || name === 'beta') && f !== 1))) return undefined;
   if ((layer.opType === 'Gemm' || layer.opType === 'MatMul') && weightDims.length === 2 && node.input[1] === layer.weight) {
-    const positions = prod(inputDims.slice(0, -1)) / batch;
+    const positions = prod(inputDims.slice(0, -1)) / images;
     if (!Number.isInteger(positions)) return undefined;
     return { groups: 1, channels: weightDims[layer.inAxis]!, taps: 1, outs: weightDims[layer.outAxis]!, positions };
   }

@@ -1,16 +1,17 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { GraphView } from '../onnx/graphView.ts';
-import { dimsOf, elementCount, isFloatTensor } from '../onnx/tensor.ts';
+import { dimsOf, elementCount } from '../onnx/tensor.ts';
 import type { Profile } from '../numerics/profile.ts';
 import type { Analysis, Layer } from '../pruning/types.ts';
 import { product } from '../runtime/matrix.ts';
 import type { SessionOptions, Tensor } from '../runtime/session.ts';
-import { runShapes } from '../runtime/shapes.ts';
 import { addRidge } from './leastSquares.ts';
-import type { RowBudget } from './rowBudget.ts';
-import { type GramRequest, gramMatrices } from './gramMatrices.ts';
-import { columnsOf, rowLayout } from './layerRows.ts';
+import { assumedError } from './calibration.ts';
+import { gramMatrices } from './gramMatrices.ts';
+import { columnsOf } from './layerRows.ts';
 import { weightMatrices } from './layerWeights.ts';
+import { type RegressibleLayer, isRefittable, regressibleLayers } from './regressibleLayers.ts';
+import type { RowBudget } from './rowBudget.ts';
 import { type SparseProblem, sparseEffort, thinOut } from './sparseWeights.ts';
 
 type Model = ModelProto & { graph: GraphProto };
@@ -34,16 +35,9 @@ const ridge = 1e-3;
  * @param feeds calibration inputs, one tensor a chunk of images
  */
 export async function rankWeights(model: Model, analysis: Analysis, feeds: Readonly<Record<string, Tensor[]>>, options: SessionOptions & { budget: RowBudget; seed: number; memoryBytes?: number; profile: Profile; signal?: AbortSignal; progress?: (fraction: number) => void }): Promise<ThinnableLayer[]> {
-  const view = new GraphView(model.graph);
-  const { shapes } = await runShapes(model, view, Object.fromEntries(Object.entries(feeds).map(([name, chunks]) => [name, chunks[0]!.dims])));
-  const requests = analysis.layers.flatMap((layer): GramRequest[] => {
-    const weight = view.constants.get(layer.weight), input = shapes.get(layer.input), output = shapes.get(layer.output);
-    if (!weight || !isFloatTensor(weight) || !input || !output || layer.groups !== 1 || view.usesOf(layer.weight).length !== 1 || (layer.opType === 'MatMul' && layer.bias === '')) return [];
-    const layout = rowLayout(layer, input, output, dimsOf(weight));
-    return layout ? [{ layer, layout }] : [];
-  });
+  const view = new GraphView(model.graph), requests = (await regressibleLayers(model, view, analysis.layers, feeds)).found.filter(({ layer, layout }) => layout.groups === 1 && isRefittable(view, layer));
   const found: ThinnableLayer[] = [];
-  let batch: GramRequest[] = [], bytes = 0;
+  let batch: RegressibleLayer[] = [], bytes = 0;
   const finishBatch = async (): Promise<void> => {
     const grams = batch.length > 0 ? await options.profile.timed('gram', () => gramMatrices(model, batch, feeds, options.budget, options.seed, options)) : [];
     for (const [i, { layer, layout }] of batch.entries()) {
@@ -80,6 +74,7 @@ async function errorCurve(sum: Float64Array, weights: Float32Array, columns: num
     for (let i = 0; i < image.length; i++) error += difference[i]! * image[i]!;
     known.push([1 - density, Math.max(known.at(-1)![1], error / Math.max(energy, 1e-12))]);
   }
+  if (!known.every(([, error]) => Number.isFinite(error))) return assumedError(shares); // infinite inputs
   known.push([1, Math.max(1, known.at(-1)![1])]);
   return Float64Array.from({ length: shares + 1 }, (_, k) => {
     const gone = k / shares, above = Math.max(1, known.findIndex(([at]) => at >= gone)), [from, low] = known[above - 1]!, [to, high] = known[above]!;

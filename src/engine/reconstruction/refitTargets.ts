@@ -1,14 +1,16 @@
 import type { GraphProto, ModelProto, TensorProto } from 'onnx-buf';
 import { concatenated } from '../numerics/concatenated.ts';
 import { GraphView } from '../onnx/graphView.ts';
-import { dimsOf, floatTensor, floatsOf, isFloatTensor, withFloats } from '../onnx/tensor.ts';
-import type { Analysis, Layer } from '../pruning/types.ts';
+import { floatTensor, floatsOf, withFloats } from '../onnx/tensor.ts';
+import { layerWidths } from '../pruning/costs.ts';
+import type { Analysis, KeptUnits, Layer } from '../pruning/types.ts';
+import { unshare } from '../pruning/unshare.ts';
 import { runChunks } from '../runtime/chunkedRun.ts';
 import type { SessionOptions, Tensor } from '../runtime/session.ts';
-import { runShapes } from '../runtime/shapes.ts';
-import { type RowLayout, columnsOf, outputRows, rowLayout, samplePositions } from './layerRows.ts';
+import { type RowLayout, columnsOf, outputRows, samplePositions } from './layerRows.ts';
 import type { RegressionChunk } from './leastSquares.ts';
 import { outputSink } from './outputSink.ts';
+import { isRefittable, regressibleLayers } from './regressibleLayers.ts';
 import { type RowBudget, shareRows } from './rowBudget.ts';
 
 type Model = ModelProto & { graph: GraphProto };
@@ -42,18 +44,14 @@ export interface RefitTargets {
  */
 export async function refitTargets(model: Model, analysis: Analysis, feeds: Readonly<Record<string, Tensor[]>>, budget: RowBudget, seed: number, options: SessionOptions & { readonly firstLayers?: boolean } = {}): Promise<RefitTargets> {
   const { firstLayers = false, ...session } = options;
-  const view = new GraphView(model.graph);
-  const chunkShapes = Object.fromEntries(Object.entries(feeds).map(([name, chunks]) => [name, chunks[0]!.dims]));
-  const { shapes } = await runShapes(model, view, chunkShapes);
-  const images = Object.values(chunkShapes)[0]![0]!, chunks = Object.values(feeds)[0]!.length;
-  const order = refitOrder(view, analysis), sizes = view.nodes.map(({ output }) => Math.max(0, ...output.map((value) => elementsOf(shapes.get(value)) / images)));
+  const view = new GraphView(model.graph), order = refitOrder(view, analysis), chunks = Object.values(feeds)[0]!.length;
+  const { found: regressible, shapes, images } = await regressibleLayers(model, view, order.layers, feeds), layoutOf = new Map(regressible.map(({ layer, layout }) => [layer, layout]));
+  const sizes = view.nodes.map(({ output }) => Math.max(0, ...output.map((value) => elementsOf(shapes.get(value)) / images)));
   for (let i = sizes.length - 2; i >= 0; i--) sizes[i] = Math.max(sizes[i]!, sizes[i + 1]!);
   const positions = new Map(view.nodes.map((node, i) => [node.output[0], i])), largestFrom = ({ node, input }: Layer): number => Math.max(sizes[positions.get(node.output[0]) ?? 0] ?? 0, elementsOf(shapes.get(input)) / images);
   const found = order.layers.flatMap((layer, position) => {
-    const weight = view.constants.get(layer.weight), output = shapes.get(layer.output), input = shapes.get(layer.input);
-    if (!weight || !isFloatTensor(weight) || !output || !input || view.usesOf(layer.weight).length !== 1 || !(firstLayers || order.follows(layer))) return [];
-    const layout = rowLayout(layer, input, output, dimsOf(weight));
-    if (!layout || (layer.opType === 'MatMul' && layer.bias === '')) return [];
+    const layout = layoutOf.get(layer), output = shapes.get(layer.output)!;
+    if (!layout || !isRefittable(view, layer) || !(firstLayers || order.follows(layer))) return [];
     const sink = outputSink(view, view.initializers, layer, layout.groups * layout.outs, (shortcut) => order.lastLayerBefore(shortcut) < position && sameShape(shapes.get(shortcut), output));
     return [{ layer, layout, target: sink.target, residual: sink.residual, position, heldElements: largestFrom(layer) }];
   });
@@ -154,4 +152,10 @@ export function withBiases(model: Model, layers: readonly Layer[]): { model: Mod
     return { ...old, input: [old.input[0]!, old.input[1]!, name] };
   });
   return { model: { ...model, graph: { ...model.graph, node, initializer: [...model.graph.initializer, ...added] } }, biases };
+}
+
+/** How many parameters {@link withBiases} adds to the network pruned to what is kept. @param layers those that are refitted */
+export function addedBiases(model: Model, analysis: Analysis, layers: readonly Layer[]): (kept: KeptUnits) => number {
+  const { biases } = withBiases(unshare(model).model, layers), positions = [...biases.keys()].map((layer) => analysis.layers.indexOf(layer));
+  return (kept) => { const widths = positions.length > 0 ? layerWidths(analysis, kept) : []; return positions.reduce((sum, i) => sum + widths[i]!.outs, 0); };
 }

@@ -1,13 +1,14 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { openDataset } from '../data/openDataset.ts';
 import { fairSubset } from '../data/subset.ts';
-import { fixedBatch } from '../evaluation/judge.ts';
+import { fixedBatch } from '../evaluation/fixedBatch.ts';
 import { withPreprocessing } from '../evaluation/recordedPreprocessing.ts';
 import { chunked, elementsOf } from '../evaluation/samples.ts';
 import { loadTaskData, prepare, taskInputDims } from '../evaluation/taskData.ts';
 import type { PlanChoice } from '../pruning/plan.ts';
 import type { Analysis } from '../pruning/types.ts';
 import { refitTargets } from './refitTargets.ts';
+import { requireFloat32 } from './regressibleLayers.ts';
 import { type RowBudget, memoryLimits } from './rowBudget.ts';
 import { sequentialRefit } from './sequentialRefit.ts';
 
@@ -19,6 +20,7 @@ const budget: RowBudget = { rows: 10_240, perColumn: 2, points: 10, mostImages: 
 /** A repair of pruned models by least squares on calibration data (labels are used only to find the preprocessing). @see sequentialRefit */
 export function repairOn(calibration: string, { preprocess, seed = 0, signal }: { preprocess?: string; seed?: number; signal?: AbortSignal } = {}): (original: Model, analysis: Analysis, choice: PlanChoice, pruned: Model) => Promise<Model> {
   return async (original, analysis, { kept, densities }, pruned) => {
+    requireFloat32(analysis);
     const dataset = await openDataset(calibration);
     try {
       const open = { seed, ...(signal ? { signal } : {}), ...(preprocess === undefined ? {} : { preprocess }) };

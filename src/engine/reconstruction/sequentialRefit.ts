@@ -3,6 +3,7 @@ import { GraphView } from '../onnx/graphView.ts';
 import { dimsOf } from '../onnx/tensor.ts';
 import { KeptPositions } from '../pruning/keptPositions.ts';
 import type { KeptUnits, Layer } from '../pruning/types.ts';
+import { zeroSmallest } from '../pruning/zeroSmallest.ts';
 import { StagedNetwork } from '../runtime/stagedNetwork.ts';
 import { type RowLayout, columnsOf, inputRows, outputRows } from './layerRows.ts';
 import { fitSparse } from './fitSparse.ts';
@@ -31,7 +32,7 @@ type KeptOf = (initializer: string, axis: number) => ArrayLike<number> | undefin
 /**
  * Sequential least-squares reconstruction (He, Zhang, Sun 2017): layers are refitted from input to output; inputs come from the network as
  * pruned and refitted so far, targets from the original network. Where a layer's output is added to a shortcut, the target is the
- * original sum less the pruned shortcut. Unpruned layers behind pruned ones are refitted as well.
+ * original sum less the pruned shortcut. Unpruned layers behind pruned ones are refitted as well. Where a fit fails, a layer keeps its weights, the largest of them where it is to be thinned out.
  * @param pruned the model after surgery with `kept`; its values have the names of the original's
  */
 export async function sequentialRefit(pruned: Model, kept: KeptUnits, { feeds, layers, analysis, images, session }: RefitTargets, options: RefitOptions): Promise<Model> {
@@ -39,27 +40,29 @@ export async function sequentialRefit(pruned: Model, kept: KeptUnits, { feeds, l
   const keptOf: KeptOf = (initializer, axis) => positions.of(axes.axis(initializer, axis));
   const { model, biases } = withBiases(pruned, layers.map(({ layer }) => layer));
   const view = new GraphView(model.graph), network = new StagedNetwork(model, view, feeds, session, layers[0]?.sampled.length);
+  const left = new Map(options.densities);
   let changed = false;
   for (const refit of layers) {
     options.signal?.throwIfAborted();
     const thinned = (options.densities?.get(refit.layer.weight) ?? 1) < 1;
     changed ||= thinned || touches(keptOf, refit.layer);
     if (!changed || (refit.layout.groups > 1 && !thinned && (!options.grouped || refit.layout.channels === 1))) continue;
-    await refitLayer(refit, network, view, biases.get(refit.layer) ?? refit.layer.bias, keptOf, images, options);
+    if (await refitLayer(refit, network, view, biases.get(refit.layer) ?? refit.layer.bias, keptOf, images, options)) left.delete(refit.layer.weight);
   }
   const { initializers } = network;
-  return { ...model, graph: { ...model.graph, initializer: model.graph.initializer.map((tensor) => initializers.get(tensor.name) ?? tensor) } };
+  return zeroSmallest({ ...model, graph: { ...model.graph, initializer: model.graph.initializer.map((tensor) => initializers.get(tensor.name) ?? tensor) } }, left);
 }
 
-async function refitLayer(refit: RefitLayer, network: StagedNetwork, view: GraphView, biasName: string, keptOf: KeptOf, images: number, options: RefitOptions): Promise<void> {
+/** @returns whether the layer has fitted weights now */
+async function refitLayer(refit: RefitLayer, network: StagedNetwork, view: GraphView, biasName: string, keptOf: KeptOf, images: number, options: RefitOptions): Promise<boolean> {
   const { layer, sampled, wanted } = refit;
   const weight = network.initializers.get(layer.weight), bias = network.initializers.get(biasName);
-  if (!weight || !bias) return;
+  if (!weight || !bias) return false;
   const layout = prunedLayout(refit.layout, layer, weight), columns = columnsOf(layout), { outs } = layout;
   const keptOut = keptOf(layer.weight, layer.outAxis);
   const prunedLayer = { ...layer, bias: biasName };
   const sink = outputSink(view, network.initializers, prunedLayer, layout.groups * outs, (shortcut) => shortcut === refit.residual);
-  if (sink.target !== refit.target) return; // surgery changed what follows; leave the layer as it is
+  if (sink.target !== refit.target) return false; // surgery changed what follows; leave the layer as it is
   await network.admit(sampled.length);
   const [inputs, residuals] = await network.advance([layer.input, ...(sink.residual === undefined ? [] : [sink.residual])]);
   const present = weightMatrices(prunedLayer, layout, weight, bias);
@@ -80,10 +83,11 @@ async function refitLayer(refit: RefitLayer, network: StagedNetwork, view: Graph
     const transform = { scale: scale.subarray(from, from + outs), shift: shift.subarray(from, from + outs), low, high }, aims = blocks.map((parts) => aimed(joined(parts.splice(0)), outs, transform));
     fitted.push(density < 1 ? await fitSparse(aims, columns, outs, present[group]!, { ...options, density }) : await fitWeights(aims, columns, outs, present[group]!, options));
   }
-  if (!fitted.every((matrix) => matrix.every(Number.isFinite))) return;
+  if (!fitted.every((matrix) => matrix.every(Number.isFinite))) return false;
   const tensors = tensorsFromMatrices(prunedLayer, layout, fitted, weight, biasName);
   network.initializers.set(layer.weight, tensors.weight);
   network.initializers.set(biasName, { ...tensors.bias, dims: bias.dims });
+  return true;
 }
 
 /** Whether the candidate removes anything from the layer's own weight. */

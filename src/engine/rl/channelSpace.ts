@@ -4,10 +4,12 @@ import { stepOf } from '../pruning/uniform.ts';
 import type { RankedGroup } from '../reconstruction/calibration.ts';
 import type { GroupFeatures } from './environment.ts';
 import { groupFeatures } from './features.ts';
-import type { CostName, Costs, Counts, Limit, SearchSpace } from './searchSpace.ts';
+import { type CostName, type Costs, type Counts, type Limit, type SearchSpace, spentUnder } from './searchSpace.ts';
 
 export interface ChannelSpaceOptions {
   readonly minPreserve: number;
+  /** Parameters that the repair adds to what is kept. */
+  readonly addedParams?: (kept: KeptUnits) => number;
   /** What counts are multiples of; 0 for what suits each group (stepOf). */
   readonly roundTo: number;
   /** Predicts the time of one run from what is kept, as a fraction of the original's. */
@@ -63,15 +65,14 @@ export class ChannelSpace implements SearchSpace {
   densitiesFor(): ReadonlyMap<string, number> { return new Map(); }
 
   costOf(counts: Counts): Costs {
-    const kept = this.keptFor(counts), { macs, params } = costs(this.analysis, kept), { latency } = this.options;
-    return { macs: macs / this.analysis.macs, params: params / this.analysis.params, ...(latency ? { latency: latency(kept) } : {}) };
+    const kept = this.keptFor(counts), { macs, params } = costs(this.analysis, kept), { latency, addedParams } = this.options;
+    return { macs: macs / this.analysis.macs, params: (params + (addedParams?.(kept) ?? 0)) / this.analysis.params, ...(latency ? { latency: latency(kept) } : {}) };
   }
 
   spent(counts: Counts): number {
     const { latency } = this.options, [first] = this.limits;
     if (this.limits.length === 1 && first.cost === 'latency' && latency) return latency(this.keptFor(counts)); // the others need not be counted
-    const costs = this.costOf(counts);
-    return Math.max(...this.limits.map(({ cost, budget }) => (costs[cost] ?? NaN) * (first.budget / budget)));
+    return spentUnder(this.limits, this.costOf(counts));
   }
 
   ratiosOf(counts: Counts): number[] { return counts.map((count, i) => count / this.groups[i]!.group.channels); }

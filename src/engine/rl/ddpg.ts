@@ -1,7 +1,6 @@
 import { adamStep, appendAdam } from '../autodiff/optimizers.ts';
 import { appendGradients, shapesOf } from '../autodiff/differentiate.ts';
 import { InputError } from '../errors.ts';
-import { decodeCheckpoint, encodeCheckpoint } from '../numerics/checkpoint.ts';
 import { Random } from '../numerics/random.ts';
 import { GraphBuilder } from '../onnx/graphBuilder.ts';
 import { Session, type Tensor, floats } from '../runtime/session.ts';
@@ -38,15 +37,11 @@ export interface DdpgOptions {
   readonly baselineRate: number;
   /** What the untrained actor answers to everything [about 0.5: no bias]. */
   readonly initialAction: number;
-  /** Exponent of the priority of transitions in replay, 0 for uniform sampling [0]; 0.6 in Schaul et al. 2016, with importanceExponent 0.4. */
-  readonly priorityExponent: number;
-  readonly importanceExponent: number;
 }
 
 export const paperOptions: DdpgOptions = {
   hiddenSize: 300, gamma: 1, tau: 0.01, batchSize: 64, actorLearningRate: 1e-4, criticLearningRate: 1e-3, replayCapacity: 2000,
   noiseSigma: 0.5, explorationEpisodes: 100, noiseDecay: 0.95, updatesPerStep: 1, baselineRate: 0.5, initialAction: 0.5,
-  priorityExponent: 0, importanceExponent: 0.4,
 };
 
 /** One step of an episode: what the agent saw and did. */
@@ -83,7 +78,7 @@ export class DdpgAgent {
     this.policy = policy;
     this.learner = learner;
     this.random = new Random(seed);
-    this.replay = new ReplayBuffer(options.replayCapacity, observationSize, options.priorityExponent);
+    this.replay = new ReplayBuffer(options.replayCapacity, observationSize);
     const actor = initialWeights(actorDims(observationSize, options.hiddenSize), this.random);
     const critic = initialWeights(criticDims(observationSize, options.hiddenSize), this.random);
     actor[actor.length - 1] = Math.log(options.initialAction / (1 - options.initialAction));
@@ -134,47 +129,24 @@ export class DdpgAgent {
 
   /** One step of critic, actor and target networks on one batch: one run of the learner's graph. */
   private async update(): Promise<Losses> {
-    const { batchSize, baselineRate, actorLearningRate, criticLearningRate, importanceExponent } = this.options;
-    const batch = this.replay.sample(batchSize, this.random, importanceExponent);
+    const { batchSize, baselineRate, actorLearningRate, criticLearningRate } = this.options;
+    const batch = this.replay.sample(batchSize, this.random);
     const mean = batch.rewards.reduce((a, b) => a + b, 0) / batchSize;
     const baseline = this.baseline === undefined ? mean : this.baseline + baselineRate * (mean - this.baseline);
     const t = ++this.updates, actorStep = adamStep(t, actorLearningRate), criticStep = adamStep(t, criticLearningRate);
     const column = (data: Float32Array): Tensor => floats(data, [batchSize, 1]), rows = (data: Float32Array): Tensor => floats(data, [batchSize, this.observationSize]);
-    const { criticLoss, actorLoss, tdErrors } = await this.learner.run({
+    const { criticLoss, actorLoss } = await this.learner.run({
       ...tensors(this.vectors), observations: rows(batch.observations), nextObservations: rows(batch.nextObservations), actions: column(batch.actions),
-      rewards: column(batch.rewards.map((reward) => reward - baseline)), continues: column(batch.continues), importance: column(batch.importance),
+      rewards: column(batch.rewards.map((reward) => reward - baseline)), continues: column(batch.continues),
       rates: vector(Float32Array.of(actorStep.rate, criticStep.rate, actorStep.shiftedEpsilon)),
     }, {
       ...Object.fromEntries(Object.entries(tensors(this.spare)).map(([name, tensor]) => [updated(name), tensor])),
-      criticLoss: floats(new Float32Array(1), []), actorLoss: floats(new Float32Array(1), []), tdErrors: column(new Float32Array(batchSize)),
+      criticLoss: floats(new Float32Array(1), []), actorLoss: floats(new Float32Array(1), []),
     });
     this.baseline = baseline;
     [this.vectors, this.spare] = [this.spare, this.vectors];
     const numbers = (tensor: Tensor | undefined): Float32Array => tensor!.data as Float32Array;
-    if (this.options.priorityExponent > 0) this.replay.updatePriorities(batch.indices, numbers(tdErrors));
     return { criticLoss: numbers(criticLoss)[0]!, actorLoss: numbers(actorLoss)[0]! };
-  }
-
-  /** Everything that determines what the agent does from here on. */
-  state(): Uint8Array {
-    const { observationSize, episodes, updates, baseline, random, replay, options } = this;
-    return encodeCheckpoint('agent', { observationSize, episodes, updates, baseline, random: random.state, added: replay.added, options }, { ...this.vectors, replay: replay.rows });
-  }
-
-  /** Makes this agent the one whose `state` was saved. @throws {InputError} when the bytes are damaged or of an agent of other sizes */
-  restore(bytes: Uint8Array): void {
-    const { data, arrays } = decodeCheckpoint('agent', bytes);
-    const saved = data as { episodes: number; updates: number; baseline?: number; random: number[]; added: number };
-    const targets: Record<string, Float32Array> = { ...this.vectors, replay: this.replay.rows };
-    for (const [name, array] of Object.entries(targets)) {
-      if (arrays[name]?.length !== array.length) throw new InputError('The checkpoint is of an agent with other sizes; start the run again.');
-    }
-    for (const [name, array] of Object.entries(targets)) array.set(arrays[name]!);
-    this.episodes = saved.episodes;
-    this.updates = saved.updates;
-    this.baseline = saved.baseline;
-    this.random.state = saved.random;
-    this.replay.added = saved.added;
   }
 
   async release(): Promise<void> { await this.policy.release(); await this.learner.release(); }
@@ -219,7 +191,7 @@ export async function learnerGraph(observationSize: number, { hiddenSize, batchS
   const length = (name: string): number => (/actor/i.test(name) ? ofActor : ofCritic).map(sizeOf).reduce((a, b) => a + b);
   const given = Object.fromEntries(vectorNames.map((name) => [name, build.input(name, [length(name)])])) as Record<(typeof vectorNames)[number], string>;
   const [observations, nextObservations] = ['observations', 'nextObservations'].map((name) => build.input(name, [batchSize, observationSize])) as [string, string];
-  const [actions, rewards, continues, importance] = ['actions', 'rewards', 'continues', 'importance'].map((name) => build.input(name, [batchSize, 1])) as [string, string, string, string];
+  const [actions, rewards, continues] = ['actions', 'rewards', 'continues'].map((name) => build.input(name, [batchSize, 1])) as [string, string, string];
   const [actorRate, criticRate, epsilon] = build.split(build.input('rates', [3]), 0, [1, 1, 1]) as [string, string, string];
   const actor = (weights: string, states: string): string => build.op('Sigmoid', [network(build, weights, ofActor, states)]);
   const critic = (weights: string, states: string, chosen: string): string => network(build, weights, ofCritic, build.concat([states, chosen], 1));
@@ -227,7 +199,7 @@ export async function learnerGraph(observationSize: number, { hiddenSize, batchS
   const nextValue = critic(given.targetCritic, nextObservations, actor(given.targetActor, nextObservations));
   const target = build.add(rewards, build.mul(build.mul(continues, gamma), nextValue));
   const tdErrors = build.sub(critic(given.critic, observations, actions), target);
-  const criticLoss = build.meanOfAll(build.mul(build.mul(tdErrors, tdErrors), importance), batchSize);
+  const criticLoss = build.meanOfAll(build.mul(tdErrors, tdErrors), batchSize);
   const [criticGradient] = appendGradients(build, { loss: criticLoss, wrt: [given.critic], shapes: await shapesOf(build) });
   const newCritic = appendAdam(build, { parameters: given.critic, mean: given.criticMean, square: given.criticSquare }, criticGradient!, criticRate, epsilon);
 
@@ -244,6 +216,5 @@ export async function learnerGraph(observationSize: number, { hiddenSize, batchS
   for (const name of vectorNames) build.output(results[name], updated(name), [length(name)]);
   build.output(criticLoss, 'criticLoss', []);
   build.output(actorLoss, 'actorLoss', []);
-  build.output(tdErrors, 'tdErrors', [batchSize, 1]);
   return build;
 }

@@ -15,7 +15,7 @@ export const observationSize = 11;
 
 /**
  * The layer-walking environment of AMC (arXiv 1802.03494, section 3.1): one step a pruning group, from input to output; the observation is
- * (t, n, c, h, w, stride, k, FLOPs[t], reduced, rest, a[t-1]), each scaled to [0, 1]; the action is the group's preserve ratio, bounded so that
+ * (t, n, c, h, w, stride, k, FLOPs[t], reduced, rest, a[t-1]), each scaled to [0, 1], costs by what the whole network spends; the action is the group's preserve ratio, bounded so that
  * the budget stays reachable with every later group at its least width (section 3.3, Algorithm 1).
  */
 export class LayerWalk {
@@ -23,6 +23,8 @@ export class LayerWalk {
   private readonly features: readonly GroupFeatures[];
   private readonly budget: number;
   private limit: number;
+  /** What the original spends; under several limits more than 1 where the first one is not the nearest. */
+  private readonly whole: number;
   /** Cost that each group's channels take part in, as a fraction of the original's. */
   private readonly groupCost: readonly number[];
   private counts: number[] = [];
@@ -35,7 +37,8 @@ export class LayerWalk {
     this.budget = budget;
     this.limit = budget;
     const { full } = space;
-    this.groupCost = full.map((count, i) => (1 - space.spent(full.with(i, Math.ceil(count / 2)))) * 2);
+    this.whole = space.spent(full);
+    this.groupCost = full.map((count, i) => (1 - space.spent(full.with(i, Math.ceil(count / 2))) / this.whole) * 2);
   }
 
   get steps(): number { return this.space.groups.length; }
@@ -52,7 +55,7 @@ export class LayerWalk {
     const scaled = (key: keyof GroupFeatures): number => feature[key] / largest(key);
     return Float32Array.of(
       t / Math.max(1, this.steps - 1), scaled('outChannels'), scaled('inChannels'), scaled('height'), scaled('width'), scaled('stride'), scaled('kernel'),
-      this.groupCost[t]! / Math.max(...this.groupCost), 1 - soFar, rest / all, this.previous,
+      this.groupCost[t]! / (Math.max(...this.groupCost) || 1), 1 - soFar / this.whole, rest / all, this.previous,
     );
   }
 

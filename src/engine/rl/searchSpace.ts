@@ -4,7 +4,7 @@ import type { GroupFeatures } from './environment.ts';
 /** How many units each group keeps, in the order of the groups. */
 export type Counts = readonly number[];
 
-/** What a choice costs, as fractions of the original's. */
+/** What a choice costs, as fractions of the original's: the file's that is written, with the biases that the repair adds. */
 export interface Costs {
   readonly macs: number;
   readonly params: number;
@@ -14,6 +14,12 @@ export interface Costs {
 export type CostName = keyof Costs;
 /** A cost, and the fraction of the original's that must not be exceeded. */
 export interface Limit { readonly cost: CostName; readonly budget: number }
+
+/** What a choice spends under several limits: the cost that is nearest to its own, or furthest above it, in proportion to the first, so that all are kept where this is within the first's. */
+export function spentUnder(limits: readonly [Limit, ...Limit[]], costs: Costs): number {
+  const [first] = limits;
+  return Math.max(...limits.map(({ cost, budget }) => (costs[cost] ?? NaN) * (first.budget / budget)));
+}
 
 /** One thing to decide: how many of its units a group keeps. */
 export interface Decision {
@@ -48,7 +54,7 @@ export interface SearchSpace {
   /** Share of the weights that stay, by the layer's weight; none where whole channels go. */
   densitiesFor(counts: Counts): ReadonlyMap<string, number>;
   costOf(counts: Counts): Costs;
-  /** The cost that the budget is about. With several limits the one that is nearest to its own, or furthest above it, in proportion to the first: all are kept where this is within the first's. */
+  /** The cost that the budget is about. @see spentUnder */
   spent(counts: Counts): number;
   ratiosOf(counts: Counts): number[];
 }

@@ -2,23 +2,28 @@ import type { Analysis, KeptUnits } from '../pruning/types.ts';
 import { type ThinnableLayer, shares } from '../reconstruction/rankWeights.ts';
 import type { GroupFeatures } from './environment.ts';
 import { layerFeatures } from './features.ts';
-import type { CostName, Costs, Counts, Decision, SearchSpace } from './searchSpace.ts';
+import { type CostName, type Costs, type Counts, type Decision, type Limit, type SearchSpace, spentUnder } from './searchSpace.ts';
 
 /** Choices of fine-grained pruning: how many of the weights each layer keeps, in shares; what is left out is zero. */
 export class WeightSpace implements SearchSpace {
   readonly analysis: Analysis;
   readonly groups: readonly Decision[];
   readonly features: readonly GroupFeatures[];
-  readonly cost: CostName = 'params';
+  readonly cost: CostName;
   readonly strides = [1];
   readonly orders = new Map<string, readonly number[]>();
   private readonly layers: readonly ThinnableLayer[];
+  private readonly limits: readonly [Limit, ...Limit[]];
   private readonly leastShares: number;
+  private readonly addedParams: number;
 
   /** @param minPreserve five times the least share of a layer's weights that stays: single weights can be spared far beyond whole channels */
-  constructor(analysis: Analysis, layers: readonly ThinnableLayer[], minPreserve: number) {
+  constructor(analysis: Analysis, layers: readonly ThinnableLayer[], limits: readonly [Limit, ...Limit[]], { minPreserve, addedParams = 0 }: { readonly minPreserve: number; /** Parameters that the repair adds. */ readonly addedParams?: number }) {
     this.analysis = analysis;
     this.layers = layers;
+    this.limits = limits;
+    this.cost = limits[0].cost;
+    this.addedParams = addedParams;
     this.groups = layers.map(({ layer, error }) => ({ group: { id: layer.weight, name: layer.name, channels: shares }, error }));
     this.features = layers.map(({ layer }) => layerFeatures(analysis, layer));
     this.leastShares = Math.max(1, Math.round((minPreserve / 5) * shares));
@@ -39,9 +44,9 @@ export class WeightSpace implements SearchSpace {
       macs -= gone * layer.macs;
       params -= gone * weights;
     });
-    return { macs: macs / this.analysis.macs, params: params / this.analysis.params };
+    return { macs: macs / this.analysis.macs, params: (params + this.addedParams) / this.analysis.params };
   }
 
-  spent(counts: Counts): number { return this.costOf(counts).params; }
+  spent(counts: Counts): number { return spentUnder(this.limits, this.costOf(counts)); }
   ratiosOf(counts: Counts): number[] { return counts.map((count) => count / shares); }
 }

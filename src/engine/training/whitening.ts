@@ -47,7 +47,7 @@ interface Request { readonly layer: Layer; readonly layout: RowLayout; readonly 
 interface Moments { readonly sums: Float64Array; readonly blocks: readonly { readonly from: number; readonly width: number; readonly gram: Float64Array }[]; rows: number }
 
 /**
- * Finds the coordinates of all layers whose inputs can be read as rows of one regression (of one convolution group, samples first), and whose weights no other layer shares.
+ * Finds the coordinates of all layers whose inputs can be read as rows of one regression (of one convolution group), and whose weights no other layer shares.
  * @param feeds for every graph input, one tensor a chunk of samples
  */
 export async function whitenLayers(model: Model, feeds: Readonly<Record<string, Tensor[]>>, options: { readonly threads: number; readonly seed: number; readonly signal?: AbortSignal }): Promise<WhitenedLayer[]> {
@@ -57,7 +57,7 @@ export async function whitenLayers(model: Model, feeds: Readonly<Record<string, 
   const samples = Object.values(feeds)[0]![0]!.dims[0]!;
   const requests = layers.flatMap((layer): Request[] => {
     const weight = ownOf(layer.weight), bias = ownOf(layer.bias), input = shapes.get(layer.input), output = shapes.get(layer.output);
-    const layout = weight && input && output && layer.groups === 1 && input[0]! % samples === 0 ? rowLayout(layer, input, output, weight.dims) : undefined;
+    const layout = weight && input && output && layer.groups === 1 ? rowLayout(layer, input, output, weight.dims, samples) : undefined;
     return layout ? [{ layer, layout, weight: weight!, bias: bias?.length === layout.outs ? bias : undefined }] : [];
   });
   const moments = await inputMoments(model, requests, feeds, options), found: WhitenedLayer[] = [];

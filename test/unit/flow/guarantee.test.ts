@@ -11,7 +11,7 @@ import { WeightSpace } from '../../../src/engine/rl/weightSpace.ts';
 
 const { proto } = await loadModel('examples/resnet20.onnx'), analysis = await analyse(proto);
 const layers = analysis.layers.map((layer): ThinnableLayer => ({ layer, weights: layer.params, error: Float64Array.from({ length: 257 }, (_, gone) => (gone / 256) ** 3) }));
-const space = new WeightSpace(analysis, layers, 0.1);
+const space = new WeightSpace(analysis, layers, [{ cost: 'params', budget: 1 }], { minPreserve: 0.1 });
 /** An accuracy that is known: 0.9 less what is gone, cubed. */
 const accuracyOf = (counts: Counts, gain = 0): number => Math.min(0.9, 0.9 - 0.3 * (1 - space.spent(counts)) ** 3 + (space.spent(counts) < 1 ? gain : 0));
 const judged = (policy: string, counts: Counts, reward = 0): Judged => ({ policy, counts, candidate: { episode: 1, ...space.costOf(counts), accuracy: accuracyOf(counts), reward, preserve: space.ratiosOf(counts) } });

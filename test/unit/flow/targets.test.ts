@@ -124,10 +124,28 @@ describe('a run with', () => {
     expect(JSON.parse(readFileSync(join(folder, `run${runs}`, 'plan.json'), 'utf8')).weights).toHaveLength(4);
   }, 240_000);
 
+  it.each([['channels', 0.5], ['weights', 0.3]] as const)('%s of a network without biases counts those that the repair adds', async (method, most) => {
+    const { proto } = await loadModel(model), bare = join(folder, 'bare.onnx'), isBias = (name: string | undefined): boolean => /^b\d$/.test(name ?? '');
+    const node = proto.graph.node.map((each) => ({ ...each, input: each.input.filter((name) => !isBias(name)) }));
+    await saveModel({ ...proto, graph: { ...proto.graph, node, initializer: proto.graph.initializer.filter(({ name }) => !isBias(name)) } }, bare);
+    const { before, after, candidates, out } = await run(`params=${most}`, { model: bare, method, roundTo: 1, refine: 0 }), left = method === 'weights' ? await nonZero(out) : after.params;
+    expect((await loadModel(out)).proto.graph.initializer.some(({ name }) => name.endsWith(':bias'))).toBe(true);
+    expect(left / before.params).toBeLessThanOrEqual(most);
+    expect(left / before.params).toBeGreaterThan(0.95 * most);
+    expect(candidates.map(({ params }) => params)).toContainEqual(expect.closeTo(left / before.params, 3));
+  }, 240_000);
+
   it('single weights counts the size of bitmap and values', async () => {
     const report = await run('size=0.4', { method: 'weights' });
     expect(report.after.sparse!.storedBytes / report.before.sizeBytes).toBeLessThanOrEqual(0.4);
     expect(report.after.sparse!.storedBytes / report.before.sizeBytes).toBeGreaterThan(0.37);
+  }, 240_000);
+
+  it.each(['size=0.4,params=0.2', 'params=0.6,size=0.3'])('single weights and %s keeps both', async (target) => {
+    const report = await run(target, { method: 'weights', refine: 0 }), [params, size] = target.startsWith('size') ? [0.2, 0.4] : [0.6, 0.3];
+    const shares = [await nonZero(report.out) / report.before.params / params, report.after.sparse!.storedBytes / report.before.sizeBytes / size];
+    expect(Math.max(...shares)).toBeLessThanOrEqual(1);
+    expect(Math.max(...shares)).toBeGreaterThan(0.9);
   }, 240_000);
 
   it('single weights and a target that they have no influence on is refused', () => {

@@ -16,10 +16,9 @@ function truncatedMoments(mu: number, sigma: number, low: number, high: number):
 }
 
 describe('Random', () => {
-  it('repeats itself from a seed and from a saved state', () => {
+  it('repeats itself from a seed', () => {
     const a = new Random(5), b = new Random(5);
     expect(draw(20, () => a.uniform())).toEqual(draw(20, () => b.uniform()));
-    b.state = JSON.parse(JSON.stringify(a.state)) as number[];
     expect(draw(20, () => a.normal())).toEqual(draw(20, () => b.normal()));
     expect(new Random(6).uniform()).not.toBe(new Random(5).uniform());
   });

@@ -13,7 +13,7 @@ const [images, points, seed] = [32, 10, 5];
 it('sums the products of all rows, over however many chunks of images they come', async () => {
   const { proto } = await loadModel('examples/resnet20.onnx'), { layers } = await analyse(proto), view = new GraphView(proto.graph), layer = layers[0]!;
   const pixels = Array.from({ length: 5 }, (_, chunk) => Float32Array.from({ length: images * 3072 }, (_unused, i) => Math.sin(i * 12.9898 + chunk)));
-  const layout = rowLayout(layer, [images, 3, 32, 32], [images, 16, 32, 32], dimsOf(view.constants.get(layer.weight)!))!;
+  const layout = rowLayout(layer, [images, 3, 32, 32], [images, 16, 32, 32], dimsOf(view.constants.get(layer.weight)!), images)!;
   const [found] = await gramMatrices(proto, [{ layer, layout }], { [view.inputs[0]!]: pixels.map((data) => floats(data, [images, 3, 32, 32])) }, { rows: 1600, perColumn: 0, points, mostImages: 160, ...memoryLimits }, seed);
 
   const expected = new Float64Array(28 * 28); // 3x3 windows of three channels, and the constant

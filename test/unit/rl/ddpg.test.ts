@@ -37,27 +37,12 @@ describe('DdpgAgent', () => {
     await agent.release();
   });
 
-  it.each([0, 0.6])('repeats itself bit for bit with one seed, also when saved and restored in the middle (priority exponent %d)', async (priorityExponent) => {
-    const walk = makeWalk(6, 5), create = (seed: number): Promise<DdpgAgent> => DdpgAgent.create({ observationSize: walk.observationSize, seed, options: { ...small, priorityExponent } });
-    const [whole, first, second, other] = await Promise.all([create(9), create(9), create(123), create(10)]);
-    const reference = await play(whole, walk, 16);
-    const before = await play(first, walk, 7);
-    second.restore(first.state());
-    const after = await play(second, walk, 9);
-    expect([...before.actions, ...after.actions]).toEqual(reference.actions);
-    expect(second.state()).toEqual(whole.state());
-    expect((await play(other, walk, 16)).actions).not.toEqual(reference.actions);
-    await Promise.all([whole, first, second, other].map((agent) => agent.release()));
-  });
-
-  it('refuses a damaged checkpoint', async () => {
-    const agent = await DdpgAgent.create({ observationSize: 4, seed: 1, options: small });
-    const bytes = agent.state();
-    expect(() => { agent.restore(bytes.subarray(0, bytes.length - 5)); }).toThrow(/damaged/);
-    expect(() => { agent.restore(new Uint8Array(3)); }).toThrow(/damaged/);
-    const larger = await DdpgAgent.create({ observationSize: 5, seed: 1, options: small });
-    expect(() => { agent.restore(larger.state()); }).toThrow(/other sizes/);
-    await agent.release(); await larger.release();
+  it('repeats itself bit for bit with one seed', async () => {
+    const walk = makeWalk(6, 5), agents = await Promise.all([9, 9, 10].map((seed) => DdpgAgent.create({ observationSize: walk.observationSize, seed, options: small })));
+    const [first, again, other] = await Promise.all(agents.map((agent) => play(agent, walk, 16)));
+    expect(again).toEqual(first);
+    expect(other!.actions).not.toEqual(first!.actions);
+    await Promise.all(agents.map((agent) => agent.release()));
   });
 
   it('learns a policy whose distance to the known optimum of layer walks is well below that of random walks', async () => {
@@ -90,7 +75,7 @@ describe('one DDPG update', () => {
       targetActor: make(total(n), -0.5, 0.5), targetCritic: make(total(n + 1), -0.5, 0.5),
     };
     const rows = { observations: make(batch * n, 0, 1), nextObservations: make(batch * n, 0, 1) };
-    const columns = { actions: make(batch, 0, 1), rewards: make(batch, -1, 1), continues: Float32Array.from({ length: batch }, (_, i) => Number(i % 3 !== 0)), importance: make(batch, 0.2, 1) };
+    const columns = { actions: make(batch, 0, 1), rewards: make(batch, -1, 1), continues: Float32Array.from({ length: batch }, (_, i) => Number(i % 3 !== 0)) };
     const step = adamStep(3, 1e-2);
     const feeds: Record<string, Tensor> = { rates: floats(Float32Array.of(step.rate, step.rate, step.shiftedEpsilon), [3]) };
     for (const [name, data] of Object.entries(vectors)) feeds[name] = floats(data, [data.length]);
@@ -114,7 +99,7 @@ describe('one DDPG update', () => {
     };
     const [s, s2] = [matrix(rows.observations), matrix(rows.nextObservations)];
     const target = column(columns.rewards).add(column(columns.continues).mul(gamma).mul(critic(tf.tensor1d(vectors.targetCritic), s2, actor(tf.tensor1d(vectors.targetActor), s2))));
-    const criticLoss = (weights: tf.Tensor): tf.Scalar => critic(weights as tf.Tensor1D, s, column(columns.actions)).sub(target).square().mul(column(columns.importance)).mean().asScalar();
+    const criticLoss = (weights: tf.Tensor): tf.Scalar => critic(weights as tf.Tensor1D, s, column(columns.actions)).sub(target).square().mean().asScalar();
     const newCritic = adam(vectors.critic, vectors.criticMean, vectors.criticSquare, tf.grad(criticLoss)(tf.tensor1d(vectors.critic)));
     const actorLoss = (weights: tf.Tensor): tf.Scalar => critic(tf.tensor1d(newCritic.parameters), s, actor(weights as tf.Tensor1D, s)).mean().neg().asScalar();
     const newActor = adam(vectors.actor, vectors.actorMean, vectors.actorSquare, tf.grad(actorLoss)(tf.tensor1d(vectors.actor)));

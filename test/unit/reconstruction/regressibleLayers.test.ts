@@ -1,0 +1,145 @@
+import { join } from 'node:path';
+import type { GraphProto, ModelProto } from 'onnx-buf';
+import { describe, expect, it } from 'vitest';
+import { UnsupportedModelError } from '../../../src/engine/errors.ts';
+import { openNetwork } from '../../../src/engine/flow/network.ts';
+import { Profile } from '../../../src/engine/numerics/profile.ts';
+import { Random } from '../../../src/engine/numerics/random.ts';
+import { GraphBuilder } from '../../../src/engine/onnx/graphBuilder.ts';
+import { GraphView } from '../../../src/engine/onnx/graphView.ts';
+import { saveModel } from '../../../src/engine/onnx/modelFile.ts';
+import { DataType, floatsOf, withFloats } from '../../../src/engine/onnx/tensor.ts';
+import { analyse } from '../../../src/engine/pruning/analysis.ts';
+import { inspectModel } from '../../../src/engine/pruning/inspect.ts';
+import { pruneCommand } from '../../../src/engine/pruning/prune.ts';
+import { applyPlan } from '../../../src/engine/pruning/surgery.ts';
+import { uniformKept } from '../../../src/engine/pruning/uniform.ts';
+import { AnchoredRefit } from '../../../src/engine/reconstruction/anchoredRefit.ts';
+import { rankGroups } from '../../../src/engine/reconstruction/calibration.ts';
+import { columnsOf, inputRows, outputRows, samplePositions } from '../../../src/engine/reconstruction/layerRows.ts';
+import { weightMatrices } from '../../../src/engine/reconstruction/layerWeights.ts';
+import { rankWeights } from '../../../src/engine/reconstruction/rankWeights.ts';
+import { refitTargets } from '../../../src/engine/reconstruction/refitTargets.ts';
+import { regressibleLayers } from '../../../src/engine/reconstruction/regressibleLayers.ts';
+import { repairOn } from '../../../src/engine/reconstruction/repair.ts';
+import { memoryLimits } from '../../../src/engine/reconstruction/rowBudget.ts';
+import { sequentialRefit } from '../../../src/engine/reconstruction/sequentialRefit.ts';
+import { runChunks } from '../../../src/engine/runtime/chunkedRun.ts';
+import { product } from '../../../src/engine/runtime/matrix.ts';
+import { floats, type Tensor } from '../../../src/engine/runtime/session.ts';
+import { whitenLayers } from '../../../src/engine/training/whitening.ts';
+import { temporaryFolder, writeTree } from '../../support/files.ts';
+import { npy } from '../../support/npy.ts';
+
+const folder = await temporaryFolder(), random = new Random(7), images = 16, sizeOf = (dims: readonly number[]): number => dims.reduce((a, b) => a * b, 1);
+const some = (count: number, scale = 1): Float32Array => Float32Array.from({ length: count }, () => scale * random.normal());
+const budget = { rows: 256, perColumn: 0, points: 8, mostImages: 64, ...memoryLimits }, rankOptions = { budget, seed: 1, profile: new Profile() };
+const feedsOf = (dims: readonly number[], scale = 1): { x: Tensor[] } => ({ x: Array.from({ length: 3 }, () => floats(some(images * sizeOf(dims), scale), [images, ...dims])) });
+
+class Net extends GraphBuilder {
+  weight(dims: readonly number[]): string { return this.floats(dims, some(sizeOf(dims), Math.sqrt(2 / sizeOf(dims.slice(1))))); }
+  conv(x: string, ins: number, outs: number, attributes = { pads: [1, 1, 1, 1] }): string { return this.op('Conv', [x, this.weight([outs, ins, 3, 3]), this.floats([outs], some(outs, 0.1))], attributes); }
+  gemm(x: string, ins: number, outs: number): string { return this.op('Gemm', [x, this.weight([outs, ins]), this.floats([outs], some(outs, 0.1))], { transB: 1 }); }
+  matmul(x: string, ins: number, outs: number): string { return this.add(this.op('MatMul', [x, this.weight([ins, outs])]), this.floats([outs], some(outs, 0.1))); }
+  relu(x: string): string { return this.op('Relu', [x]); }
+  /** Two hidden layers and the mean over the tokens. */
+  finish(x: string, layer: 'gemm' | 'matmul', back: (tokens: string) => string): ModelProto & { graph: GraphProto } {
+    const tokens = back(this[layer](this.relu(this[layer](this.relu(this[layer](x, 12, 24)), 24, 20)), 20, 12));
+    this.output(this.op('ReduceMean', [tokens], { axes: [1], keepdims: 0 }), 'y', ['n', 12]);
+    return this.model();
+  }
+}
+
+const build = new Map<string, () => ModelProto & { graph: GraphProto }>([
+  ['tokens that are flattened into the batch', () => { const net = new Net(), x = net.input('x', ['n', 8, 12]); return net.finish(net.reshape(x, [-1, 12]), 'gemm', (tokens) => net.reshape(tokens, [-1, 8, 12])); }],
+  ['windows that are folded into the batch', () => { const net = new Net(), x = net.input('x', ['n', 8, 12]); return net.finish(net.reshape(x, [-1, 4, 12]), 'matmul', (tokens) => net.reshape(tokens, [-1, 8, 12])); }],
+  ['tokens that stand before the batch', () => { const net = new Net(), x = net.input('x', ['n', 8, 12]); return net.finish(net.transpose(x, [1, 0, 2]), 'matmul', (tokens) => net.transpose(tokens, [1, 0, 2])); }],
+]);
+
+describe('layers that see another dimension in the batch', () => {
+  it.each([...build.keys()])('%s: rows times weights are the outputs', async (name) => {
+    const model = build.get(name)!(), view = new GraphView(model.graph), feeds = feedsOf([8, 12]), { found } = await regressibleLayers(model, view, (await analyse(model)).layers, feeds);
+    expect(found).toHaveLength(3);
+    const wanted = found.flatMap(({ layer }) => [layer.input, layer.output]);
+    for await (const values of runChunks(model, feeds, (chunk) => (chunk < 1 ? wanted : []))) for (const { layer, layout } of found) {
+      expect(layout.positions).toBe(8);
+      const sampled = samplePositions(layout.positions, images, 5, 3), [rows] = inputRows(layout, values[layer.input]!.data as Float32Array, images, sampled), outputs = outputRows(layout, values[layer.output]!.data as Float32Array, images, sampled);
+      const bias = layer.opType === 'Gemm' ? view.constants.get(layer.bias) : undefined, made = await product(rows!, weightMatrices(layer, layout, view.constants.get(layer.weight)!, bias)[0]!, sampled.length, columnsOf(layout), layout.outs);
+      expect(Math.max(...made.map((value, i) => Math.abs(value - outputs[i]!)))).toBeLessThan(1e-4);
+    }
+  });
+
+  it.each([...build.keys()])('%s: channels are ranked by their readers and repaired, and training knows their mean', async (name) => {
+    const model = build.get(name)!(), analysis = await analyse(model), feeds = feedsOf([8, 12]), ranked = await rankGroups(model, analysis, feeds, rankOptions);
+    for (const { error, group } of ranked) expect(error[group.channels / 2]).not.toBe(0.25); // as a ranking by weights alone has it
+    const kept = uniformKept(analysis, 0.7, { order: new Map(ranked.map(({ group, order }) => [group.id, [...order].reverse()])) }), pruned = applyPlan(model, analysis, kept);
+    const repaired = await sequentialRefit(pruned, kept, await refitTargets(model, analysis, feeds, budget, 1), { rounds: 1, ridge: 1e-3, grouped: true });
+    const answers = async (each: typeof model): Promise<Float32Array> => { for await (const { y } of runChunks(each, feeds, (chunk) => (chunk < 1 ? ['y'] : []))) return y!.data as Float32Array; throw new Error('no answers'); };
+    const [own, cut, fitted] = await Promise.all([model, pruned, repaired].map(answers)) as [Float32Array, Float32Array, Float32Array], distance = (other: Float32Array): number => own.reduce((sum, value, i) => sum + (value - other[i]!) ** 2, 0);
+    expect(distance(fitted)).toBeLessThan(0.5 * distance(cut));
+
+    const [first] = await whitenLayers(model, feeds, { threads: 1, seed: 1 }), mean = new Float64Array(12);
+    for (const { data } of feeds.x) (data as Float32Array).forEach((value, i) => { mean[i % 12]! += value / (data.length * feeds.x.length / 12); });
+    if (first!.bias) first!.mean.forEach((value, c) => { expect(value).toBeCloseTo(mean[c]!, 4); });
+  });
+
+  it('frames as images: convolutions are left as they are, and the layer behind them is repaired', async () => {
+    const net = new Net(), x = net.input('x', ['n', 4, 3, 8, 8]), h = net.relu(net.conv(net.relu(net.conv(net.reshape(x, [-1, 3, 8, 8]), 3, 8)), 8, 8));
+    net.output(net.gemm(net.op('ReduceMean', [net.reshape(net.op('GlobalAveragePool', [h]), [-1, 4, 8])], { axes: [1], keepdims: 0 }), 8, 5), 'y', ['n', 5]);
+    const model = net.model(), analysis = await analyse(model), feeds = feedsOf([4, 3, 8, 8]), { layers } = await refitTargets(model, analysis, feeds, budget, 1, { firstLayers: true });
+    expect(layers.map(({ layer }) => layer.opType)).toEqual(['Gemm']);
+    expect(await rankGroups(model, analysis, feeds, rankOptions)).toHaveLength(2);
+    expect((await whitenLayers(model, feeds, { threads: 1, seed: 1 })).map(({ outs }) => outs)).toEqual([5]);
+  });
+});
+
+it('a layer with more columns than memory has room for is left as it is, and its channels are ranked by weights', async () => {
+  const net = new Net(), x = net.input('x', ['n', 2, 32, 32]);
+  net.output(net.gemm(net.op('Flatten', [net.relu(net.conv(x, 2, 12))]), 12 * 1024, 3), 'y', ['n', 3]);
+  const model = net.model(), analysis = await analyse(model), feeds = feedsOf([2, 32, 32]), [ranked] = await rankGroups(model, analysis, feeds, rankOptions);
+  expect(Array.from(ranked!.error)).toEqual(Array.from({ length: 13 }, (_, gone) => (gone / 12) ** 2));
+  expect((await refitTargets(model, analysis, feeds, budget, 1)).layers).toEqual([]);
+  expect((await rankWeights(model, analysis, feeds, rankOptions)).map(({ layer }) => layer.opType)).toEqual(['Conv']);
+});
+
+it('activations that are infinite tell nothing: errors are then those of a ranking by weights', async () => {
+  const net = new Net(), x = net.input('x', ['n', 3, 6, 6]), large = net.op('Exp', [net.mul(net.relu(net.conv(x, 3, 8)), 60)]);
+  net.output(net.gemm(net.op('Flatten', [net.op('GlobalAveragePool', [net.op('Min', [net.relu(net.conv(large, 8, 8)), net.scalar(1)])])]), 8, 5), 'y', ['n', 5]);
+  const model = net.model(), analysis = await analyse(model), feeds = feedsOf([3, 6, 6]);
+  for (const { error } of [...await rankGroups(model, analysis, feeds, rankOptions), ...await rankWeights(model, analysis, feeds, rankOptions)]) {
+    const curve = Array.from(error);
+    expect(curve.every(Number.isFinite)).toBe(true);
+    expect(curve).toEqual(curve.toSorted((a, b) => a - b));
+    expect(curve.at(-1)).toBeGreaterThan(0);
+  }
+});
+
+it('layers whose fit fails keep as few of their weights as those whose fit does not', async () => {
+  const net = new Net(), x = net.input('x', ['n', 3, 6, 6]), large = net.op('Exp', [net.mul(net.relu(net.conv(x, 3, 8)), 60)]);
+  net.output(net.op('Min', [net.conv(large, 8, 4), net.scalar(1)]), 'y', ['n', 4, 6, 6]);
+  const model = net.model(), analysis = await analyse(model), densities = new Map(analysis.layers.map(({ weight }) => [weight, 0.25])), fit = { rounds: 1, ridge: 1e-3, grouped: true, densities }, kept = new Map<string, number[]>();
+  const targets = await refitTargets(model, analysis, feedsOf([3, 6, 6]), budget, 1, { firstLayers: true });
+  const whole = { kept, densities: new Map([...densities.keys()].map((weight) => [weight, 1])) };
+  const refitted = [await sequentialRefit(model, kept, targets, fit), await (await AnchoredRefit.prepare(model, whole, new Map(), targets, fit)).refit(model, { kept, densities })];
+  for (const { graph } of refitted) {
+    for (const tensor of graph.initializer.filter(({ name }) => densities.has(name))) {
+      const values = floatsOf(tensor);
+      expect(values.every(Number.isFinite)).toBe(true);
+      expect(values.filter((value) => value !== 0)).toHaveLength(values.length / 4);
+    }
+  }
+});
+
+it.each([['float16', DataType.FLOAT16], ['double', DataType.DOUBLE]] as const)('a %s network is refused with the layer and its type where it would be repaired; it is inspected and pruned as it is', async (type, elementType) => {
+  const path = join(folder, `${type}.onnx`), out = join(folder, 'out.onnx'), net = new Net(), x = net.input('x', ['n', 12]);
+  net.output(net.op('Cast', [net.gemm(net.relu(net.gemm(net.op('Cast', [x], { to: elementType }), 12, 8)), 8, 5)], { to: DataType.FLOAT }), 'y', ['n', 5]);
+  net.initializers.forEach((tensor, i) => { net.initializers[i] = withFloats({ ...tensor, dataType: elementType }, tensor.dims.map(Number), floatsOf(tensor)); });
+  await saveModel(net.model(), path);
+  const message = new RegExp(`The layer .*Gemm.* has weights of type ${type}.*Compress the float32 model`);
+  await expect(openNetwork(path)).rejects.toThrow(UnsupportedModelError);
+  await expect(openNetwork(path, 'weights')).rejects.toThrow(message);
+  await writeTree(folder, { 'x.npy': npy('<f4', [20, 12], some(20 * 12)) });
+  await expect(pruneCommand({ model: path, out, preserve: 0.5, roundTo: 1, repair: repairOn(join(folder, 'x.npy')) })).rejects.toThrow(message);
+  expect((await inspectModel(path)).layers).toHaveLength(2);
+  expect((await pruneCommand({ model: path, out, preserve: 0.5, roundTo: 1 })).after.macs).toBeLessThan((await inspectModel(path)).macs);
+});
