@@ -133,13 +133,14 @@ export function pickColumns(matrix: Float32Array, width: number, columns: ArrayL
 
 /**
  * Gives every layer a bias of its own to be fitted (Conv and Gemm take it as their third input): of zeros where it has none, a copy where several nodes read
- * the same one or a node computes it.
+ * the same one or a node computes it, or where one number stands for all outputs.
  */
 export function withBiases(model: Model, layers: readonly Layer[]): { model: Model; biases: ReadonlyMap<Layer, string> } {
   const initializers = new Map(model.graph.initializer.map((tensor) => [tensor.name, tensor])), readers = new Map<string, number>();
   for (const { input } of model.graph.node) for (const value of input) readers.set(value, (readers.get(value) ?? 0) + 1);
-  const own = (bias: string): boolean => initializers.has(bias) && readers.get(bias) === 1;
-  const needing = new Map(layers.filter(({ bias, opType }) => !own(bias) && (opType === 'Conv' || opType === 'Gemm')).map((layer) => [layer.node.output[0]!, layer]));
+  const sizeOf = (name: string, axis?: number): number | undefined => initializers.get(name)?.dims.reduce((size, dim, i) => (axis === undefined || axis === i ? size * Number(dim) : size), 1);
+  const own = ({ bias, weight, outAxis }: Layer): boolean => readers.get(bias) === 1 && sizeOf(bias) === sizeOf(weight, outAxis);
+  const needing = new Map(layers.filter((layer) => !own(layer) && (layer.opType === 'Conv' || layer.opType === 'Gemm')).map((layer) => [layer.node.output[0]!, layer]));
   const biases = new Map<Layer, string>(), added: TensorProto[] = [];
   const constants = [...needing.values()].some(({ bias }) => bias !== '') ? new GraphView(model.graph).constants : initializers;
   const node = model.graph.node.map((old) => {

@@ -19,7 +19,7 @@ import { rankGroups } from '../../../src/engine/reconstruction/calibration.ts';
 import { columnsOf, inputRows, outputRows, samplePositions } from '../../../src/engine/reconstruction/layerRows.ts';
 import { weightMatrices } from '../../../src/engine/reconstruction/layerWeights.ts';
 import { rankWeights } from '../../../src/engine/reconstruction/rankWeights.ts';
-import { refitTargets } from '../../../src/engine/reconstruction/refitTargets.ts';
+import { refitTargets, withBiases } from '../../../src/engine/reconstruction/refitTargets.ts';
 import { regressibleLayers } from '../../../src/engine/reconstruction/regressibleLayers.ts';
 import { repairOn } from '../../../src/engine/reconstruction/repair.ts';
 import { memoryLimits } from '../../../src/engine/reconstruction/rowBudget.ts';
@@ -142,4 +142,12 @@ it.each([['float16', DataType.FLOAT16], ['double', DataType.DOUBLE]] as const)('
   await expect(pruneCommand({ model: path, out, preserve: 0.5, roundTo: 1, repair: repairOn(join(folder, 'x.npy')) })).rejects.toThrow(message);
   expect((await inspectModel(path)).layers).toHaveLength(2);
   expect((await pruneCommand({ model: path, out, preserve: 0.5, roundTo: 1 })).after.macs).toBeLessThan((await inspectModel(path)).macs);
+});
+
+it('one number that is the bias of all outputs becomes a bias of each, which can be fitted', async () => {
+  const net = new Net(), x = net.input('x', ['n', 12]);
+  net.output(net.op('Gemm', [net.relu(net.gemm(x, 12, 8)), net.weight([8, 5]), net.floats([1], Float32Array.of(0.5))]), 'y', ['n', 5]);
+  const model = net.model(), { layers } = await analyse(model), { biases, model: changed } = withBiases(model, layers), [name] = biases.values();
+  expect([...biases.keys()].map(({ name: layer }) => layer)).toEqual([layers[1]!.name]);
+  expect([...floatsOf(changed.graph.initializer.find((tensor) => tensor.name === name)!)]).toEqual(Array(5).fill(0.5));
 });
