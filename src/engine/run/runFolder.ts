@@ -45,7 +45,7 @@ export async function readJson(path: string): Promise<unknown> {
   }
 }
 
-/** Everything a run keeps: its options, one journal line an episode, the agent's checkpoint, the plan and the report. One process at a time. */
+/** Everything a run keeps: its options, one journal line an episode, a checkpoint of each step of training, the plan and the report. One process at a time. */
 export class RunFolder {
   readonly path: string;
   readonly options: CompressOptions;
