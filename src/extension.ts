@@ -40,20 +40,21 @@ export function activate(context: vscode.ExtensionContext): AutoCompressApi {
   const commandContext: CommandContext = { runs, inspections, dashboards, texts, example: new Example(extensionUri, context.globalStorageUri), runsView, workspaceState };
   const openResult = (runId: string) => void vscode.commands.executeCommand('autoCompress.openResult', { runId });
   const progress = new RunProgress(runs, { showDashboard: (runId) => dashboards.show(runId), openResult });
-  const runEnded = new vscode.EventEmitter<void>();
+  const resultsChanged = new vscode.EventEmitter<void>();
   const api = createApi(runs, inspections);
   const blocked = hasRuntime(extensionPath) ? undefined
     : vscode.l10n.t('Auto-Compress has no engine for this computer ({0}, {1}): ONNX Runtime is not made for it. It runs on Windows, Linux, and Macs with Apple processors.', process.platform, process.arch);
 
   subscriptions.push(
-    runs, inspections, texts, progress, runEnded, registerCommands(commandContext, blocked), registerSparsityHints(texts, new SparsityIndex(runs, inspections), runEnded.event),
+    runs, inspections, texts, progress, resultsChanged, registerCommands(commandContext, blocked), registerSparsityHints(texts, new SparsityIndex(runs, inspections), resultsChanged.event),
     vscode.workspace.registerTextDocumentContentProvider(onnxScheme, texts), Reports.register(),
     vscode.window.registerCustomEditorProvider(onnxEditorViewType, new OnnxEditor(extensionUri, inspections), { supportsMultipleEditorsPerDocument: true }),
     vscode.window.registerWebviewPanelSerializer(dashboardViewType, dashboards),
     vscode.window.registerTreeDataProvider('autoCompress.runs', runsView), vscode.tasks.registerTaskProvider(taskType, new CompressTasks(runs)),
     registerLanguageModelTools(runs, inspections),
   );
-  runs.on('ended', () => runEnded.fire());
+  runs.on('ended', () => resultsChanged.fire());
+  runs.on('changed', (run) => { if (!run) resultsChanged.fire(); }); // one was found in a folder, or deleted
   runs.on('event', ({ record: { request } }, event) => { // from here on nothing of it can be refused
     if (event.type === 'model' && request) void rememberSettings(workspaceState, request, requestFromSettings(vscode.Uri.file(request.model), request.val));
   });

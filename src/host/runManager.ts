@@ -13,7 +13,7 @@ import { type RunRecord, type RunStore, readReport, reportMs } from './runStore.
 export interface Run { readonly record: RunRecord; view: RunView }
 
 interface ManagerEvents {
-  /** A run was added, changed its status, or went. */
+  /** A run changed its status; undefined where one was found or went. */
   changed: [Run | undefined];
   /** A run said something; its view already holds it. */
   event: [Run, RunEvent];

@@ -71,15 +71,15 @@ const annotatePlan: Annotate = (document) => Promise.resolve(!annotationsEnabled
   return { line: document.positionAt(offset).line, label: `${bar(kept / channels)} ${text}`, hover: new vscode.MarkdownString(`**${name}**: ${text}`) };
 }));
 
-/** Registers the hints; they follow the settings and `runEnded`. */
-export function registerSparsityHints(texts: ModelText, index: SparsityIndex, runEnded: vscode.Event<void>): vscode.Disposable {
+/** Registers the hints; they follow the settings and `resultsChanged`. */
+export function registerSparsityHints(texts: ModelText, index: SparsityIndex, resultsChanged: vscode.Event<void>): vscode.Disposable {
   const changed = new vscode.EventEmitter<void>();
   const register = (selector: vscode.DocumentSelector, annotate: Annotate) => {
     const hints = new SparsityHints(annotate, changed.event);
     return [vscode.languages.registerInlayHintsProvider(selector, hints), vscode.languages.registerHoverProvider(selector, hints)];
   };
   return vscode.Disposable.from(
-    changed, runEnded(() => changed.fire()), vscode.workspace.onDidChangeConfiguration((event) => { if (event.affectsConfiguration('autoCompress.annotations')) changed.fire(); }),
+    changed, resultsChanged(() => changed.fire()), vscode.workspace.onDidChangeConfiguration((event) => { if (event.affectsConfiguration('autoCompress.annotations')) changed.fire(); }),
     ...register({ scheme: onnxScheme, language: onnxLanguage }, annotateText(texts, index)),
     ...register({ language: 'python', scheme: 'file' }, annotatePython(index)),
     ...register([{ pattern: '**/.auto-compress/**/plan.json' }, { pattern: '**/*.plan.json' }], annotatePlan),
