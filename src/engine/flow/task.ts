@@ -54,6 +54,7 @@ export async function openTask({ proto }: Network, options: CompressOptions, sig
     async function checkTrainingData(): Promise<void> {
       const path = options.train ?? apart, dataset = path === undefined ? val : await openDataset(path);
       try {
+        await taskInputDims(proto, dataset);
         if (dataset.labels && scoresClasses(judge)) requireSameClasses(dataset, val, classes);
       } finally { if (dataset !== val) await dataset.close(); }
     }

@@ -43,7 +43,7 @@ export async function trainSteps(network: Network, task: Task, winner: Winner & 
     const name = step === 'refine' ? 'Refinement' : 'Fine-tuning';
     clock.start(step);
     try {
-      const next = await train(step, network, task, now, await lessonOf(step, network, task, winner, options, epochs[step], context.signal), options, run, context);
+      const lesson = await lessonOf(step, network, task, winner, options, epochs[step], context.signal).catch(leftOut), next = await train(step, network, task, now, lesson, options, run, context);
       const { accuracy, reward, standardError } = difference(next.outcomes, now.outcomes), slack = now.proto === winner.proto ? clearly * standardError : 0;
       const kept = reward >= -slack && assessmentOf(next.outcomes).accuracy >= floorOf(goalOf(options, network), task.judge.original);
       if (next.diverged !== undefined) notes.push(`${name} diverged in epoch ${next.diverged} (the loss is not a number): the epochs before it were judged as usual.`);
@@ -59,6 +59,9 @@ export async function trainSteps(network: Network, task: Task, winner: Winner & 
   }
   return { proto: now.proto, steps, notes };
 }
+
+/** What can't be learnt, or learnt from, is no reason to lose what the search has found. @throws {UnsupportedModelError} for wrong input */
+function leftOut(error: unknown): never { throw error instanceof InputError ? new UnsupportedModelError(error.message, { cause: error }) : error; }
 
 /** Standard errors by which a trained model is clearly worse than the one before. */
 const clearly = 2;
@@ -138,7 +141,7 @@ async function train(kind: 'refine' | 'finetune', network: Network, task: Task, 
     onProgress: ({ epoch, epochs, loss, secondsLeft, assessment }) => { emit({ type: 'training', epoch, epochs, loss, secondsLeft, ...(assessment ? { accuracy: assessment.accuracy } : {}) }); },
     onCheckpoint: (bytes) => run.writeCheckpoint(kind, { header: { kind }, bytes }).catch((error: unknown) => { unwritten = error; throw error; }),
     ...(saved ? { checkpoint: saved.bytes } : {}),
-  }).catch((error: unknown) => { throw error instanceof InputError && error !== unwritten ? new UnsupportedModelError(error.message, { cause: error }) : error; });
+  }).catch((error: unknown) => { if (error === unwritten) throw error; return leftOut(error); });
   return { proto: model, outcomes: await task.judge.outcomes(model, undefined, signal), epochs: bestEpoch, ...(diverged === undefined ? {} : { diverged }) };
 }
 

@@ -1,3 +1,5 @@
+import { rmSync } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { compress, resume } from '../../../src/engine/compress.ts';
@@ -25,7 +27,7 @@ beforeAll(async () => {
   await session.release();
   const labels = Int32Array.from({ length: count }, (_, n) => { const row = scores.subarray(5 * n, 5 * n + 5); return row.indexOf(Math.max(...row)); });
   const data = (values: Int32Array): Uint8Array => npz({ x: npy('<f4', [count, ...dims], images), labels: npy('<i4', [count], values) }, 0);
-  await writeTree(folder, { 'data.npz': data(labels), 'shifted.npz': data(labels.map((label) => label + 100)) });
+  await writeTree(folder, { 'data.npz': data(labels), 'shifted.npz': data(labels.map((label) => label + 100)), 'other.npz': npz({ z: npy('<f4', [count, 7], normal(7 * count)), labels: npy('<i4', [count], labels) }, 0) });
 });
 
 const optionsOf = (name: string, more: Partial<CompressRequest>): CompressOptions => parseCompressOptions({
@@ -53,6 +55,21 @@ describe('training in a run', () => {
     expect(resumed.seen).not.toEqual([]);
     expect([...stopped.seen, ...resumed.seen]).toEqual(whole.seen);
     expect(await weightsOf('stopped')).toEqual(await weightsOf('whole'));
+  }, 120_000);
+
+  it('keeps what the search has found where training data can no longer be read', async () => {
+    const train = join(folder, 'gone.npz'), options = { ...optionsOf('kept', { train, refine: 0 }), finetune: 1 };
+    await copyFile(join(folder, 'data.npz'), train);
+    const { notes, steps } = await compress(options, { signal: new AbortController().signal, emit: (event) => { if (event.type === 'stage' && event.stage === 'rebuild') rmSync(train, { force: true }); } });
+    expect(notes.join()).toMatch(/Fine-tuning was left out: .*gone\.npz/);
+    expect(steps.map(({ step }) => step)).toEqual(['reconstruct']);
+    expect(await weightsOf('kept')).not.toEqual([]);
+  }, 120_000);
+
+  it('ends before the search for training data that have no array for the input', async () => {
+    const { seen, context } = listening();
+    await expect(compress(optionsOf('input', { finetune: 1, refine: 0, train: join(folder, 'other.npz') }), context)).rejects.toThrow(/other\.npz/);
+    expect(seen).toEqual([]);
   }, 120_000);
 
   it.each([
