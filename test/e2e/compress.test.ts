@@ -58,17 +58,34 @@ describe.skipIf(whyNot)('compressing a model', () => {
     await workbench.quickInput().waitFor({ state: 'hidden' });
   });
 
+  it('goes back to the target where single weights can not reach it', async () => {
+    const { workbench } = world;
+    await workbench.contextMenu('resnet20.onnx', 'Compress Model...');
+    for (const answer of ['10 class folders', 'Use these images', '2.0x fewer MACs', 'Remove:', 'single weights']) await workbench.pick(answer);
+    await workbench.quickInput().getByPlaceholder('Target macs needs the method channels').waitFor();
+    await workbench.quickItem('2.0x smaller file').waitFor();
+    expect((await workbench.quickInput().locator('.monaco-list-row .label-name:visible').allTextContents()).filter((text) => /fewer MACs|faster/.test(text))).toEqual([]);
+    await world.screenshot('wizard other target');
+    await workbench.pick('2.0x smaller file');
+    expect(await workbench.quickItem('Remove:').textContent()).toContain('single weights');
+    expect(await workbench.quickItem('Start').textContent()).toContain('2.0x smaller file');
+    await workbench.page.keyboard.press('Escape');
+    await workbench.quickInput().waitFor({ state: 'hidden' });
+  });
+
   it('moves the charts while the agent searches, and writes a model of at most half the MACs', async () => {
     const { workbench } = world;
     await workbench.commandAndPick('Auto-Compress: Compress Model...', 'resnet20.onnx');
     await answerWizard(world.episodes);
+    const says = (pattern: RegExp) => until(`${pattern} in the status bar`, async () => pattern.test(await workbench.statusBar().textContent({ timeout: 5000 }) ?? ''));
+    const said = says(/resnet20\.onnx: episode \d+\/\d+, best \d+\.\d%/).then(() => says(/resnet20\.onnx: Rebuild the best model/));
     dashboard = await workbench.webview('#status');
     const first = await until('the first episode', async () => await episodeOf(dashboard) || undefined, 120_000);
     await dashboard.locator('#episodes-card canvas').waitFor();
     await dashboard.locator('#tradeoff-card canvas').waitFor();
     await until('a later episode', async () => await episodeOf(dashboard) > first, 120_000);
-    expect(await workbench.statusBar().textContent()).toMatch(/resnet20\.onnx: episode \d+\/\d+, best \d+\.\d%/);
     await world.screenshot('dashboard running');
+    await said;
     await status(dashboard, 'done');
 
     const { out, before, after } = report();
@@ -106,6 +123,9 @@ describe.skipIf(whyNot)('compressing a model', () => {
     dashboard = await workbench.webview('#status');
     await until('the summary after the reload', async () => await dashboard.locator('#summary').textContent() === summary);
     await workbench.closeTab('Compress resnet20');
+    await workbench.command('Auto-Compress: Export Point...'); // in the palette also after a restart
+    await workbench.quickItem('Episode').waitFor();
+    await workbench.page.keyboard.press('Escape');
     await workbench.command('Auto-Compress: Open Dashboard');
     dashboard = await workbench.webview('#status');
     await until('the summary in a new dashboard', async () => await dashboard.locator('#summary').textContent() === summary);
@@ -176,15 +196,14 @@ describe.skipIf(whyNot)('compressing a model', () => {
   });
 
   it('lists the runs by model with what came out', async () => {
-    const { workbench } = world;
-    await workbench.page.locator('.pane-header', { hasText: 'Compression Runs' }).click();
-    const rows = workbench.page.locator('.tree-explorer-viewlet-tree-view .monaco-list-row, [id*="autoCompress.runs"] .monaco-list-row');
+    const rows = await world.workbench.runRows();
     await until('three runs', async () => (await rows.allTextContents()).filter((text) => /x fewer MACs.*\d points (lost|won)/.test(text)).length === 3);
     await world.screenshot('runs view');
   });
 
   it('runs a task of tasks.json, and shows how its fine-tuning went', async () => {
     const { workbench } = world;
+    await world.server.driver.run((vscode) => vscode.workspace.getConfiguration('autoCompress').update('train', 'images', vscode.ConfigurationTarget.Workspace)); // relative, as its own paths
     await workbench.command('Tasks: Run Task');
     await workbench.pick('compress resnet20');
     await workbench.page.locator('.terminal-wrapper, .xterm').first().waitFor();
@@ -196,7 +215,8 @@ describe.skipIf(whyNot)('compressing a model', () => {
       tuned = await workbench.webview('#training-card');
       return tuned.locator('#training-card canvas').isVisible().catch(() => false);
     });
-    const { steps, after } = report();
+    const { steps, after } = report(), { options } = JSON.parse(readFileSync(join(world.runDirs()[0]!, 'options.json'), 'utf8')) as { options: { train: string; model: string } };
+    expect([options.model, options.train]).toEqual([join(world.server.workspace, 'resnet20.onnx'), join(world.server.workspace, 'images')]);
     expect(steps.map(({ step }) => step)).toEqual(expect.arrayContaining(['reconstruct', 'finetune']));
     expect(await tuned.locator('#steps').textContent()).toContain(`fine-tuned ${(100 * after.accuracy.value).toFixed(1)}%`);
     const losses = (await tuned.locator('#training tbody tr td:nth-child(3)').allTextContents()).map(Number);

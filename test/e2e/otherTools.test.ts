@@ -1,6 +1,6 @@
 /** What other extensions, assistants and lists of files can do with it. One run serves the stories that need one. */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Inspection, Report } from '../../src/engine/protocol.ts';
@@ -94,6 +94,73 @@ describe.skipIf(whyNot)('working with other tools', () => {
     for (const name of ['resnet20.onnx', 'second.onnx']) await workbench.page.locator(`.tabs-container .tab[aria-label="${name}"]`).waitFor(); // the click alone may have opened a preview beside it
   });
 
+  it('starts from the title and the tab of an editor, and from the row of a model in the runs view', async () => {
+    const { workbench } = world, { page } = workbench;
+    /** The wizard asks for images, and is left again. */
+    const wizardOf = async (name: string) => {
+      await workbench.quickInput().getByText(`Auto-Compress: ${name}`).waitFor();
+      await workbench.quickItem('Browse for a folder of images').waitFor();
+      await page.keyboard.press('Escape');
+      await workbench.quickInput().waitFor({ state: 'hidden' });
+    };
+    const tab = page.locator('.tabs-container .tab[aria-label="second.onnx"]');
+    await tab.click();
+    await page.locator('.editor-actions .action-label[aria-label^="Compress Model"]').click();
+    await wizardOf('second.onnx');
+    await workbench.menuOf(tab, 'Compress Model...');
+    await wizardOf('second.onnx');
+    await workbench.menuOf(tab, 'Show Model as Text');
+    await workbench.tab('second.onnx.txt').waitFor();
+    const rows = await workbench.runRows();
+    await until('a run with its time', async () => (await rows.allTextContents()).some((text) => new RegExp(`fewer MACs.*points.*${new Date().getFullYear()}, \\d+:\\d\\d`).test(text.replaceAll('\u202f', ' '))));
+    for (const name of world.themes) { await world.useTheme(name); await world.screenshot(`runs with times ${name}`); }
+    await world.useTheme('light');
+    await rows.filter({ hasText: 'resnet20.onnx' }).click();
+    await workbench.runsPane().locator('.pane-header').hover();
+    await workbench.runsPane().locator('.pane-header .action-label[aria-label^="Compress Model"]').click();
+    await wizardOf('resnet20.onnx');
+    expect(await page.locator('.notifications-toasts .codicon-error').count(), 'nothing failed').toBe(0);
+  });
+
+  it('shows that a model takes long to read, and leaves it when asked', async () => {
+    const { workbench, server } = world;
+    await server.driver.run(async (vscode, model) => { await vscode.extensions.getExtension<AutoCompressApi>('auto-compress.auto-compress')!.exports.inspect(model).then(undefined, () => undefined); }, at('broken.onnx'));
+    for (const pid of server.workers()) process.kill(pid, 'SIGSTOP'); // the process that waits for the next question
+    await workbench.contextMenu('resnet20.onnx', 'Show Model as Text');
+    const told = workbench.toast('Reading resnet20.onnx');
+    await told.waitFor();
+    await world.screenshot('reading a model');
+    await told.hover();
+    await told.getByText('Cancel', { exact: true }).click();
+    await told.waitFor({ state: 'detached' });
+    await until('the end of the process', () => Promise.resolve(server.workers().length === 0));
+    expect(await workbench.tab('resnet20.onnx.txt').count()).toBe(0);
+    await workbench.contextMenu('resnet20.onnx', 'Show Model as Text');
+    await workbench.tab('resnet20.onnx.txt').waitFor();
+    expect(await workbench.page.locator('.notifications-toasts .codicon-error').count(), 'cancelling is no error').toBe(0);
+  });
+
+  it('goes on with a run that was refused, once there is what was missing', async () => {
+    const { workbench, server } = world;
+    const refused = await server.driver.run((vscode, request) => vscode.extensions.getExtension<AutoCompressApi>('auto-compress.auto-compress')!.exports.compress(request).then(() => 'compressed', (error: Error) => error.message),
+      { model: at('second.onnx'), val: at('later'), out: at('later.onnx'), target: { metric: 'macs' as const, value: 0.6 }, episodes: 1, refine: 0 });
+    expect(refused).toContain('later (option val): there is no such file or folder');
+    await workbench.toast("second.onnx can't be compressed").waitFor();
+    await workbench.closeNotifications();
+    await server.driver.run((vscode) => { const [run] = vscode.extensions.getExtension<AutoCompressApi>('auto-compress.auto-compress')!.exports.runs(); return vscode.commands.executeCommand<undefined>('autoCompress.openDashboard', { runId: run!.runId }); });
+    const dashboard = await workbench.webview('#status[data-status="failed"]');
+    await dashboard.locator('vscode-button[data-action="resume"]').click();
+    await workbench.toast('later (option val)').waitFor(); // the same reason again
+    await workbench.closeNotifications();
+    renameSync(at('images'), at('later'));
+    await dashboard.locator('vscode-button[data-action="resume"]').click();
+    await dashboard.locator('#status[data-status="done"]').waitFor({ timeout: 400_000 });
+    renameSync(at('later'), at('images'));
+    expect(existsSync(at('later.onnx'))).toBe(true);
+    await workbench.closeNotifications();
+    await workbench.closeTab('Compress second');
+  });
+
   it("answers an assistant's questions, and compresses only after the user agreed", async () => {
     const { workbench, server: { driver } } = world;
     const answer = await driver.run(async (vscode) => {
@@ -104,14 +171,38 @@ describe.skipIf(whyNot)('working with other tools', () => {
     expect(answer.names.sort()).toEqual(['auto-compress_compress', 'auto-compress_inspect']);
     expect((JSON.parse(answer.text) as Inspection).macs).toBe(inspected(at('resnet20.onnx')).macs);
 
-    const refused = driver.run((vscode, input) => vscode.lm.invokeTool('auto-compress_compress', { input, toolInvocationToken: undefined }).then(() => 'compressed', (error: Error) => error.message), { model: 'second.onnx', val: 'images', target: 'macs=0.5' });
+    const count = () => driver.run((vscode) => vscode.extensions.getExtension<AutoCompressApi>('auto-compress.auto-compress')!.exports.runs().length), before = await count();
+    const setTarget = (target: string | null) => driver.run((vscode, value) => vscode.workspace.getConfiguration('autoCompress').update('target', value ?? undefined, vscode.ConfigurationTarget.Workspace), target);
     const question = workbench.page.locator('.monaco-dialog-box');
-    await question.getByText('Compress second.onnx?').waitFor();
-    expect(await question.textContent()).toContain('2.0x fewer MACs');
-    await world.screenshot('assistant asks');
-    await question.getByText('Cancel', { exact: true }).click();
-    expect(await refused).not.toBe('compressed');
-    expect(await until('still one run', () => driver.run((vscode) => vscode.extensions.getExtension<AutoCompressApi>('auto-compress.auto-compress')!.exports.runs().length))).toBe(1);
+    for (const [target, said] of [['macs=0.5', '2.0x fewer MACs'], [undefined, '2.5x fewer MACs']] as const) { // what is not asked for is in the settings
+      await setTarget('macs=0.4');
+      const refused = driver.run((vscode, input) => vscode.lm.invokeTool('auto-compress_compress', { input, toolInvocationToken: undefined }).then(() => 'compressed', (error: Error) => error.message), { model: 'second.onnx', val: 'images', ...(target ? { target } : {}) });
+      await question.getByText('Compress second.onnx?').waitFor();
+      expect(await question.textContent()).toContain(said);
+      await world.screenshot('assistant asks');
+      await question.getByText('Cancel', { exact: true }).click();
+      expect(await refused).not.toBe('compressed');
+    }
+    await setTarget(null);
+    expect(await count()).toBe(before);
     expect(existsSync(at('second.compressed.onnx'))).toBe(false);
+  });
+
+  it('stops the run of an assistant that takes its question back, and no other', async () => {
+    const { workbench, server: { driver } } = world;
+    const statuses = () => driver.run((vscode) => vscode.extensions.getExtension<AutoCompressApi>('auto-compress.auto-compress')!.exports.runs().slice(0, 2).map(({ status }) => status));
+    await driver.run((vscode, request) => { void vscode.extensions.getExtension<AutoCompressApi>('auto-compress.auto-compress')!.exports.compress(request).then(undefined, () => undefined); },
+      { model: at('second.onnx'), val: at('images'), target: { metric: 'macs' as const, value: 0.5 }, episodes: 1000 });
+    const taken = driver.run(async (vscode, input) => {
+      const source = new vscode.CancellationTokenSource(), command = vscode.commands.registerCommand('test.takeBack', () => source.cancel());
+      return vscode.lm.invokeTool('auto-compress_compress', { input, toolInvocationToken: undefined }, source.token).then(() => 'compressed', (error: Error) => { command.dispose(); return error.message; });
+    }, { model: 'second.onnx', val: 'images' });
+    await workbench.page.locator('.monaco-dialog-box').getByText('Yes', { exact: true }).click();
+    await until('both runs', async () => (await statuses()).join() === 'queued,running');
+    await driver.run((vscode) => vscode.commands.executeCommand<undefined>('test.takeBack'));
+    expect(await taken).not.toBe('compressed');
+    await until('one of them stopped', async () => (await statuses()).join() === 'stopped,running');
+    await workbench.command('Auto-Compress: Stop Run');
+    await until('both stopped', async () => (await statuses()).join() === 'stopped,stopped');
   });
 });

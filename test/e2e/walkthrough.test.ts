@@ -9,9 +9,8 @@ describe.skipIf(whyNot)('the first steps', () => {
   beforeEach(({ onTestFailed, task }) => { onTestFailed(() => world.explain(task.name)); });
 
   it('begin where there are no runs yet, with what to do', async () => {
-    const { page } = world.workbench;
-    await page.locator('.pane-header', { hasText: 'Compression Runs' }).click();
-    const view = page.locator('.pane', { has: page.locator('.pane-header', { hasText: 'Compression Runs' }) });
+    const { page } = world.workbench, view = world.workbench.runsPane();
+    await world.workbench.runRows();
     await view.getByText('No model was compressed here yet.').waitFor();
     await view.getByText('Compress Model...').waitFor();
     await world.screenshot('welcome');

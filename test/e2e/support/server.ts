@@ -38,20 +38,20 @@ export class Server {
     child.stderr?.on('data', (data) => { this.output += data; });
   }
 
-  /** @param fill writes the workspace's files */
-  static async start({ node, codeServer }: WorkbenchPrograms, vsix: string, fill: (workspace: string) => void): Promise<Server> {
+  /** @param fill writes the workspace's files; @param trusted false: it is for the user to trust the folder */
+  static async start({ node, codeServer }: WorkbenchPrograms, vsix: string, fill: (workspace: string) => void, trusted = true): Promise<Server> {
     const root = mkdtempSync(join(tmpdir(), 'auto-compress-e2e-'));
     const at = (...parts: string[]) => join(root, ...parts);
     for (const folder of ['data/User', 'extensions', 'home', 'workspace']) mkdirSync(at(folder), { recursive: true });
     writeFileSync(at('config.yaml'), 'auth: none\ncert: false\n');
-    writeFileSync(at('data/User/settings.json'), JSON.stringify(settings));
+    writeFileSync(at('data/User/settings.json'), JSON.stringify(trusted ? settings : { ...settings, 'security.workspace.trust.enabled': true, 'security.workspace.trust.startupPrompt': 'never' }));
     fill(at('workspace'));
     const env = { HOME: at('home'), PATH: `${dirname(node)}:/usr/local/bin:/usr/bin:/bin`, LANG: 'C.UTF-8' };
     const folders = ['--config', at('config.yaml'), '--user-data-dir', at('data'), '--extensions-dir', at('extensions')];
     const driver = await Driver.create(root);
     execFileSync(node, [codeServer, ...folders, '--install-extension', vsix, '--install-extension', driver.vsix], { env, stdio: 'pipe' });
     const port = await freePort();
-    const flags = ['--auth', 'none', '--bind-addr', `127.0.0.1:${port}`, '--disable-telemetry', '--disable-update-check', '--disable-workspace-trust', '--disable-getting-started-override', '--ignore-last-opened'];
+    const flags = ['--auth', 'none', '--bind-addr', `127.0.0.1:${port}`, '--disable-telemetry', '--disable-update-check', ...(trusted ? ['--disable-workspace-trust'] : []), '--disable-getting-started-override', '--ignore-last-opened'];
     const child = spawn(node, [codeServer, ...folders, ...flags], { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     const server = new Server(root, `http://127.0.0.1:${port}`, child, driver);
     await server.ready();

@@ -62,11 +62,14 @@ export class Workbench {
 
   private exactItem(text: string): Locator { return this.quickInput().locator('.monaco-list-row', { has: this.page.locator('.label-name').getByText(text, { exact: true }) }).first(); }
 
-  /** Right-click on a file, then on an item of the menu. Contributed items appear once the extension host is up, and an open menu never refreshes. */
-  async contextMenu(file: string, label: string): Promise<void> {
+  /** Right-click on a file, then on an item of the menu. */
+  contextMenu(file: string, label: string): Promise<void> { return this.menuOf(this.file(file), label); }
+
+  /** The same of anything that has a menu. Contributed items appear once the extension host is up, and an open menu never refreshes. */
+  async menuOf(target: Locator, label: string): Promise<void> {
     const item = this.page.locator('.monaco-menu .action-item', { hasText: label }).first();
-    await until(`"${label}" in the menu of ${file}`, async () => {
-      await this.file(file).click({ button: 'right' });
+    await until(`"${label}" in the menu`, async () => {
+      await target.click({ button: 'right' });
       await this.page.locator('.monaco-menu .action-item').first().waitFor();
       if (await item.isVisible()) return true;
       await this.page.keyboard.press('Escape');
@@ -74,7 +77,7 @@ export class Workbench {
       return false;
     });
     // a menu ignores the mouse for a moment after it opened
-    await until(`the menu of ${file} to close`, async () => { await item.click({ timeout: 1000 }).catch(() => undefined); return await this.page.locator('.monaco-menu').count() === 0; });
+    await until('the menu to close', async () => { await item.click({ timeout: 1000 }).catch(() => undefined); return await this.page.locator('.monaco-menu').count() === 0; });
   }
 
   /** Runs a command from the palette by its full title. A palette that is closing does not listen: it is opened again. */
@@ -144,6 +147,14 @@ export class Workbench {
       return undefined;
     });
   }
+
+  /** The tree of runs, unfolded. */
+  async runRows(): Promise<Locator> {
+    const pane = this.runsPane(), header = pane.locator('.pane-header');
+    if (await header.getAttribute('aria-expanded') !== 'true') await header.click();
+    return pane.locator('.monaco-list-row');
+  }
+  runsPane(): Locator { return this.page.locator('.pane', { has: this.page.locator('.pane-header', { hasText: 'Compression Runs' }) }); }
 
   async closeNotifications(): Promise<void> { await this.command('Notifications: Clear All Notifications'); }
 

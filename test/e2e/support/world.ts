@@ -36,7 +36,7 @@ const programs = inject('programs');
 export const whyNot = 'whyNot' in programs ? programs.whyNot : undefined;
 
 /** Few images and episodes, so that a run takes seconds; for pictures of a run as users see it (AUTO_COMPRESS_LONG_RUN=1), all of the bundled images and more episodes. */
-const longRun = process.env['AUTO_COMPRESS_LONG_RUN'] === '1', imagesOfAClass = longRun ? 100 : 20, episodes = longRun ? 100 : 6;
+const longRun = process.env['AUTO_COMPRESS_LONG_RUN'] === '1', imagesOfAClass = longRun ? 100 : 20, episodes = longRun ? 100 : 12;
 
 /** A workspace with a trained model, its images, its Python source and a file that is no model. */
 function fillWorkspace(folder: string): void {
@@ -48,17 +48,17 @@ function fillWorkspace(folder: string): void {
   copyFileSync('test/e2e/fixtures/resnet.py', join(folder, 'resnet.py'));
   writeFileSync(join(folder, 'broken.onnx'), 'this is not a model');
   mkdirSync(join(folder, '.vscode'));
-  writeFileSync(join(folder, '.vscode/tasks.json'), JSON.stringify({ version: '2.0.0', tasks: [{ type: 'auto-compress', label: 'compress resnet20', model: 'resnet20.onnx', val: 'images', target: 'macs=0.6', episodes: 1, finetune: 2, out: 'task.onnx', problemMatcher: [] }] }));
+  writeFileSync(join(folder, '.vscode/tasks.json'), JSON.stringify({ version: '2.0.0', tasks: [{ type: 'auto-compress', label: 'compress resnet20', model: '${workspaceFolder}/resnet20.onnx', val: 'images', target: 'macs=0.6', episodes: 1, finetune: 2, out: 'task.onnx', problemMatcher: [] }] }));
 }
 
-/** @param options.compressed whether resnet20.onnx was already compressed, by the command line; options.fill adds files */
-export async function createWorld({ compressed = false, fill }: { readonly compressed?: boolean; readonly fill?: (workspace: string) => void } = {}): Promise<World> {
+/** @param options.compressed whether resnet20.onnx was already compressed, by the command line; options.trusted: false opens a folder that nobody trusted yet; options.fill adds files */
+export async function createWorld({ compressed = false, trusted = true, fill }: { readonly compressed?: boolean; readonly trusted?: boolean; readonly fill?: (workspace: string) => void } = {}): Promise<World> {
   if ('whyNot' in programs) throw new Error(programs.whyNot);
   const server = await Server.start(programs, packaged(), (folder) => {
     fillWorkspace(folder);
     fill?.(folder);
     if (compressed) execFileSync(process.execPath, ['dist/cli.js', 'compress', join(folder, 'resnet20.onnx'), '--val', join(folder, 'images'), '--episodes', '2'], { stdio: ['ignore', 'ignore', 'inherit'] });
-  });
+  }, trusted);
   let browser: Browser | undefined;
   try {
     browser = await launchBrowser(programs);
