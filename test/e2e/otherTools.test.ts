@@ -150,7 +150,7 @@ describe.skipIf(whyNot)('working with other tools', () => {
     await server.driver.run((vscode) => { const [run] = vscode.extensions.getExtension<AutoCompressApi>('auto-compress.auto-compress')!.exports.runs(); return vscode.commands.executeCommand<undefined>('autoCompress.openDashboard', { runId: run!.runId }); });
     const dashboard = await workbench.webview('#status[data-status="failed"]');
     await dashboard.locator('vscode-button[data-action="resume"]').click();
-    await workbench.toast('later (option val)').waitFor(); // the same reason again
+    await workbench.told('later (option val)'); // the same reason again
     await workbench.closeNotifications();
     renameSync(at('images'), at('later'));
     await dashboard.locator('vscode-button[data-action="resume"]').click();
