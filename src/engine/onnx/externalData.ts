@@ -3,6 +3,7 @@ import { dirname, isAbsolute, join, sep } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { type GraphProto, type ModelProto, type TensorProto, StringStringEntryProtoSchema, TensorProto_DataLocation as Location } from 'onnx-buf';
 import { InputError, messageOf } from '../errors.ts';
+import { copyOf } from './copyOf.ts';
 import { bytesPerElement, elementCount } from './tensor.ts';
 
 /** All tensors of a model that may hold bulk data: initializers and tensor attributes, subgraphs included. */
@@ -113,7 +114,7 @@ async function readRegion(file: FileHandle, offset: number, length: number, loca
 
 /** The description of a tensor whose bytes stand elsewhere: the same tensor without raw_data (ONNX TensorProto.external_data). */
 export function asExternal(tensor: TensorProto, location: string, offset: number, length: number): TensorProto {
-  const copy = Object.assign(Object.create(Object.getPrototypeOf(tensor) as object) as TensorProto, tensor, {
+  const copy = copyOf(tensor, {
     dataLocation: Location.EXTERNAL,
     externalData: Object.entries({ location, offset: String(offset), length: String(length) }).map(([key, value]) => create(StringStringEntryProtoSchema, { key, value })),
   });

@@ -5,6 +5,7 @@ import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { GraphProtoSchema, type GraphProto, ModelProtoSchema, type ModelProto, TensorProtoSchema, type TensorProto, TensorProto_DataType as DataType } from 'onnx-buf';
 import { InputError, UnsupportedModelError, UserError, messageOf } from '../errors.ts';
 import { tensorConstants } from './constantNodes.ts';
+import { copyOf } from './copyOf.ts';
 import { inlineFunctions } from './inlineFunctions.ts';
 import { asExternal, loadExternalData } from './externalData.ts';
 import { weightsAsInitializers } from './weightsAsInitializers.ts';
@@ -75,10 +76,10 @@ function varint(value: number): number[] {
 /** Tag and length of a length-delimited protobuf field. */
 const header = (field: number, length: number): Uint8Array => Uint8Array.from([...varint(field * 8 + 2), ...varint(length)]);
 const lengthOf = (chunks: readonly Uint8Array[]): number => chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-/** The same message without one field. Messages keep absent fields on their prototype (proto2 presence), so a copy must not own them. */
-function without<T extends object>(message: T, field: keyof T, replacement?: T[keyof T]): T {
-  const copy = Object.assign(Object.create(Object.getPrototypeOf(message) as object) as T, message);
-  if (replacement === undefined) Reflect.deleteProperty(copy, field); else copy[field] = replacement;
+/** The same message without one field. */
+function without<T extends object>(message: T, field: keyof T): T {
+  const copy = copyOf(message, {});
+  Reflect.deleteProperty(copy, field);
   return copy;
 }
 
@@ -98,7 +99,7 @@ export function encodeModel(proto: ModelProto & { graph: GraphProto }): Uint8Arr
     const chunks = encodeTensor(tensor);
     return [header(5, lengthOf(chunks)), ...chunks];
   });
-  const graphChunks = [toBinary(GraphProtoSchema, without(graph, 'initializer', [])), ...initializers];
+  const graphChunks = [toBinary(GraphProtoSchema, copyOf(graph, { initializer: [] })), ...initializers];
   const model = toBinary(ModelProtoSchema, without(proto, 'graph') as ModelProto);
   return [model, header(7, lengthOf(graphChunks)), ...graphChunks];
 }
@@ -123,7 +124,7 @@ export function splitModel(proto: ModelProto & { graph: GraphProto }, location: 
     end = offset + tensor.rawData.length;
     return asExternal(tensor, location, offset, tensor.rawData.length);
   });
-  const graph = without(proto.graph, 'initializer', initializer);
+  const graph = copyOf(proto.graph, { initializer });
   return { bytes: encodeModel({ ...without(proto, 'graph'), graph } as ModelProto & { graph: GraphProto }), external, externalBytes: end };
 }
 

@@ -26,7 +26,7 @@ async function inputIdentity(name: InputOption, path: string, { of = '', missing
     return name === 'model' ? { path, sizeBytes: (await stat(path)).size, sha256: await sha256OfModel(path) } : await identityOf(path);
   } catch (error) {
     if (error instanceof InputError) throw error;
-    const { code } = error as NodeJS.ErrnoException, why = code === 'ENOENT' ? missing : code === 'EISDIR' ? 'it is a folder' : messageOf(error);
+    const { code } = error as NodeJS.ErrnoException, why = code === 'ENOENT' ? missing : messageOf(error);
     throw new InputError(`Can't read ${path} (option ${name}${of}): ${why}.`, { cause: error });
   }
 }

@@ -2,7 +2,7 @@ import { intAttribute, intsAttribute, stringAttribute } from '../../onnx/attribu
 import { windowsOf } from '../../onnx/windows.ts';
 import { alongAxis } from '../alongAxis.ts';
 import { type Rule, type RuleContext, type Rules, outputGradient, product, range, unsupported } from '../rule.ts';
-import { extreme, mean, reduction } from './reduction.ts';
+import { type Local, extreme, mean, reduction } from './reduction.ts';
 
 const poolWindows = ({ node, shape }: RuleContext): ReturnType<typeof windowsOf> =>
   windowsOf(node, intsAttribute(node, 'kernel_shape') ?? [], shape(node.input[0]!).slice(2), shape(node.output[0]!).slice(2));
@@ -42,6 +42,6 @@ const averagePool: Rule = (context) => {
 };
 
 /** GlobalAveragePool-1 and GlobalMaxPool-1 reduce all axes behind the channels, which stay as ones. */
-const globally = (local: Parameters<typeof reduction>[0]): Rule => reduction(local, ({ node, shape }) => range(shape(node.input[0]!).length).slice(2));
+const globally = (local: Local): Rule => reduction(local, ({ node, shape }) => range(shape(node.input[0]!).length).slice(2));
 
 export const poolingRules: Rules = { MaxPool: maxPool, AveragePool: averagePool, GlobalAveragePool: globally(mean), GlobalMaxPool: globally(extreme) };

@@ -14,7 +14,7 @@ function reducedAxes({ node, shape, contents }: RuleContext): number[] {
 }
 
 /** The gradient by x before broadcasting to its shape: any shape that broadcasts to it. */
-type Local = (reduced: Reduced) => string;
+export type Local = (reduced: Reduced) => string;
 
 export const reduction = (local: Local, axesOf: (context: RuleContext) => readonly number[] = reducedAxes): Rule => (context) => {
   const { node, build, shape } = context;
