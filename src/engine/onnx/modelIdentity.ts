@@ -1,63 +1,22 @@
 import { createHash } from 'node:crypto';
-import { access, constants, realpath, stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
 import type { ModelProto } from 'onnx-buf';
-import { InputError } from '../errors.ts';
 import { externalFiles } from './externalData.ts';
 import { decodeModel, readModelFile } from './modelFile.ts';
 
-/** The model of a file, without the data that stand beside it; undefined where it is none: whoever loads it says so. */
-function modelIn(bytes: Uint8Array, path: string): ModelProto | undefined {
-  try { return decodeModel(bytes, path); } catch { return undefined; }
+/** The files beside a model that hold its data, opened one after the other; none where the bytes are no model: whoever loads it says so. */
+export async function* filesBeside(bytes: Uint8Array, path: string): ReturnType<typeof externalFiles> {
+  let model: ModelProto;
+  try { model = decodeModel(bytes, path); } catch { return; }
+  yield* externalFiles(model, path);
 }
 
 /** SHA-256 of a model, in hexadecimal: of its file or, where weights stand in files beside it, of all of these. */
 export async function sha256OfModel(path: string): Promise<string> {
-  const bytes = await readModelFile(path), own = createHash('sha256').update(bytes).digest('hex'), model = modelIn(bytes, path), beside: string[] = [];
-  for await (const { file } of model ? externalFiles(model, path) : []) {
+  const bytes = await readModelFile(path), own = createHash('sha256').update(bytes).digest('hex'), beside: string[] = [];
+  for await (const { file } of filesBeside(bytes, path)) {
     const hash = createHash('sha256');
     for await (const chunk of file.createReadStream({ autoClose: false, start: 0, highWaterMark: 2 ** 20 })) hash.update(chunk as Buffer);
     beside.push(hash.digest('hex'));
   }
   return beside.length === 0 ? own : createHash('sha256').update([own, ...beside].join()).digest('hex');
-}
-
-/** A file's path without links, also of a file that is not there yet. */
-const realFile = (path: string): Promise<string> => realpath(path).catch(async () => join(await realpath(dirname(path)).catch(() => resolve(dirname(path))), basename(path)));
-
-/** What a command writes beside the model, and reads besides it. */
-export interface OtherFiles {
-  /** Files that are written as well, by the option that names them. */
-  readonly written?: Readonly<Record<string, string | undefined>>;
-  /** Files that are read as well. */
-  readonly read?: readonly (string | undefined)[];
-}
-
-/**
- * Checks, before the work and not after it, that a model can be written to `out` and other files where they belong, and that neither the original, nor a file with its weights,
- * nor anything else that is read or written goes lost by it.
- * @throws {InputError} says what is in the way
- */
-export async function checkOut(out: string, original: string, { written = {}, read = [] }: OtherFiles = {}): Promise<void> {
-  const bytes = await readModelFile(original).catch(() => undefined), model = bytes && modelIn(bytes, original);
-  if (!bytes) return; // whoever loads it says why it can't be read
-  const taken = new Map([[await realFile(original), 'the model']]);
-  for await (const { path } of model ? externalFiles(model, original) : []) taken.set(await realFile(path), `${path}, which holds the model's weights`);
-  for (const path of read) if (path !== undefined) taken.set(await realFile(path), `${path}, which is read`);
-  for (const [option, path] of Object.entries({ out, ...written })) {
-    if (path === undefined) continue;
-    await checkPlace(path);
-    for (const file of option === 'out' ? [path, `${path}.data`] : [path]) { // saveModel puts large weights into a file beside it
-      const place = await realFile(file), inTheWay = taken.get(place);
-      if (inTheWay !== undefined) throw new InputError(`The output ${path} would overwrite ${inTheWay}: give another --${option}.`);
-      taken.set(place, `${file}, which --${option} names`);
-    }
-  }
-}
-
-/** @throws {InputError} where a file can't be written: there is no folder for it, or a folder has its name */
-async function checkPlace(path: string): Promise<void> {
-  const refuse = (why: string, cause?: unknown): never => { throw new InputError(`Can't write ${path}: ${why}.`, { cause }); };
-  await access(`${dirname(resolve(path))}/`, constants.W_OK).catch((error: NodeJS.ErrnoException) => refuse(['ENOENT', 'ENOTDIR'].includes(error.code ?? '') ? 'its folder does not exist' : 'its folder is read-only', error));
-  if ((await stat(path).catch(() => undefined))?.isDirectory()) refuse('it is a folder');
 }

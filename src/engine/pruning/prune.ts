@@ -1,7 +1,8 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { InputError } from '../errors.ts';
+import { checkOut } from '../onnx/checkOut.ts';
 import { loadModel, saveModel } from '../onnx/modelFile.ts';
-import { checkOut, sha256OfModel } from '../onnx/modelIdentity.ts';
+import { sha256OfModel } from '../onnx/modelIdentity.ts';
 import { Session } from '../runtime/session.ts';
 import { analyse } from './analysis.ts';
 import { costs } from './costs.ts';
