@@ -88,9 +88,14 @@ describe.skipIf(whyNot)('working with other tools', () => {
 
   it('takes every selected file', async () => {
     const { workbench } = world;
-    await workbench.file('resnet20.onnx').click();
-    await workbench.page.locator('.tabs-container .tab[aria-label^="resnet20.onnx"]').waitFor(); // opened as a preview, which selects its file once more
-    await workbench.file('second.onnx').click({ modifiers: ['ControlOrMeta'] });
+    await workbench.command('View: Close All Editors'); // earlier stories had one of them open
+    const selected = workbench.page.locator('.explorer-folders-view .monaco-list-row.selected');
+    await until('two files to be selected', async () => {
+      await workbench.file('resnet20.onnx').click();
+      await workbench.file('second.onnx').click({ modifiers: ['ControlOrMeta'] });
+      await workbench.page.waitForTimeout(1000); // the first click opens a preview, which selects its file alone once more
+      return await selected.count() === 2;
+    });
     await workbench.contextMenu('second.onnx', 'Inspect Layers');
     for (const name of ['resnet20.onnx', 'second.onnx']) await workbench.page.locator(`.tabs-container .tab[aria-label="${name}"]`).waitFor(); // the click alone may have opened a preview beside it
   });
