@@ -15,8 +15,12 @@ export const latencyTableSchema = z.object({
   layers: z.record(z.string(), layerTimesSchema),
   /** Whole networks: the sum of their layers by this table, and the median time of the network, ms. */
   networks: z.array(z.object({ layersMs: z.number(), ms: z.number().positive() })),
+  /** The power to which a predicted fraction is the measured one, for networks like those that are looked for. */
+  bend: z.number().positive().optional(),
 });
 export type LatencyTable = z.infer<typeof latencyTableSchema>;
+/** The time of a pruned network, as a fraction of the whole one's. */
+export type Predictor = (kept: KeptUnits) => number;
 type LayerTimes = z.infer<typeof layerTimesSchema>;
 
 /** Kernels work on blocks of up to so many channels. */
@@ -65,7 +69,7 @@ function weightsBetween(widths: readonly number[], wanted: number): [index: numb
 function layersMs(table: Pick<LatencyTable, 'layers'>, keys: readonly (string | undefined)[], analysis: Analysis, kept: KeptUnits): number {
   return layerWidths(analysis, kept).reduce((sum, { ins, outs }, i) => {
     const times = keys[i] === undefined ? undefined : table.layers[keys[i]];
-    return sum + (times ? timeAt(times, ins, outs) : 0);
+    return sum + (times && ins > 0 && outs > 0 ? timeAt(times, ins, outs) : 0);
   }, 0);
 }
 
@@ -108,10 +112,10 @@ async function timeLayer(layer: LoneLayer, widthsOf: TableOptions['widthsOf'], o
  * Predicts the time of a pruned network as a fraction of the whole one's. The sum of lone layers is not the time of a network (fused activations, layouts that
  * are kept between layers, the cost of a call), so it is scaled by a line through the whole networks that were measured.
  */
-export function latencyPredictor(table: LatencyTable, model: Model, analysis: Analysis): (kept: KeptUnits) => number {
+export function latencyPredictor(table: LatencyTable, model: Model, analysis: Analysis): Predictor {
   const keys = analysis.layers.map((layer) => loneLayer(model, analysis, layer)?.key);
   const { slope, offset } = lineThrough(table.networks), whole = slope * layersMs(table, keys, analysis, new Map()) + offset;
-  return (kept) => Math.max(1e-3, (slope * layersMs(table, keys, analysis, kept) + offset) / whole);
+  return (kept) => Math.max(1e-3, (slope * layersMs(table, keys, analysis, kept) + offset) / whole) ** (table.bend ?? 1);
 }
 
 /** Least squares of relative errors; through the origin where a line would fall. */

@@ -19,6 +19,6 @@ export async function finish(calibration: Calibration, network: Network, agent: 
   const { winner, standings } = await rebuild(agent, baselines, make, progress);
   if (!latencyLimit(goal)) return { winner, standings, baselines, notes: [] };
   const known = (run.entries as MeasuredRatio[]).filter(({ policy }) => policy === 'latency');
-  const met = await meetLatency(space, goal, network.proto, winner, task, run.options.threads, make.thorough, { known, append: (entry) => run.append(entry) }, signal);
+  const met = await meetLatency(space, goal, network, winner, task, run.options.threads, make.thorough, { known, append: (entry) => run.append(entry) }, signal);
   return { winner: met.winner, standings, baselines, notes: [met.note] };
 }

@@ -1,6 +1,5 @@
 import { UnreachableTargetError } from '../errors.ts';
-import { allocate, fillBudget } from '../rl/allocation.ts';
-import { scaleToBudget } from '../rl/policies.ts';
+import { allocate, fillBudget, withinBudget } from '../rl/allocation.ts';
 import type { Counts, SearchSpace } from '../rl/searchSpace.ts';
 import type { Make, Standing, Winner } from './rebuild.ts';
 import type { Judged } from './search.ts';
@@ -9,10 +8,7 @@ import type { Judged } from './search.ts';
 const allocation = (space: SearchSpace, budget: number): Counts => fillBudget(space, allocate(space, budget, 1) ?? space.least, budget, 1);
 
 /** A choice with the same proportions at another budget. */
-export function rescaled(space: SearchSpace, counts: Counts, budget: number): Counts {
-  const scaled = scaleToBudget(space, space.ratiosOf(counts), budget);
-  return scaled ? fillBudget(space, scaled, budget, 1) : space.least;
-}
+export const rescaled = (space: SearchSpace, counts: Counts, budget: number): Counts => withinBudget(space, space.ratiosOf(counts), budget) ?? space.least;
 
 /** Where to search when accuracy is guaranteed: about which budget, and how much accuracy a quickly made candidate may lose. */
 export interface StartingPoint {

@@ -9,8 +9,9 @@ import { loadModel } from '../onnx/modelFile.ts';
 import { floatsOf, isFloatTensor } from '../onnx/tensor.ts';
 import type { Candidate, CompressOptions, LayerReport, Measurements, Report } from '../protocol.ts';
 import { analyse } from '../pruning/analysis.ts';
+import { layerWidths } from '../pruning/costs.ts';
 import { sparseStorage } from '../pruning/sparseStorage.ts';
-import type { Analysis } from '../pruning/types.ts';
+import type { Analysis, KeptUnits } from '../pruning/types.ts';
 import type { SearchSpace } from '../rl/searchSpace.ts';
 import type { Network } from './network.ts';
 import type { Standing, Winner } from './rebuild.ts';
@@ -40,18 +41,26 @@ async function deflatedBytes(path: string): Promise<number> {
   return bytes;
 }
 
-function layerReports({ analysis }: Network, pruned: Analysis): LayerReport[] {
-  const after = new Map(pruned.layers.map((layer) => [layer.output, layer]));
+function layerReports({ analysis }: Network, kept: KeptUnits, pruned: Analysis): LayerReport[] {
+  const after = new Map(pruned.layers.map((layer) => [layer.output, layer])), widths = layerWidths(analysis, kept);
   const { axes } = analysis.structure.facts, prunedFacts = pruned.structure.facts;
-  return analysis.layers.map((layer): LayerReport => {
+  return analysis.layers.map((layer, i): LayerReport => {
+    const { name, opType, macs: macsBefore } = layer, channelsBefore = axes.shapeOf(layer.weight)?.[layer.outAxis] ?? 1;
+    if (widths[i]!.ins * widths[i]!.outs === 0) return { name, opType, preserveRatio: 0, weightSparsity: 0, macsBefore, macsAfter: 0, channelsBefore, channelsAfter: 0 };
     const now = after.get(layer.output), weight = now && prunedFacts.view.constants.get(now.weight);
-    const channelsBefore = axes.shapeOf(layer.weight)?.[layer.outAxis] ?? 1, channelsAfter = now ? (prunedFacts.axes.shapeOf(now.weight)?.[now.outAxis] ?? channelsBefore) : channelsBefore;
+    const channelsAfter = now ? (prunedFacts.axes.shapeOf(now.weight)?.[now.outAxis] ?? channelsBefore) : channelsBefore;
     const values = weight && isFloatTensor(weight) ? floatsOf(weight) : new Float32Array(0);
     return {
-      name: layer.name, opType: layer.opType, preserveRatio: channelsAfter / channelsBefore, weightSparsity: values.length > 0 ? values.reduce((zeros, value) => zeros + Number(value === 0), 0) / values.length : 0,
-      macsBefore: layer.macs, macsAfter: now?.macs ?? layer.macs, channelsBefore, channelsAfter,
+      name, opType, preserveRatio: channelsAfter / channelsBefore, weightSparsity: values.length > 0 ? values.reduce((zeros, value) => zeros + Number(value === 0), 0) / values.length : 0,
+      macsBefore, macsAfter: now?.macs ?? macsBefore, channelsBefore, channelsAfter,
     };
   });
+}
+
+/** Which branches went as a whole, for people; empty where none did. */
+function removedBranches({ groups }: Analysis, kept: KeptUnits): string[] {
+  const gone = groups.filter(({ id }) => kept.get(id)?.length === 0).map(({ name }) => name);
+  return gone.length === 0 ? [] : [`${gone.length} of ${groups.filter(({ removable }) => removable).length} branches beside shortcuts were removed as a whole, since narrower ones would have saved little time: ${gone.join(', ')}.`];
 }
 
 /** Candidates that no other one beats in both cost and accuracy, cheapest first. */
@@ -80,14 +89,14 @@ export interface Findings {
 /** report.json: everything measured from the written file. */
 export async function makeReport({ network, space, task, out, winner, standings, agent, baselines, profile, steps, notes: stepNotes }: Findings, options: CompressOptions, seconds: () => Record<string, number>): Promise<Report> {
   const { before, after, pruned } = await measureFiles(network, out, task, options);
-  const notes = [...task.notes, ...stepNotes], own = standings.get('agent') ?? bestOf(agent);
+  const kept = space.keptFor(winner.counts), notes = [...task.notes, ...removedBranches(network.analysis, kept), ...stepNotes], own = standings.get('agent') ?? bestOf(agent);
   if (winner.policy !== 'agent') notes.push(`The ${winner.policy} baseline was better than the agent (${percent(winner.accuracy)} against ${percent(own.accuracy)}), so its model was written.`);
   if (options.method === 'weights') notes.push('Single weights were pruned: the file and its time stay as they were until it is stored in a zip, or run by a program that makes use of zeros.');
   else if (after.latencyMs.median > before.latencyMs.median * 0.95) notes.push('On this machine the smaller model is not clearly faster at batch 1: its layers are too small for the arithmetic to dominate, or their widths do not suit its kernels. --target latency=R searches for time instead; --round-to 16 gives widths that kernels like, which costs narrow networks much accuracy.');
   const candidates = agent.map(({ candidate }) => candidate), written = agent.find(({ counts }) => counts.join() === winner.counts.join())?.candidate.episode;
   return {
     format: 'auto-compress/report@1', model: { path: network.path, sha256: network.sha256 }, out, outSha256: await sha256OfFile(out), target: options.target, policy: winner.policy, ...(written === undefined ? {} : { writtenEpisode: written }), before, after,
-    layers: layerReports(network, pruned), pareto: paretoFront([...candidates, ...baselines.map(({ candidate }) => candidate)]), candidates,
+    layers: layerReports(network, kept, pruned), pareto: paretoFront([...candidates, ...baselines.map(({ candidate }) => candidate)]), candidates,
     baselines: [...baselines].map((judged) => ({ ...baselineOf(judged), accuracy: standings.get(judged.policy)?.accuracy ?? judged.candidate.accuracy })),
     agent: { policy: 'agent', macs: space.costOf(own.counts).macs, accuracy: own.accuracy }, profile: rounded(profile),
     episodes: agent.length, steps, seconds: seconds(), seed: options.seed, versions: versions(), notes,

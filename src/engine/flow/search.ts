@@ -2,7 +2,7 @@ import { UnreachableTargetError } from '../errors.ts';
 import { forwardSeconds } from '../evaluation/forwardCost.ts';
 import type { Outcomes } from '../evaluation/judge.ts';
 import { type Baseline, type Candidate, type CompressOptions, type RunEvent, formatTarget } from '../protocol.ts';
-import { allocate, fillBudget } from '../rl/allocation.ts';
+import { allocate, fillBudget, hasShares } from '../rl/allocation.ts';
 import type { CandidateJudge, Craft, Rival, Score } from '../rl/candidateJudge.ts';
 import { type Objective, mostAccurate, smallestWithin } from '../rl/objective.ts';
 import { handMade, handMadePolicies, type HandMadePolicy } from '../rl/policies.ts';
@@ -83,15 +83,16 @@ export class Search {
     this.best = undefined;
   }
 
-  /** Allocations by least-squares error, without search. */
+  /** Allocations by least-squares error, without search: with all groups' errors alike and, where it is known, by what they weigh. */
   private allocations(budget: number): Counts[] {
     const { space } = this.calibration, found = new Map<string, Counts>();
-    for (const exponent of allocationExponents) {
-      const allocated = allocate(space, budget, exponent);
-      if (!allocated) throw new UnreachableTargetError(`Target ${formatTarget(this.options.target)} can't be reached: no allocation keeps it.`);
-      const counts = fillBudget(space, allocated, budget, exponent);
-      found.set(counts.join(), counts);
+    for (const byShare of hasShares(space) ? [false, true] : [false]) {
+      for (const exponent of allocationExponents) {
+        const allocated = allocate(space, budget, exponent, { byShare }), counts = allocated && fillBudget(space, allocated, budget, exponent, { byShare });
+        if (counts) found.set(counts.join(), counts);
+      }
     }
+    if (found.size === 0) throw new UnreachableTargetError(`Target ${formatTarget(this.options.target)} can't be reached: no allocation keeps it.`);
     return [...found.values()];
   }
 

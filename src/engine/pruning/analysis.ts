@@ -8,6 +8,7 @@ import { findShapes } from '../runtime/shapes.ts';
 import { Atoms } from './atoms.ts';
 import { costs, layerMacs } from './costs.ts';
 import { Axes, type AxisId } from './axes.ts';
+import { biasedOutput, removableGroups } from './branches.ts';
 import { makeGroups } from './grouping.ts';
 import { constantDerived, foldWeights, type FoldedWeights, withFolded } from './foldWeights.ts';
 import { knownValues } from './knownValues.ts';
@@ -15,7 +16,7 @@ import { NodeAxes, type GraphFacts } from './nodeAxes.ts';
 import { Positions } from './positions.ts';
 import { ruleOf } from './rules/registry.ts';
 import type { Structure } from './structure.ts';
-import type { Analysis, Layer } from './types.ts';
+import type { Analysis, Layer, PruningGroup } from './types.ts';
 import { unshare } from './unshare.ts';
 import { Zeroing } from './zeroing.ts';
 
@@ -128,9 +129,10 @@ function assemble(facts: GraphFacts, folded: FoldedWeights | undefined): Analysi
   for (const axis of generators) pureConsumers.delete(axis);
   const atoms = new Atoms(axes);
   const positions = new Positions(axes, atoms);
-  const { groups, atomUnits } = makeGroups(view, axes, atoms, positions, { generators, consumers, pureConsumers, layers: facts.layers });
-  const structure: Structure = { facts, folded, atoms, atomUnits, fixedParams: subgraphParams(view.graph) };
-  const found = { groups, frozen: frozenLayers(facts, atoms, positions), layers: facts.layers.filter(({ weight }) => !foldedNames.has(weight)).map((layer): Layer => ({ ...layer, macs: 0, params: paramsOf(view, layer) })), structure };
+  const { groups: made, atomUnits } = makeGroups(view, axes, atoms, positions, { generators, consumers, pureConsumers, layers: facts.layers });
+  const removable = removableGroups(facts, made.length, atoms, atomUnits), groups = made.map((group, i): PruningGroup => ({ ...group, removable: removable.has(i) }));
+  const structure: Structure = { facts, folded, atoms, atomUnits, removable, fixedParams: subgraphParams(view.graph) };
+  const found = { groups, frozen: frozenLayers(facts, atoms, positions), layers: facts.layers.filter(({ weight }) => !foldedNames.has(weight)).map((layer): Layer => ({ ...layer, biased: biasedOutput(layer, view), macs: 0, params: paramsOf(view, layer) })), structure };
   const macs = layerMacs(found, new Map());
   return { ...found, ...costs(found, new Map()), layers: found.layers.map((layer, i) => ({ ...layer, macs: macs[i]! })) };
 }

@@ -9,7 +9,12 @@ interface AtomSize {
   readonly parts: readonly { readonly group: number; readonly multiplicity: number | Int32Array }[];
 }
 /** constant * product of atom sizes; `factors` index CostModel.sizes, repeated where an atom occurs more than once. */
-interface Term { readonly constant: number; readonly factors: readonly number[] }
+interface Term {
+  readonly constant: number;
+  readonly factors: readonly number[];
+  /** Groups without any of which it is not there. */
+  readonly with?: readonly number[];
+}
 
 /** Costs of a model as sums of products of atom sizes: exact for every set of kept units, and cheap to evaluate. */
 interface CostModel {
@@ -21,7 +26,7 @@ interface CostModel {
 }
 
 function buildCostModel(analysis: Omit<Analysis, 'macs' | 'params'>): CostModel {
-  const { facts: { axes, view }, atoms, atomUnits, fixedParams } = analysis.structure;
+  const { facts: { axes, view }, atoms, atomUnits, removable, fixedParams } = analysis.structure;
   const sizes: AtomSize[] = [], indexOf = new Map<number, number>();
   const sizeIndex = (atom: number): number => {
     const known = indexOf.get(atom);
@@ -51,8 +56,10 @@ function buildCostModel(analysis: Omit<Analysis, 'macs' | 'params'>): CostModel 
   };
   const macs = axes.costs.map(({ constant, axes: factors }) => term(constant, factors));
   const weights = [...new Map([...view.initializers, ...view.constants])].filter(([, tensor]) => isFloatTensor(tensor) && dimsOf(tensor).length > 0);
+  const lostWith = new Map<string, number[]>();
+  for (const [group, { lost }] of removable) for (const name of lost) lostWith.set(name, [...(lostWith.get(name) ?? []), group]);
   const widths = analysis.layers.map(({ weight, inAxis, outAxis }) => ({ ins: term(1, [axes.axis(weight, inAxis)]), outs: term(1, [axes.axis(weight, outAxis)]) }));
-  return { sizes, macs, widths, params: [...weights.map(([name]) => term(1, axes.axesOf(name))), { constant: fixedParams, factors: [] }] };
+  return { sizes, macs, widths, params: [...weights.map(([name]) => ({ ...term(1, axes.axesOf(name)), with: lostWith.get(name) ?? [] })), { constant: fixedParams, factors: [] }] };
 }
 
 const models = new WeakMap<object, CostModel>();
@@ -81,7 +88,8 @@ const evaluate = ({ constant, factors }: Term, sizes: Float64Array): number => f
  */
 export function costs(analysis: Omit<Analysis, 'macs' | 'params'>, kept: KeptUnits): { macs: number; params: number } {
   const model = costModelOf(analysis), sizes = atomSizes(analysis, model, kept);
-  const total = (terms: readonly Term[]): number => terms.reduce((sum, term) => sum + evaluate(term, sizes), 0);
+  const gone = new Set([...analysis.structure.removable.keys()].filter((group) => kept.get(analysis.groups[group]!.id)?.length === 0));
+  const total = (terms: readonly Term[]): number => terms.reduce((sum, term) => (term.with?.some((group) => gone.has(group)) ? sum : sum + evaluate(term, sizes)), 0);
   return { macs: total(model.macs), params: total(model.params) };
 }
 

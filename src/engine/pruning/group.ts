@@ -21,4 +21,6 @@ export interface PruningGroup {
   readonly producers: readonly AxisUse[];
   /** Tensors that read them. Zeroing the dropped indices of every consumer in the original model equals pruning. */
   readonly consumers: readonly AxisUse[];
+  /** Whether it may lose all its units: what reads them is a branch beside a shortcut, which then goes as a whole. */
+  readonly removable: boolean;
 }

@@ -7,7 +7,7 @@ import type { Layer } from './layer.ts';
 import type { AtomUnits } from './structure.ts';
 
 export interface Grouping {
-  readonly groups: PruningGroup[];
+  readonly groups: Omit<PruningGroup, 'removable'>[];
   readonly atomUnits: ReadonlyMap<number, AtomUnits>;
 }
 
@@ -111,7 +111,7 @@ function classesToKeep(atoms: Atoms, positions: Positions, atomUnits: ReadonlyMa
 
 function describe(view: GraphView, axes: Axes, atoms: Atoms, atomUnits: ReadonlyMap<number, AtomUnits>, members: readonly (readonly number[])[], constantAxes: readonly AxisId[], roles: {
   generators: readonly AxisId[]; consumers: ReadonlySet<AxisId>; pureConsumers: ReadonlySet<AxisId>; layers: readonly Pick<Layer, 'name' | 'weight'>[];
-}): PruningGroup[] {
+}): Grouping['groups'] {
   const producers = members.map((): AxisUse[] => []), consumers = members.map((): AxisUse[] => []);
   const generators = new Set(roles.generators);
   const mains = members.map((): string[] => []);

@@ -10,7 +10,7 @@ export class KeptPositions {
   private readonly byAtom = new Map<number, Int32Array | undefined>();
   private readonly byClass = new Map<AxisId, Int32Array | undefined>();
 
-  /** @throws {RangeError} for an unknown group, an index outside it, or an empty selection */
+  /** @throws {RangeError} for an unknown group, an index outside it, or an empty selection of a group that can't go as a whole */
   constructor(analysis: Analysis, kept: KeptUnits) {
     this.structure = analysis.structure;
     const known = new Map(analysis.groups.map(({ id }, i) => [id, i]));
@@ -18,13 +18,13 @@ export class KeptPositions {
     for (const [id, units] of kept) {
       const index = known.get(id);
       if (index === undefined) throw new RangeError(`there is no pruning group "${id}"`);
-      const { channels } = analysis.groups[index]!;
+      const { channels, removable } = analysis.groups[index]!;
       const flags = new Uint8Array(channels);
       for (const unit of units) {
         if (!(unit >= 0 && unit < channels)) throw new RangeError(`pruning group "${id}" has no unit ${unit}`);
         flags[unit] = 1;
       }
-      if (units.length === 0) throw new RangeError(`pruning group "${id}" would be empty`);
+      if (units.length === 0 && !removable) throw new RangeError(`pruning group "${id}" would be empty`);
       if (flags.includes(0)) this.flags[index] = flags;
     }
   }

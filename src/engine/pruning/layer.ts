@@ -11,6 +11,8 @@ export interface Layer {
   /** Data input and output values (before a following bias Add). */
   readonly input: string;
   readonly output: string;
+  /** The output with its bias: itself, or what the following Add makes of it. */
+  readonly biased: string;
   /** Axis of the weight that runs over output channels, and over input channels (per group for grouped convolution). */
   readonly outAxis: number;
   readonly inAxis: number;

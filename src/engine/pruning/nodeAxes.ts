@@ -18,7 +18,7 @@ export interface GraphFacts {
   /** Constants that are copies of a shared one, by name (see unshare). */
   readonly sources: ReadonlyMap<string, string>;
   /** Layers found so far, in graph order. */
-  readonly layers: Omit<Layer, 'macs' | 'params'>[];
+  readonly layers: Omit<Layer, 'biased' | 'macs' | 'params'>[];
   /** Axes whose positions a weight makes out of nothing: output channels. Only what comes from them is worth removing. */
   readonly generators: AxisId[];
 }

@@ -11,7 +11,7 @@ const axisSchema = z.object({ initializer: z.string(), axis: z.int().min(0), kep
 const planSchema = z.object({
   format: z.literal('auto-compress/plan@1'),
   model: z.object({ path: z.string(), sha256: z.string() }),
-  groups: z.array(z.object({ id: z.string(), name: z.string(), channels: z.int().min(1), kept: indices.min(1), producers: z.array(axisSchema), consumers: z.array(axisSchema) })),
+  groups: z.array(z.object({ id: z.string(), name: z.string(), channels: z.int().min(1), kept: indices, producers: z.array(axisSchema), consumers: z.array(axisSchema) })),
   frozen: z.array(z.object({ name: z.string(), reason: z.string() })),
   /** Where single weights are pruned: the share of each tensor's elements that stays. */
   weights: z.array(z.object({ initializer: z.string(), preserve: z.number().min(0).max(1) })).optional(),
@@ -70,7 +70,8 @@ export async function readPlan(path: string, analysis: Analysis, sha256: string)
     const group = groups.get(id) ?? fail(`the model has no pruning group "${id}"`);
     if (channels !== group.channels) fail(`group "${id}" has ${group.channels} channels in the model, ${channels} in the plan`);
     const sorted = [...new Set(units)].sort((a, b) => a - b);
-    if (sorted.at(-1)! >= group.channels) fail(`group "${id}" has no channel ${sorted.at(-1)}`);
+    if (sorted.length === 0 && !group.removable) fail(`group "${id}" can't lose all its channels: they are not read by branches beside a shortcut alone`);
+    if (sorted.length > 0 && sorted.at(-1)! >= group.channels) fail(`group "${id}" has no channel ${sorted.at(-1)}`);
     if (kept.has(id)) fail(`group "${id}" is listed twice`);
     if (sorted.length < group.channels) kept.set(id, sorted);
   }

@@ -2,9 +2,10 @@ import { type GraphProto, type ModelProto, type NodeProto, type TensorProto, Nod
 import { clone, create } from '@bufbuild/protobuf';
 import { makeNode, setAttribute, tensorAttribute } from '../onnx/attributes.ts';
 import { copyOf } from '../onnx/copyOf.ts';
-import { int64Tensor, intsOf, withFloats } from '../onnx/tensor.ts';
+import { floatsOf, int64Tensor, intsOf, withFloats } from '../onnx/tensor.ts';
 import { type Adjustment, adjusted, isUnchanged, replacedBy, scaled, unchanged } from './adjustment.ts';
 import type { AxisId } from './axes.ts';
+import { type ConstantLayer, channelAxis, keyOf, removalOf } from './branches.ts';
 import { elementTypeOf } from './elementType.ts';
 import { cutShape, gatherAxes } from './gather.ts';
 import { KeptPositions } from './keptPositions.ts';
@@ -127,7 +128,8 @@ class Edit implements NodeEdit {
  * The model without the dropped units: weights gathered along their axes, and what nodes state in numbers (groups, sizes, positions)
  * corrected. Values and nodes keep their names; what does not change is shared with the input, which is never changed.
  * @param replaced initializers whose values the caller will set: they are cut in shape only, and hold nothing
- * @throws {RangeError} for an unknown group or unit, or an empty selection
+ * Where a group keeps none of its units, the branches that read it are gone as well, and constants stand where they ended.
+ * @throws {RangeError} for an unknown group or unit, or an empty selection of a group that can't go as a whole
  */
 export function applyPlan(original: Model, analysis: Analysis, kept: KeptUnits, replaced?: ReadonlySet<string>): Model {
   const { structure } = analysis, { facts } = structure, sites = findSites(structure);
@@ -140,26 +142,46 @@ export function applyPlan(original: Model, analysis: Analysis, kept: KeptUnits, 
   }
   const gather = (tensor: TensorProto, rows: readonly (Int32Array | undefined)[] | undefined): TensorProto => (rows ? (replaced?.has(tensor.name) ? cutShape : gatherAxes)(tensor, rows) : tensor);
   const added: TensorProto[] = [], changes = new Map<string, readonly NodeProto[]>();
-  const keyOf = (node: NodeProto): string => node.output.find((name) => name !== '') ?? '';
+  const removal = [...kept.values()].some((units) => units.length === 0) ? removalOf(facts, (value) => facts.axes.axesOf(value).some((axis) => positions.of(axis)?.length === 0)) : undefined;
+  for (const key of removal?.nodes ?? []) changes.set(key, []);
+  for (const [key, gone] of removal?.operands ?? []) { const concat = facts.view.producers.get(key)!; changes.set(key, [copyOf(concat, { input: concat.input.filter((_, i) => !gone.includes(i)) })]); }
+  for (const constant of removal?.constants ?? []) standIn(constant);
   for (const { node, axes } of sites.nodes) {
-    if (!axes.some((axis) => positions.of(axis) !== undefined)) continue;
+    if (removal?.nodes.has(keyOf(node)) || !axes.some((axis) => positions.of(axis) !== undefined)) continue;
     const n = new NodeAxes(node, facts), edit = new Edit(n, positions, added);
     ruleOf(node).rewrite!(n, edit);
     if (edit.changed) changes.set(keyOf(node), edit.changed);
     for (const dropped of edit.dropped) changes.set(keyOf(dropped), []);
+  }
+  /** A constant, or where the layer has no bias a node that makes zeros, in place of what a layer with nothing to read answers. */
+  function standIn({ layer, value }: ConstantLayer): void {
+    const { axes, view } = facts, at = channelAxis(layer, facts)!, dims = axes.shapeOf(value)!.map((_, axis) => (axis === at ? positions.sizeOf(axes.axis(value, axis)) : 1)), bias = view.constants.get(layer.bias);
+    if (bias) { added.push(broadcastTo({ ...gather(bias, touched.get(layer.bias)), name: value }, dims)); return; }
+    const zero = withFloats(create(TensorProtoSchema, { dataType: elementTypeOf(view, layer.weight) }), [1], new Float32Array(1)), sizes = int64Tensor(`${value}/auto-compress:sizes`, [dims.length], dims);
+    added.push(sizes);
+    changes.set(layer.node.output[0]!, [makeNode('ConstantOfShape', [sizes.name], [value], { value: zero })]);
   }
   const node = graph.node.flatMap((current): readonly NodeProto[] => {
     const changed = changes.get(keyOf(current));
     if (changed) return changed;
     const rows = current.opType === 'Constant' ? touched.get(current.output[0]!) : undefined;
     if (!rows) return [current];
+    if (rows.some(isEmpty)) return [];
     const copy = clone(NodeProtoSchema, current);
     setAttribute(copy, 'value', gatherAxes(tensorAttribute(copy, 'value')!, rows));
     return [copy];
   });
-  const initializer = [...graph.initializer.map((tensor) => gather(tensor, touched.get(tensor.name))), ...added];
-  const valueInfo = graph.valueInfo.filter(({ name }) => !facts.axes.shapeOf(name) || !facts.axes.axesOf(name).some((axis) => positions.of(axis) !== undefined));
+  const initializer = [...graph.initializer.filter(({ name }) => !touched.get(name)?.some(isEmpty)).map((tensor) => gather(tensor, touched.get(tensor.name))), ...added];
+  const valueInfo = graph.valueInfo.filter(({ name }) => !removal?.unvarying.has(name) && (!facts.axes.shapeOf(name) || !facts.axes.axesOf(name).some((axis) => positions.of(axis) !== undefined)));
   return copyOf(original, { graph: copyOf(graph, { ...withoutUnread(graph, node, initializer), valueInfo }) });
+}
+
+const isEmpty = (rows: Int32Array | undefined): boolean => rows?.length === 0;
+
+/** A bias in the rank of a value: as it is along channels, or one number for all of them. */
+function broadcastTo(bias: TensorProto, dims: readonly number[]): TensorProto {
+  const count = dims.reduce((a, b) => a * b, 1), values = floatsOf(bias);
+  return withFloats(bias, dims, values.length === count ? values : new Float32Array(count).fill(values[0]!));
 }
 
 /** Leaves out constants that were read before and that no node reads any more. */

@@ -3,6 +3,7 @@ import { clone } from '@bufbuild/protobuf';
 import { copyOf } from '../onnx/copyOf.ts';
 import { GraphView } from '../onnx/graphView.ts';
 import { dimsOf, isFloatTensor, rawBytes, withBytes } from '../onnx/tensor.ts';
+import { constantDerived } from './foldWeights.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
@@ -37,11 +38,12 @@ export function unshare(model: Model): Unshared {
     sources.set(name, sources.get(source) ?? source);
   };
   const open = (value: string): boolean => view.isOutput(value) || view.capturedBySubgraphs.has(value);
-  const read = new Set<string>();
+  const read = new Set<string>(), derived = constantDerived(view);
   const nodes: NodeProto[] = [];
   for (const node of view.nodes) {
     const [output = ''] = node.output;
     if (node.opType === 'Identity' && vectors.has(node.input[0] ?? '') && !open(output)) { copy(node.input[0]!, output); continue; }
+    if (derived.has(output)) { nodes.push(node); continue; } // what is computed from constants alone
     let changed = node;
     node.input.forEach((value, i) => {
       if (!vectors.has(value)) return;

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { GraphProto, ModelProto, TensorProto } from 'onnx-buf';
 import { GraphView } from '../onnx/graphView.ts';
+import { dimsOf, withFloats } from '../onnx/tensor.ts';
 import { KeptPositions, orderOfLeaving } from '../pruning/keptPositions.ts';
 import { maskConsumers } from '../pruning/mask.ts';
 import type { PlanChoice } from '../pruning/plan.ts';
@@ -23,8 +24,8 @@ interface LayerChoice { readonly keptIn: Int32Array | undefined; readonly keptOu
 /** A layer and how it is refitted in the anchor's network, all its input and output channels present there. */
 interface AnchoredLayer { readonly refit: RefitLayer; /** @returns float32 [kept columns, kept outs] */ readonly solve: (choice: LayerChoice) => Promise<Float32Array> }
 
-/** The weights that a layer of a candidate gets. */
-interface RefittedTensors { readonly weight: TensorProto; readonly bias: TensorProto }
+/** The weights that a layer of a candidate gets; a bias alone where it has nothing left to read. */
+interface RefittedTensors { readonly weight: TensorProto | undefined; readonly bias: TensorProto }
 
 /** Refitted weights that are kept for the next candidates of the same widths: so many bytes, and so many times the network's own; so few that they are reached early in a run. */
 const keptBytes = 1e7, keptTimes = 4;
@@ -47,7 +48,7 @@ export class AnchoredRefit {
     this.targets = targets;
     this.layers = layers;
     const own = layers.reduce((sum, { refit: { layout } }) => sum + 4 * columnsOf(layout) * layout.outs, 0);
-    this.tensors = new LRUCache({ maxSize: keptBytes + keptTimes * own, sizeCalculation: ({ weight, bias }) => weight.rawData.length + bias.rawData.length });
+    this.tensors = new LRUCache({ maxSize: keptBytes + keptTimes * own, sizeCalculation: ({ weight, bias }) => (weight?.rawData.length ?? 0) + bias.rawData.length });
     this.names = new Set(layers.map(({ refit: { layer } }) => layer.weight));
   }
 
@@ -98,11 +99,11 @@ export class AnchoredRefit {
     const present = new Map(model.graph.initializer.map((tensor) => [tensor.name, tensor]));
     for (const anchored of this.layers) {
       const { layer } = anchored.refit, biasName = biases.get(layer) ?? layer.bias, weight = present.get(layer.weight), bias = present.get(biasName);
-      if (!weight) continue;
+      if (!weight && biasName !== layer.biased) continue;
       if (!bias) throw new Error(`the layer ${layer.name} has lost its bias "${biasName}"`);
       const choice: LayerChoice = { keptIn: positions.of(axes.axis(layer.weight, layer.inAxis)), keptOut: positions.of(axes.axis(layer.weight, layer.outAxis)), density: densities.get(layer.weight) ?? 1 };
       const tensors = await this.tensorsOf(anchored, { weight, bias }, choice);
-      replaced.set(layer.weight, tensors.weight);
+      if (tensors.weight) replaced.set(layer.weight, tensors.weight);
       replaced.set(biasName, tensors.bias);
     }
     const refitted = { ...model, graph: { ...model.graph, initializer: model.graph.initializer.map((tensor) => replaced.get(tensor.name) ?? tensor) } };
@@ -111,9 +112,14 @@ export class AnchoredRefit {
 
   /** @param cut the layer's tensors after surgery, of which names and shapes count */
   private async tensorsOf({ refit: { layer, layout }, solve }: AnchoredLayer, cut: RefittedTensors, choice: LayerChoice): Promise<RefittedTensors> {
-    const { keptIn, keptOut, density } = choice, key = `${layer.weight} ${keptIn?.join() ?? ''} ${keptOut?.join() ?? ''} ${density}`, known = this.tensors.get(key);
+    const { keptIn, keptOut, density } = choice, key = `${layer.weight} ${keptIn?.join() ?? 'all'} ${keptOut?.join() ?? 'all'} ${density}`, known = this.tensors.get(key);
     if (known) return known;
     const matrix = await solve(choice);
+    if (!cut.weight) {
+      const answer: RefittedTensors = { weight: undefined, bias: withFloats(cut.bias, dimsOf(cut.bias), matrix) };
+      this.tensors.set(key, answer);
+      return answer;
+    }
     const narrow = { ...layout, channels: keptIn?.length ?? layout.channels, outs: keptOut?.length ?? layout.outs };
     const { weight, bias } = tensorsFromMatrices(layer, narrow, [matrix], cut.weight, cut.bias.name), made = { weight, bias: { ...bias, dims: cut.bias.dims } };
     this.tensors.set(key, made);

@@ -1,7 +1,7 @@
 import type { GraphProto, ModelProto, TensorProto } from 'onnx-buf';
 import { concatenated } from '../numerics/concatenated.ts';
 import { GraphView } from '../onnx/graphView.ts';
-import { floatTensor, floatsOf, withFloats } from '../onnx/tensor.ts';
+import { floatTensor, floatsOf, intsOf, withFloats } from '../onnx/tensor.ts';
 import { layerWidths } from '../pruning/costs.ts';
 import type { Analysis, KeptUnits, Layer } from '../pruning/types.ts';
 import { unshare } from '../pruning/unshare.ts';
@@ -133,17 +133,26 @@ export function pickColumns(matrix: Float32Array, width: number, columns: ArrayL
 
 /**
  * Gives every layer a bias of its own to be fitted (Conv and Gemm take it as their third input): of zeros where it has none, a copy where several nodes read
- * the same one or a node computes it, or where one number stands for all outputs.
+ * the same one or a node computes it, or where one number stands for all outputs. What a layer with nothing left to read answers is its bias.
  */
 export function withBiases(model: Model, layers: readonly Layer[]): { model: Model; biases: ReadonlyMap<Layer, string> } {
   const initializers = new Map(model.graph.initializer.map((tensor) => [tensor.name, tensor])), readers = new Map<string, number>();
   for (const { input } of model.graph.node) for (const value of input) readers.set(value, (readers.get(value) ?? 0) + 1);
   const sizeOf = (name: string, axis?: number): number | undefined => initializers.get(name)?.dims.reduce((size, dim, i) => (axis === undefined || axis === i ? size * Number(dim) : size), 1);
   const own = ({ bias, weight, outAxis }: Layer): boolean => readers.get(bias) === 1 && sizeOf(bias) === sizeOf(weight, outAxis);
-  const needing = new Map(layers.filter((layer) => !own(layer) && (layer.opType === 'Conv' || layer.opType === 'Gemm')).map((layer) => [layer.node.output[0]!, layer]));
+  const needing = new Map(layers.filter((layer) => initializers.has(layer.weight) && !own(layer) && (layer.opType === 'Conv' || layer.opType === 'Gemm')).map((layer) => [layer.node.output[0]!, layer]));
   const biases = new Map<Layer, string>(), added: TensorProto[] = [];
   const constants = [...needing.values()].some(({ bias }) => bias !== '') ? new GraphView(model.graph).constants : initializers;
-  const node = model.graph.node.map((old) => {
+  const constant = new Map(layers.filter(({ weight }) => !initializers.has(weight)).map((layer) => [layer.biased, layer]));
+  for (const [value, layer] of constant) if (initializers.has(value)) biases.set(layer, value);
+  const node = model.graph.node.flatMap((old) => {
+    const empty = old.opType === 'ConstantOfShape' ? constant.get(old.output[0]!) : undefined, sizes = empty && initializers.get(old.input[0]!);
+    if (empty && sizes) {
+      const dims = intsOf(sizes), value = old.output[0]!;
+      added.push(floatTensor(value, dims, new Float32Array(dims.reduce((a, b) => a * b, 1))));
+      biases.set(empty, value);
+      return [];
+    }
     const layer = needing.get(old.output[0] ?? ''), weight = layer && initializers.get(layer.weight), shared = layer && layer.bias !== '' ? constants.get(layer.bias) : undefined;
     if (!layer || !weight || (layer.bias !== '' && !shared)) return old;
     const name = `${layer.weight}/auto-compress:bias`, outs = Number(weight.dims[layer.outAxis]!);

@@ -1,6 +1,6 @@
 import type { GraphProto, ModelProto, TensorProto } from 'onnx-buf';
 import { GraphView } from '../onnx/graphView.ts';
-import { dimsOf } from '../onnx/tensor.ts';
+import { dimsOf, floatsOf, withFloats } from '../onnx/tensor.ts';
 import { KeptPositions } from '../pruning/keptPositions.ts';
 import type { KeptUnits, Layer } from '../pruning/types.ts';
 import { zeroSmallest } from '../pruning/zeroSmallest.ts';
@@ -57,21 +57,23 @@ export async function sequentialRefit(pruned: Model, kept: KeptUnits, { feeds, l
 async function refitLayer(refit: RefitLayer, network: StagedNetwork, view: GraphView, biasName: string, keptOf: KeptOf, images: number, options: RefitOptions): Promise<boolean> {
   const { layer, sampled, wanted } = refit;
   const weight = network.initializers.get(layer.weight), bias = network.initializers.get(biasName);
-  if (!weight || !bias) return false;
-  const layout = prunedLayout(refit.layout, layer, weight), columns = columnsOf(layout), { outs } = layout;
+  if (!bias || (!weight && biasName !== layer.biased)) return false;
+  // a layer with nothing left to read is a regression on the constant column alone
+  const layout = weight ? prunedLayout(refit.layout, layer, weight) : { ...refit.layout, channels: 0, outs: floatsOf(bias).length }, columns = columnsOf(layout), { outs } = layout;
   const keptOut = keptOf(layer.weight, layer.outAxis);
-  const prunedLayer = { ...layer, bias: biasName };
+  const prunedLayer = { ...layer, bias: biasName, ...(weight ? {} : { output: layer.biased }) };
   const sink = outputSink(view, network.initializers, prunedLayer, layout.groups * outs, (shortcut) => shortcut === refit.residual);
   if (sink.target !== refit.target) return false; // surgery changed what follows; leave the layer as it is
   await network.admit(sampled.length);
-  const [inputs, residuals] = await network.advance([layer.input, ...(sink.residual === undefined ? [] : [sink.residual])]);
-  const present = weightMatrices(prunedLayer, layout, weight, bias);
+  const read = await network.advance([...(weight ? [layer.input] : []), ...(sink.residual === undefined ? [] : [sink.residual])]);
+  const inputs = weight ? read[0]!.map(({ data }) => data as Float32Array) : sampled.map(() => new Float32Array(0)), residuals = sink.residual === undefined ? undefined : read.at(-1);
+  const present = weight ? weightMatrices(prunedLayer, layout, weight, bias) : [floatsOf(bias)];
   const groupChunks = present.map((): RegressionChunk[][] => []);
   const all = layout.groups * outs, channelsOf = (group: number): number[] | undefined => (layout.groups === 1 ? undefined : Array.from({ length: outs }, (_, o) => group * outs + o));
-  inputs!.forEach((input, chunk) => {
+  inputs.forEach((input, chunk) => {
     const target = pickColumns(wanted[chunk]!, refit.layout.groups * refit.layout.outs, keptOut);
     const residual = residuals && outputRows(layout, residuals[chunk]!.data as Float32Array, images, sampled[chunk]!);
-    inputRows(layout, input.data as Float32Array, images, sampled[chunk]!).forEach((rows, group) => {
+    inputRows(layout, input, images, sampled[chunk]!).forEach((rows, group) => {
       const part = { inputs: rows, target: pickColumns(target, all, channelsOf(group)), ...(residual ? { residual: pickColumns(residual, all, channelsOf(group)) } : {}) };
       const blocks = groupChunks[group]!, last = blocks.at(-1);
       if (last && last.reduce((sum, each) => sum + each.inputs.length, 0) + rows.length <= blockRows * columns) last.push(part); else blocks.push([part]);
@@ -84,6 +86,7 @@ async function refitLayer(refit: RefitLayer, network: StagedNetwork, view: Graph
     fitted.push(density < 1 ? await fitSparse(aims, columns, outs, present[group]!, { ...options, density }) : await fitWeights(aims, columns, outs, present[group]!, options));
   }
   if (!fitted.every((matrix) => matrix.every(Number.isFinite))) return false;
+  if (!weight) { network.initializers.set(biasName, withFloats(bias, dimsOf(bias), fitted[0]!)); return true; }
   const tensors = tensorsFromMatrices(prunedLayer, layout, fitted, weight, biasName);
   network.initializers.set(layer.weight, tensors.weight);
   network.initializers.set(biasName, { ...tensors.bias, dims: bias.dims });

@@ -4,7 +4,7 @@ import { stepOf } from '../pruning/uniform.ts';
 import type { RankedGroup } from '../reconstruction/calibration.ts';
 import type { GroupFeatures } from './environment.ts';
 import { groupFeatures } from './features.ts';
-import { type CostName, type Costs, type Counts, type Limit, type SearchSpace, spentUnder } from './searchSpace.ts';
+import { type CostName, type Costs, type Counts, type Decision, type Limit, type SearchSpace, spentUnder } from './searchSpace.ts';
 
 export interface ChannelSpaceOptions {
   readonly minPreserve: number;
@@ -12,6 +12,10 @@ export interface ChannelSpaceOptions {
   readonly addedParams?: (kept: KeptUnits) => number;
   /** What counts are multiples of; 0 for what suits each group (stepOf). */
   readonly roundTo: number;
+  /** Whether groups that can may go as a whole. */
+  readonly removal?: boolean;
+  /** What branches weigh, by group. @see branchShares */
+  readonly shares?: ReadonlyMap<string, number>;
   /** Predicts the time of one run from what is kept, as a fraction of the original's. */
   readonly latency?: (kept: KeptUnits) => number;
 }
@@ -19,7 +23,9 @@ export interface ChannelSpaceOptions {
 /** Choices of channel pruning: how many channels each pruning group keeps; the least important ones go. */
 export class ChannelSpace implements SearchSpace {
   readonly analysis: Analysis;
-  readonly groups: readonly RankedGroup[];
+  readonly groups: readonly (RankedGroup & Decision)[];
+  readonly narrowest: number[];
+  readonly least: number[];
   readonly features: readonly GroupFeatures[];
   readonly cost: CostName;
   private readonly limits: readonly [Limit, ...Limit[]];
@@ -28,29 +34,25 @@ export class ChannelSpace implements SearchSpace {
 
   constructor(analysis: Analysis, groups: readonly RankedGroup[], limits: readonly [Limit, ...Limit[]], options: ChannelSpaceOptions) {
     this.analysis = analysis;
-    this.groups = groups;
+    this.groups = groups.map((ranked) => { const share = options.shares?.get(ranked.group.id); return share === undefined ? ranked : { ...ranked, share }; });
     this.features = groupFeatures(analysis, groups);
     this.limits = limits;
     this.cost = limits[0].cost;
     this.options = options;
+    this.narrowest = groups.map(({ group: { channels } }, i) => { const step = this.stepOf(i); return Math.max(1, Math.min(channels, Math.ceil((channels * options.minPreserve) / step) * step)); });
+    this.least = groups.map(({ group }, i) => (options.removal && group.removable ? 0 : this.narrowest[i]!));
   }
 
   /** Time falls in blocks of channels, so one step may save nothing. */
   get strides(): readonly number[] { return this.limits.some(({ cost }) => cost === 'latency') ? [1, 2, 4] : [1]; }
   get orders(): ReadonlyMap<string, readonly number[]> { return new Map(this.groups.map(({ group, order }) => [group.id, order])); }
   get full(): number[] { return this.groups.map(({ group }) => group.channels); }
-  get least(): number[] { return this.groups.map((_, i) => this.leastOf(i)); }
-
-  private leastOf(i: number): number {
-    const { channels } = this.groups[i]!.group, step = this.stepOf(i);
-    return Math.max(1, Math.min(channels, Math.ceil((channels * this.options.minPreserve) / step) * step));
-  }
 
   stepOf(i: number): number { return stepOf(this.groups[i]!.group.channels, this.options.roundTo); }
 
   countFor(i: number, preserveRatio: number): number {
     const { channels } = this.groups[i]!.group, step = this.stepOf(i);
-    return Math.min(channels, Math.max(this.leastOf(i), Math.round((preserveRatio * channels) / step) * step));
+    return preserveRatio === 0 ? this.least[i]! : Math.min(channels, Math.max(this.narrowest[i]!, Math.round((preserveRatio * channels) / step) * step));
   }
 
   keptFor(counts: Counts): KeptUnits {

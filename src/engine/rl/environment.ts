@@ -62,8 +62,8 @@ export class LayerWalk {
   /** The widest preserve ratio that the next group may take with the budget still reachable. */
   upperBound(): number {
     const t = this.counts.length, { space } = this, { channels } = space.groups[t]!.group;
-    const costWith = (count: number): number => space.spent([...this.counts, count, ...space.least.slice(t + 1)]);
-    let low = space.least[t]!, high = channels;
+    const costWith = (count: number): number => space.spent([...this.counts, count, ...space.narrowest.slice(t + 1)]);
+    let low = space.narrowest[t]!, high = channels;
     while (low < high) {
       const middle = Math.ceil((low + high) / 2);
       if (costWith(middle) <= this.limit) low = middle; else high = middle - 1;
@@ -75,7 +75,7 @@ export class LayerWalk {
   step(preserveRatio: number): number {
     const t = this.counts.length, most = Math.round(this.upperBound() * this.space.groups[t]!.group.channels);
     const step = this.space.stepOf(t), whole = this.space.groups[t]!.group.channels;
-    const allowed = most === whole ? whole : Math.max(this.space.least[t]!, Math.floor(most / step) * step);
+    const allowed = most === whole ? whole : Math.max(this.space.narrowest[t]!, Math.floor(most / step) * step);
     const count = Math.min(allowed, this.space.countFor(t, preserveRatio));
     this.counts.push(count);
     this.previous = count / this.space.groups[t]!.group.channels;

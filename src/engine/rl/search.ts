@@ -1,9 +1,8 @@
 import { Random } from '../numerics/random.ts';
-import { fillBudget } from './allocation.ts';
+import { withinBudget } from './allocation.ts';
 import type { Score } from './candidateJudge.ts';
 import { DdpgAgent, type Step } from './ddpg.ts';
 import { type GroupFeatures, LayerWalk, observationSize } from './environment.ts';
-import { scaleToBudget } from './policies.ts';
 import type { Counts, SearchSpace } from './searchSpace.ts';
 
 /** A choice that was evaluated in an episode. */
@@ -28,7 +27,7 @@ export const allocationExponents = [0.75, 1, 1.5] as const;
  * the score of the network it chose.
  */
 export async function* paperSearch(space: SearchSpace, features: readonly GroupFeatures[], options: SearchOptions): AsyncGenerator<Episode> {
-  const walk = new LayerWalk(space, features, options.budget), { least } = space;
+  const walk = new LayerWalk(space, features, options.budget), { narrowest } = space;
   const agent = await DdpgAgent.create({ observationSize, seed: options.seed });
   try {
     let bestReward = -Infinity;
@@ -38,7 +37,7 @@ export async function* paperSearch(space: SearchSpace, features: readonly GroupF
       const steps: Step[] = [];
       for (let t = 0; t < walk.steps; t++) {
         const observation = walk.observe();
-        const low = least[t]! / space.groups[t]!.group.channels;
+        const low = narrowest[t]! / space.groups[t]!.group.channels;
         const action = await agent.act(observation, { explore: true, low, high: Math.max(low, walk.upperBound()) });
         steps.push({ observation, action });
         walk.step(action);
@@ -85,6 +84,7 @@ export async function* warmSearch(space: SearchSpace, features: readonly GroupFe
       yield result;
     }
     elite = guess.map(() => 0.5);
+    const ratio = (t: number, action: number): number => (action === 0 && space.least[t] === 0 ? 0 : ratioOf(action, guess[t] === 0 ? 0 : space.narrowest[t]! / space.groups[t]!.group.channels, guess[t]!));
     while (episode < options.episodes) {
       options.signal?.throwIfAborted();
       const aroundElite = episode % 2 === 0, sigma = eliteSigma(episode / options.episodes);
@@ -92,17 +92,16 @@ export async function* warmSearch(space: SearchSpace, features: readonly GroupFe
       const within = options.budgetNear?.(bestCounts, random.uniform()) ?? budget;
       walk.reset(within);
       if (!aroundElite) await learning;
-      const steps: Step[] = [];
+      const steps: Step[] = [], swapped = aroundElite ? swap(space, bestCounts, random) : new Map<number, number>();
       for (let t = 0; t < walk.steps; t++) {
         const observation = walk.observe();
-        const action = aroundElite
+        const action = swapped.get(t) ?? (aroundElite
           ? (random.uniform() < share ? random.truncatedNormal(elite[t]!, sigma, 0, 1) : elite[t]!)
-          : await agent.act(observation, { explore: true });
+          : await agent.act(observation, { explore: true }));
         steps.push({ observation, action });
-        walk.step(ratioOf(action, space.least[t]! / space.groups[t]!.group.channels, guess[t]!));
+        walk.step(ratio(t, action));
       }
-      const shape = steps.map(({ action }, t) => ratioOf(action, space.least[t]! / space.groups[t]!.group.channels, guess[t]!));
-      const counts = fillBudget(space, scaleToBudget(space, shape, within)!, within, 1);
+      const counts = withinBudget(space, steps.map(({ action }, t) => ratio(t, action)), within)!;
       if (tried.has(counts.join()) && random.uniform() < 0.9) continue; // nothing new to learn from it
       yield await finish(++episode, steps, counts);
     }
@@ -115,7 +114,15 @@ export async function* warmSearch(space: SearchSpace, features: readonly GroupFe
 /** How far from the best episode to look: less and less. */
 const eliteSigma = (progress: number): number => 0.15 * 0.2 ** progress;
 
-/** Preserve ratio of an action: 0 is the least, 0.5 the guess's, 1 the whole width. */
+/** Actions that, in half of the cases, let a group that can go as a whole do so, bring one back that is gone, or both. */
+function swap(space: SearchSpace, counts: Counts, random: Random): Map<number, number> {
+  const pick = (from: readonly number[], action: number): [number, number][] => (from.length === 0 ? [] : [[from[Math.floor(random.uniform() * from.length)]!, action]]);
+  const removable = [...counts.keys()].filter((t) => space.least[t] === 0), kind = removable.length === 0 ? 1 : random.uniform();
+  const gone = kind < 0.4 ? pick(removable.filter((t) => counts[t] !== 0), 0) : [], back = kind > 0.1 && kind < 0.5 ? pick(removable.filter((t) => counts[t] === 0), 1) : [];
+  return new Map([...gone, ...back]);
+}
+
+/** Preserve ratio of an action: 0 is the narrowest (nothing where a group that the guess does without may go), 0.5 the guess's, 1 the whole width. */
 const ratioOf = (action: number, least: number, guess: number): number => (action <= 0.5 ? least + (guess - least) * action * 2 : guess + (1 - guess) * (action - 0.5) * 2);
 
 /** Random search: walks with uniformly random bounded actions, scaled to the budget like the agent's. */
@@ -124,8 +131,8 @@ export async function* randomSearch(space: SearchSpace, options: SearchOptions):
   let bestReward = -Infinity;
   for (let episode = 1; episode <= options.episodes; episode++) {
     options.signal?.throwIfAborted();
-    const shape = space.groups.map(({ group }, i) => random.uniform(space.least[i]! / group.channels, 1));
-    const counts = fillBudget(space, scaleToBudget(space, shape, options.budget)!, options.budget, 1);
+    const shape = space.groups.map(({ group }, i) => random.uniform(space.narrowest[i]! / group.channels, 1));
+    const counts = withinBudget(space, shape, options.budget)!;
     const score = await options.evaluate(counts, episode), best = score.reward > bestReward;
     if (best) bestReward = score.reward;
     yield { episode, counts, score, best };

@@ -26,10 +26,12 @@ export interface Decision {
   readonly group: { readonly id: string; readonly name: string; readonly channels: number };
   /** error[k]: what it costs to do without the k least important units; not decreasing. */
   readonly error: ArrayLike<number>;
+  /** How much these errors weigh beside other groups', where it is known: the share of a shortcut's sum that the group's branch makes. */
+  readonly share?: number;
 }
 
 /**
- * Everything a policy may choose: a kept count for every group, between its least and its whole width; and what a choice costs. Groups are sets of channels
+ * Everything a policy may choose: a kept count for every group, between its narrowest and its whole width, or none where it can go as a whole; and what a choice costs. Groups are sets of channels
  * that go together, or, for weight pruning, the weights of one layer in equal shares.
  */
 export interface SearchSpace {
@@ -40,12 +42,14 @@ export interface SearchSpace {
   /** What the budget is about: with several limits the first one's cost. */
   readonly cost: CostName;
   readonly full: number[];
+  /** The narrowest widths, and what the cheapest choice keeps: the same, but none of a group that can go as a whole. */
+  readonly narrowest: number[];
   readonly least: number[];
   /** Counts of a group are multiples of this, or its whole width. */
   stepOf(i: number): number;
   /** How many steps to look ahead for the next count that pays: more than one where costs don't fall with every step. */
   readonly strides: readonly number[];
-  /** The nearest allowed count for a preserve ratio. */
+  /** The nearest allowed count for a preserve ratio: none only for 0, where a group can go as a whole. */
   countFor(i: number, preserveRatio: number): number;
   /** Channels that stay, for each group of the analysis. */
   keptFor(counts: Counts): KeptUnits;

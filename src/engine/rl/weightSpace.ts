@@ -30,6 +30,7 @@ export class WeightSpace implements SearchSpace {
   }
 
   get full(): number[] { return this.layers.map(() => shares); }
+  get narrowest(): number[] { return this.least; }
   get least(): number[] { return this.layers.map(() => this.leastShares); }
   stepOf(): number { return 1; }
   countFor(_: number, preserveRatio: number): number { return Math.min(shares, Math.max(this.leastShares, Math.round(preserveRatio * shares))); }

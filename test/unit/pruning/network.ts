@@ -79,10 +79,11 @@ export class Network {
   }
 }
 
-/** Random non-empty subsets of the units of every group. */
+/** Random subsets of the units of every group; none of a third of the groups that can go as a whole. */
 export function randomKept({ groups }: Analysis, seed: number, share = 0.6): KeptUnits {
-  const next = randomNumbers(seed);
-  return new Map(groups.map(({ id, channels }) => {
+  const next = randomNumbers(seed), gone = randomNumbers(seed + 1000);
+  return new Map(groups.map(({ id, channels, removable }) => {
+    if (removable && gone() < 1 / 3) return [id, []];
     const kept = Array.from({ length: channels }, (_, unit) => unit).filter(() => next() < share);
     return [id, kept.length > 0 ? kept : [Math.floor(next() * channels)]];
   }));

@@ -110,7 +110,7 @@ describe('prune', () => {
     const plan = join(folder, 'plan.json');
     await pruneCommand(options({ preserve: 0.5, planOut: plan }));
     const content = JSON.parse(await readFile(plan, 'utf8')) as { groups: { id: string; kept: number[] }[] };
-    for (const [change, message] of [[{ id: 'nothing' }, 'no pruning group "nothing"'], [{ kept: [99] }, 'no channel 99'], [{ kept: [] }, 'kept']] as const) {
+    for (const [change, message] of [[{ id: 'nothing' }, 'no pruning group "nothing"'], [{ kept: [99] }, 'no channel 99'], [{ kept: [] }, "can't lose all its channels"]] as const) {
       await writeFile(plan, JSON.stringify({ ...content, groups: [{ ...content.groups[0], ...change }] }));
       await expect(pruneCommand({ model: path, out: join(folder, 'x.onnx'), plan })).rejects.toThrow(message);
     }

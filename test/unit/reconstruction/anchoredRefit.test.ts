@@ -82,6 +82,22 @@ describe('refitting candidates around an anchor', () => {
     expect(distances.at(-1)).toBeLessThan(1e-3 * distances[0]!);
   });
 
+  it('makes up for branches that are gone by constants, at the anchor as well as one after another', async () => {
+    const gone = analysis.groups.filter(({ removable }) => removable).filter((_, i) => i % 3 === 1).map(({ id }) => id), choice = new Map([...kept(0.8), ...gone.map((id) => [id, []] as const)]), pruned = applyPlan(proto, analysis, choice);
+    expect(gone).toHaveLength(3);
+    const anchored = await (await AnchoredRefit.prepare(proto, channels(choice), orders, targets, fit)).refit(pruned, channels(choice)), sequential = await sequentialRefit(pruned, choice, targets, fit);
+    for (const model of [anchored, sequential]) expect(await distance(model)).toBeLessThan(0.7 * await distance(pruned));
+    expect(await distance(anchored) / await distance(sequential)).toBeGreaterThan(0.8);
+    expect(await distance(anchored) / await distance(sequential)).toBeLessThan(1.25);
+    for (const id of gone) {
+      const { weight } = analysis.layers.find(({ weight: name }) => analysis.groups.find((group) => group.id === id)!.consumers.some(({ initializer }) => initializer === name))!, { biased } = analysis.layers.find((layer) => layer.weight === weight)!;
+      const constant = (model: Model): Float32Array => floatsOf(model.graph.initializer.find(({ name }) => name === biased)!);
+      expect(constant(sequential)).not.toEqual(constant(pruned));
+    }
+    const near = new Map([...choice, [gone[0]!, kept(0.8).get(gone[0]!)!]]); // and brings one back without what it made of its absence
+    expect(await distance(await (await AnchoredRefit.prepare(proto, channels(choice), orders, targets, fit)).refit(applyPlan(proto, analysis, near), channels(near)))).toBeLessThan(await distance(applyPlan(proto, analysis, near)));
+  });
+
   it('starts from a network that answers as the pruned one in the shape of the original', async () => {
     const anchor = kept(0.5);
     expect(await relativeDifference(maskConsumers(proto, analysis, anchor), applyPlan(proto, analysis, anchor), { [input]: probe })).toBeLessThan(1e-4);

@@ -1,0 +1,148 @@
+/** Branches that are added to a shortcut, or that scale what passes by: a group whose channels are read there alone can go as a whole. */
+import type { NodeProto } from 'onnx-buf';
+import { intAttribute } from '../onnx/attributes.ts';
+import type { GraphView } from '../onnx/graphView.ts';
+import type { Atoms } from './atoms.ts';
+import { type GraphFacts, positive } from './nodeAxes.ts';
+import { elementwise } from './rules/elementwise.ts';
+import { ruleOf } from './rules/registry.ts';
+import type { AtomUnits } from './structure.ts';
+
+type FoundLayer = GraphFacts['layers'][number];
+
+/** A layer that answers with its bias, and the value that this is: its output, or for a MatMul what the following Add makes of it. */
+export interface ConstantLayer { readonly layer: FoundLayer; readonly value: string }
+
+/** What changes where groups lose all their channels. */
+export interface Removal {
+  /** Nodes that are not needed any more, by their first output. */
+  readonly nodes: ReadonlySet<string>;
+  /** Layers that have nothing left to read: they answer with their bias, whatever the data. */
+  readonly constants: readonly ConstantLayer[];
+  /** Values that are the same at every position now: sizes of 1 but along channels. */
+  readonly unvarying: ReadonlySet<string>;
+  /** Inputs that a Concat goes without, by its output. */
+  readonly operands: ReadonlyMap<string, readonly number[]>;
+  /** Where branches that are constant now meet values that vary. */
+  readonly joins: readonly Join[];
+}
+
+/** A value that a branch ends in, and what an operator makes of it and the values beside it. */
+export interface Join { readonly opType: string; readonly branch: string; readonly result: string }
+
+/** What goes with a group that goes as a whole. */
+export interface RemovableGroup {
+  /** Constants that only what goes reads. */
+  readonly lost: readonly string[];
+  readonly joins: readonly Join[];
+}
+
+export const keyOf = ({ output }: NodeProto): string => output.find((name) => name !== '') ?? '';
+
+/** Axis of a layer's output along which its bias lies; undefined for operators whose output can't stand for itself. */
+export function channelAxis({ opType, node, weight, bias, output }: FoundLayer, { axes, view }: GraphFacts): number | undefined {
+  const rank = axes.shapeOf(output)?.length ?? 0;
+  if (opType === 'MatMul') return node.input[1] === weight && rank > 1 ? rank - 1 : undefined;
+  if (opType !== 'Conv' && opType !== 'Gemm') return undefined;
+  const own = node.input[2] ?? '', scaled = node.attribute.some(({ name, f }) => name === 'beta' && f !== 1);
+  return node.input[1] === weight && (own === '' || own === bias && view.constants.has(own)) && !scaled ? 1 : undefined;
+}
+
+/** The value that a layer's bias has been added to: its output, or that of the Add which does it. */
+export function biasedOutput({ opType, output, bias }: Pick<FoundLayer, 'opType' | 'output' | 'bias'>, view: GraphView): string {
+  const [use, another] = opType === 'MatMul' && bias !== '' && !view.isOutput(output) ? view.usesOf(output) : [];
+  return use && !another && use.node.opType === 'Add' && use.node.input[1 - use.index] === bias ? use.node.output[0]! : output;
+}
+
+/**
+ * What goes when values lose all positions of an axis: nodes up to the layers that read them, whose outputs are then constant, until elementwise operators
+ * unite these with values that still vary.
+ * @param isEmpty whether a value would have an axis without positions
+ * @returns undefined where the rest would not be a network: something else reads the values, or nothing else gives a result its shape
+ */
+export function removalOf(facts: GraphFacts, isEmpty: (value: string) => boolean): Removal | undefined {
+  const { view, axes } = facts, layers = new Map(facts.layers.map((layer) => [layer.output, layer]));
+  const nodes = new Set<string>(), constants: ConstantLayer[] = [], biased = new Map<string, FoundLayer>(), unvarying = new Set<string>(), operands = new Map<string, readonly number[]>(), joins: Join[] = [];
+  const sameShape = (a: string, b: string): boolean => axes.shapeOf(a)?.join() === axes.shapeOf(b)?.join();
+  for (const node of view.nodes) {
+    const inputs = node.input.filter((value) => value !== ''), outputs = node.output.filter((value) => value !== ''), [output] = outputs;
+    const emptied = outputs.filter(isEmpty);
+    if (emptied.length > 0) {
+      if (emptied.length < outputs.length || outputs.some((value) => view.isOutput(value) || view.capturedBySubgraphs.has(value))) return undefined;
+      nodes.add(keyOf(node));
+      continue;
+    }
+    const empty = inputs.filter(isEmpty), flat = inputs.filter((value) => unvarying.has(value));
+    if (empty.length + flat.length === 0) continue;
+    if (output === undefined || outputs.length > 1) return undefined;
+    const layer = layers.get(output), summed = biased.get(output);
+    if (summed) {
+      nodes.add(keyOf(node));
+      constants.push({ layer: summed, value: output });
+      unvarying.add(output);
+    } else if (layer && empty.includes(layer.input) && channelAxis(layer, facts) !== undefined) {
+      nodes.add(keyOf(node));
+      unvarying.add(output);
+      const value = biasedOutput(layer, view);
+      if (value === output) constants.push({ layer, value }); else biased.set(value, layer);
+    } else if (node.opType === 'Concat' && flat.length === 0) {
+      const axis = positive(intAttribute(node, 'axis', 0), axes.shapeOf(output)?.length ?? 0), gone = [...node.input.keys()].filter((i) => isEmpty(node.input[i]!));
+      if (gone.length === inputs.length || gone.some((i) => (axes.shapeOf(node.input[i]!) ?? []).length <= axis)) return undefined;
+      operands.set(output, gone);
+    } else {
+      const wise = ruleOf(node) === elementwise[node.opType] || (node.opType === 'BatchNormalization' && intAttribute(node, 'training_mode', 0) === 0);
+      const varying = inputs.filter((value) => !unvarying.has(value) && !view.constants.has(value));
+      if (!wise || empty.length > 0) return undefined;
+      if (varying.length > 0 ? !varying.some((value) => sameShape(value, output)) : !flat.every((value) => sameShape(value, output))) return undefined;
+      if (varying.length === 0) unvarying.add(output); else joins.push(...flat.map((branch): Join => ({ opType: node.opType, branch, result: output })));
+    }
+    if (unvarying.has(output) && (view.isOutput(output) || view.capturedBySubgraphs.has(output))) return undefined;
+  }
+  for (const unread of unreadNodes(facts, nodes, operands)) {
+    if (axes.costs.some(({ node }) => node === unread)) return undefined; // counted as if it ran
+    nodes.add(keyOf(unread));
+  }
+  return { nodes, constants, unvarying, operands, joins };
+}
+
+/** Nodes that nothing reads once others are gone. */
+function unreadNodes({ view }: GraphFacts, gone: ReadonlySet<string>, operands: ReadonlyMap<string, readonly number[]>): NodeProto[] {
+  const read = new Set<string>([...view.outputs, ...view.capturedBySubgraphs.keys()]), unread: NodeProto[] = [];
+  for (const node of view.nodes.toReversed()) {
+    if (gone.has(keyOf(node))) continue;
+    if (!node.output.some((value) => read.has(value))) { unread.push(node); continue; }
+    const without = operands.get(keyOf(node));
+    node.input.forEach((value, i) => { if (value !== '' && !without?.includes(i)) read.add(value); });
+  }
+  return unread;
+}
+
+/** Constants that only nodes read which go. */
+function lostConstants({ view }: GraphFacts, { nodes, constants }: Removal): string[] {
+  const biases = new Set(constants.map(({ layer }) => layer.bias));
+  return [...view.constants.keys()].filter((name) => { const uses = view.usesOf(name); return !biases.has(name) && uses.length > 0 && uses.every(({ node }) => nodes.has(keyOf(node))) && !view.capturedBySubgraphs.has(name); });
+}
+
+/**
+ * Groups that can lose all their channels, each alone and all together.
+ * @returns for each group that can, what goes with it
+ */
+export function removableGroups(facts: GraphFacts, count: number, atoms: Atoms, atomUnits: ReadonlyMap<number, AtomUnits>): ReadonlyMap<number, RemovableGroup> {
+  const whole = new Map<number, readonly number[]>(); // groups that an atom's positions belong to, where none of them always stays
+  for (const [atom, { groupOf }] of atomUnits) if (!groupOf.includes(-1)) whole.set(atom, [...new Set(groupOf)]);
+  const emptiedBy = new Map<string, readonly (readonly number[])[]>();
+  for (const value of facts.axes.values) {
+    const own = facts.axes.axesOf(value).flatMap((axis) => atoms.of(axis).flatMap((atom) => (whole.has(atom) ? [whole.get(atom)!] : [])));
+    if (own.length > 0) emptiedBy.set(value, own);
+  }
+  const without = (gone: ReadonlySet<number>): Removal | undefined => removalOf(facts, (value) => emptiedBy.get(value)?.some((needed) => needed.every((group) => gone.has(group))) ?? false);
+  const alone = new Map<number, RemovableGroup>();
+  for (let group = 0; group < count; group++) {
+    const removal = without(new Set([group]));
+    if (removal) alone.set(group, { lost: lostConstants(facts, removal), joins: removal.joins });
+  }
+  if (without(new Set(alone.keys()))) return alone;
+  const together = new Map<number, RemovableGroup>();
+  for (const [group, removable] of alone) if (without(new Set([...together.keys(), group]))) together.set(group, removable);
+  return together;
+}
