@@ -65,6 +65,7 @@ export function removalOf(facts: GraphFacts, isEmpty: (value: string) => boolean
   const nodes = new Set<string>(), constants: ConstantLayer[] = [], biased = new Map<string, FoundLayer>(), unvarying = new Set<string>(), operands = new Map<string, readonly number[]>(), joins: Join[] = [];
   const sameShape = (a: string, b: string): boolean => axes.shapeOf(a)?.join() === axes.shapeOf(b)?.join();
   for (const node of view.nodes) {
+    if (!node.output.some(isEmpty) && !node.input.some((value) => isEmpty(value) || unvarying.has(value))) continue;
     const inputs = node.input.filter((value) => value !== ''), outputs = node.output.filter((value) => value !== ''), [output] = outputs;
     const emptied = outputs.filter(isEmpty);
     if (emptied.length > 0) {
@@ -73,7 +74,6 @@ export function removalOf(facts: GraphFacts, isEmpty: (value: string) => boolean
       continue;
     }
     const empty = inputs.filter(isEmpty), flat = inputs.filter((value) => unvarying.has(value));
-    if (empty.length + flat.length === 0) continue;
     if (output === undefined || outputs.length > 1) return undefined;
     const layer = layers.get(output), summed = biased.get(output);
     if (summed) {
@@ -91,7 +91,7 @@ export function removalOf(facts: GraphFacts, isEmpty: (value: string) => boolean
       operands.set(output, gone);
     } else {
       const wise = ruleOf(node) === elementwise[node.opType] || (node.opType === 'BatchNormalization' && intAttribute(node, 'training_mode', 0) === 0);
-      const varying = inputs.filter((value) => !unvarying.has(value) && !view.constants.has(value));
+      const varying = inputs.filter((value) => !unvarying.has(value) && !facts.known.has(value)); // the data's own sizes, not those of a table
       if (!wise || empty.length > 0) return undefined;
       if (varying.length > 0 ? !varying.some((value) => sameShape(value, output)) : !flat.every((value) => sameShape(value, output))) return undefined;
       if (varying.length === 0) unvarying.add(output); else joins.push(...flat.map((branch): Join => ({ opType: node.opType, branch, result: output })));

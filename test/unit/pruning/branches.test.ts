@@ -63,6 +63,8 @@ describe('branches that can go as a whole', () => {
       head(added, added.op('Add', [added.conv(added.conv(x, 8, 6), 6, 8), added.weight([1, 8, 1, 1])])),
       ((): Model => { const y = stem(read), inner = read.conv(y, 8, 6); return read.output(read.op('ReduceMean', [inner]), read.conv(read.op('Add', [y, read.conv(inner, 6, 8)]), 8, 4)).model(); })(),
     ];
+    const table = new Network(), tokens = table.linear(table.input('x', ['n', 5, 8]), 8, 8), places = table.op('Slice', [table.weight([1, 9, 8]), table.ints([0]), table.ints([5]), table.ints([1])]); // one row for the whole batch
+    models.push(table.output(table.linear(table.op('Add', [table.linear(table.linear(tokens, 8, 6), 6, 8), places]), 8, 3)).model());
     for (const model of models) expect((await analyse(model)).groups.filter(({ removable }) => removable)).toEqual([]);
     const analysis = await analyse(models[0]!);
     expect(() => applyPlan(models[0]!, analysis, new Map([[analysis.groups[0]!.id, []]]))).toThrow(/would be empty/);
