@@ -40,7 +40,7 @@ export const compressOptionsSchema = z.strictObject({
   baseline: z.array(z.enum(['random'])).default([]).describe('Further baselines, each with as many evaluations as the agent.'),
   agent: z.enum(['warm', 'paper']).default('warm').describe("'warm' starts from the allocation found by least squares; 'paper' is the cold-start agent of arXiv 1802.03494."),
   roundTo: z.int().min(0).max(64).default(0).describe('Kept channel counts are multiples of this where a layer has more channels; 0: of 16 in wide layers and of less in narrow ones. Inference kernels work on blocks of channels.'),
-  minPreserve: z.number().gt(0).max(1).default(0.1).describe('Smallest preserve ratio of a layer: of its channels, or five times the smallest of its single weights.'),
+  minPreserve: z.number().gt(0).max(1).default(0.1).describe('Smallest preserve ratio of a layer: of its channels, or five times the smallest of its single weights. With a latency target a branch beside a shortcut may go as a whole.'),
   threads: z.int().min(0).max(256).default(0).describe('Threads used by onnxruntime; 0 uses every core.'),
 });
 export type CompressOptions = z.infer<typeof compressOptionsSchema>;

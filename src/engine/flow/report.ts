@@ -41,7 +41,8 @@ async function deflatedBytes(path: string): Promise<number> {
   return bytes;
 }
 
-function layerReports({ analysis }: Network, kept: KeptUnits, pruned: Analysis): LayerReport[] {
+/** Every layer before and after. @param pruned the written model's analysis */
+export function layerReports(analysis: Analysis, kept: KeptUnits, pruned: Analysis): LayerReport[] {
   const after = new Map(pruned.layers.map((layer) => [layer.output, layer])), widths = layerWidths(analysis, kept);
   const { axes } = analysis.structure.facts, prunedFacts = pruned.structure.facts;
   return analysis.layers.map((layer, i): LayerReport => {
@@ -58,7 +59,7 @@ function layerReports({ analysis }: Network, kept: KeptUnits, pruned: Analysis):
 }
 
 /** Which branches went as a whole, for people; empty where none did. */
-function removedBranches({ groups }: Analysis, kept: KeptUnits): string[] {
+export function removedBranches({ groups }: Analysis, kept: KeptUnits): string[] {
   const gone = groups.filter(({ id }) => kept.get(id)?.length === 0).map(({ name }) => name);
   return gone.length === 0 ? [] : [`${gone.length} of ${groups.filter(({ removable }) => removable).length} branches beside shortcuts were removed as a whole, since narrower ones would have saved little time: ${gone.join(', ')}.`];
 }
@@ -96,7 +97,7 @@ export async function makeReport({ network, space, task, out, winner, standings,
   const candidates = agent.map(({ candidate }) => candidate), written = agent.find(({ counts }) => counts.join() === winner.counts.join())?.candidate.episode;
   return {
     format: 'auto-compress/report@1', model: { path: network.path, sha256: network.sha256 }, out, outSha256: await sha256OfFile(out), target: options.target, policy: winner.policy, ...(written === undefined ? {} : { writtenEpisode: written }), before, after,
-    layers: layerReports(network, kept, pruned), pareto: paretoFront([...candidates, ...baselines.map(({ candidate }) => candidate)]), candidates,
+    layers: layerReports(network.analysis, kept, pruned), pareto: paretoFront([...candidates, ...baselines.map(({ candidate }) => candidate)]), candidates,
     baselines: [...baselines].map((judged) => ({ ...baselineOf(judged), accuracy: standings.get(judged.policy)?.accuracy ?? judged.candidate.accuracy })),
     agent: { policy: 'agent', macs: space.costOf(own.counts).macs, accuracy: own.accuracy }, profile: rounded(profile),
     episodes: agent.length, steps, seconds: seconds(), seed: options.seed, versions: versions(), notes,
