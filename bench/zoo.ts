@@ -1,6 +1,6 @@
 /**
  * Prunes every graph of ../shared/zoo to half its channels and checks the result: node scripts/run.mjs bench/zoo.ts [--only NAME ...] [--preserve R] [--deep]
- * --deep compares values inside the network too.
+ * --deep compares values inside the network too. All branches that can go as a whole are removed in a second step, checked likewise.
  * Each model runs in a process of its own, with its weights filled into a scratch folder that is deleted afterwards.
  */
 import { create } from '@bufbuild/protobuf';
@@ -27,7 +27,7 @@ import { maskedModel, relativeDifference } from '../test/unit/pruning/maskedEqui
 
 const args = process.argv.slice(2), deep = args.includes('--deep');
 type Model = ModelProto & { graph: GraphProto };
-interface Row { name: string; kind: string; nodes: number; groups: number; frozen: number; layers: number; seconds: number; megabytes: number; macs: number; params: number; difference: number; failure: string; reasons: Record<string, number> }
+interface Row { name: string; kind: string; nodes: number; groups: number; frozen: number; branches: number; layers: number; seconds: number; megabytes: number; macs: number; params: number; difference: number; failure: string; reasons: Record<string, number> }
 
 /** What the model is, for the summary: by what its file holds. */
 function kindOf(name: string, { ops }: ZooEntry): string {
@@ -39,7 +39,7 @@ function kindOf(name: string, { ops }: ZooEntry): string {
 async function check(name: string, preserve: number): Promise<Row> {
   const folder = mkdtempSync(join(tmpdir(), 'zoo-'));
   const entry = zooEntry(name);
-  const row: Row = { name, kind: kindOf(name, entry), nodes: entry.nodes, groups: 0, frozen: 0, layers: 0, seconds: 0, megabytes: 0, macs: NaN, params: NaN, difference: NaN, failure: '', reasons: {} };
+  const row: Row = { name, kind: kindOf(name, entry), nodes: entry.nodes, groups: 0, frozen: 0, branches: 0, layers: 0, seconds: 0, megabytes: 0, macs: NaN, params: NaN, difference: NaN, failure: '', reasons: {} };
   let step = 'fill';
   try {
     const path = await fillZooModel(name, folder);
@@ -70,6 +70,15 @@ async function check(name: string, preserve: number): Promise<Row> {
       step = 'recount';
       const again = await analyse(pruned);
       if (again.macs !== cost.macs || again.params !== cost.params) row.failure = `costs: predicted ${cost.macs} MACs ${cost.params} parameters, counted ${again.macs} and ${again.params}`;
+      step = 'branches';
+      const gone: KeptUnits = new Map([...kept, ...analysis.groups.filter(({ removable }) => removable).map(({ id }) => [id, []] as const)]);
+      row.branches = analysis.groups.filter(({ removable }) => removable).length;
+      if (row.branches > 0) {
+        const without = applyPlan(proto, analysis, gone), difference = await relativeDifference(maskedModel(proto, planFrom(analysis, gone, { path: name, sha256: '' })), without, feeds);
+        const { macs } = await analyse(without), foretold = costs(analysis, gone).macs;
+        if (!(difference <= 1e-3)) row.failure = `masked equivalence without branches: ${difference}`;
+        else if (macs !== foretold) row.failure = `costs without branches: predicted ${foretold} MACs, counted ${macs}`;
+      }
     }
   } catch (error) { row.failure = `${step}: ${process.env['STACK'] && error instanceof Error ? error.stack! : messageOf(error)}`; } finally { rmSync(folder, { recursive: true, force: true }); }
   return row;
@@ -115,7 +124,7 @@ function checkInChild(name: string, preserve: number): Promise<Row> {
     child.on('close', (status, signal) => {
       clearTimeout(timer);
       try { done(JSON.parse(text.trim().split('\n').at(-1)!, (_, value: unknown) => (value === null ? NaN : value)) as Row); } catch {
-        done({ name, kind: '?', nodes: 0, groups: 0, frozen: 0, layers: 0, seconds: 0, megabytes: 0, macs: NaN, params: NaN, difference: NaN, failure: `the process ended with ${signal ?? status}`, reasons: {} });
+        done({ name, kind: '?', nodes: 0, groups: 0, frozen: 0, branches: 0, layers: 0, seconds: 0, megabytes: 0, macs: NaN, params: NaN, difference: NaN, failure: `the process ended with ${signal ?? status}`, reasons: {} });
       }
     });
   });
@@ -143,11 +152,11 @@ if (args[0] === '--one') {
   const only = args.includes('--only') ? args.slice(args.indexOf('--only') + 1).filter((arg) => !arg.startsWith('--')) : [];
   const names = only.length > 0 ? all.filter((name) => only.some((part) => name.includes(part))) : all;
   const rows: Row[] = [];
-  console.log(`${'model'.padEnd(46)} nodes groups frozen/layers analysis s    MB  MACs params difference`);
+  console.log(`${'model'.padEnd(46)} nodes groups branches frozen/layers analysis s    MB  MACs params difference`);
   for (const name of names) {
     const row = await checkInChild(name, preserve);
     rows.push(row);
-    console.log(`${name.padEnd(46)} ${String(row.nodes).padStart(5)} ${String(row.groups).padStart(6)} ${`${row.frozen}/${row.layers}`.padStart(13)} ${row.seconds.toFixed(2).padStart(10)} ${row.megabytes.toFixed(0).padStart(5)} ${row.macs.toFixed(3).padStart(5)} ${row.params.toFixed(3).padStart(6)} ${row.failure ? `FAIL ${row.failure.slice(0, 300)}` : row.difference.toExponential(1)}`);
+    console.log(`${name.padEnd(46)} ${String(row.nodes).padStart(5)} ${String(row.groups).padStart(6)} ${String(row.branches).padStart(8)} ${`${row.frozen}/${row.layers}`.padStart(13)} ${row.seconds.toFixed(2).padStart(10)} ${row.megabytes.toFixed(0).padStart(5)} ${row.macs.toFixed(3).padStart(5)} ${row.params.toFixed(3).padStart(6)} ${row.failure ? `FAIL ${row.failure.slice(0, 300)}` : row.difference.toExponential(1)}`);
     if (only.length > 0) for (const [reason, count] of Object.entries(row.reasons)) console.log(`    frozen ${count}: ${reason}`);
   }
   mkdirSync('bench/out', { recursive: true });
