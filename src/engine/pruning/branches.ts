@@ -1,4 +1,5 @@
 /** Branches that are added to a shortcut, or that scale what passes by: a group whose channels are read there alone can go as a whole. */
+import { LRUCache } from 'lru-cache';
 import type { NodeProto } from 'onnx-buf';
 import { intAttribute } from '../onnx/attributes.ts';
 import type { GraphView } from '../onnx/graphView.ts';
@@ -7,6 +8,7 @@ import { type GraphFacts, positive } from './nodeAxes.ts';
 import { elementwise } from './rules/elementwise.ts';
 import { ruleOf } from './rules/registry.ts';
 import type { AtomUnits } from './structure.ts';
+import type { Analysis, KeptUnits } from './types.ts';
 
 type FoundLayer = GraphFacts['layers'][number];
 
@@ -17,6 +19,8 @@ export interface ConstantLayer { readonly layer: FoundLayer; readonly value: str
 export interface Removal {
   /** Nodes that are not needed any more, by their first output. */
   readonly nodes: ReadonlySet<string>;
+  /** Constants that only these read. */
+  readonly lost: ReadonlySet<string>;
   /** Layers that have nothing left to read: they answer with their bias, whatever the data. */
   readonly constants: readonly ConstantLayer[];
   /** Values that are the same at every position now: sizes of 1 but along channels. */
@@ -29,13 +33,6 @@ export interface Removal {
 
 /** A value that a branch ends in, and what an operator makes of it and the values beside it. */
 export interface Join { readonly opType: string; readonly branch: string; readonly result: string }
-
-/** What goes with a group that goes as a whole. */
-export interface RemovableGroup {
-  /** Constants that only what goes reads. */
-  readonly lost: readonly string[];
-  readonly joins: readonly Join[];
-}
 
 export const keyOf = ({ output }: NodeProto): string => output.find((name) => name !== '') ?? '';
 
@@ -60,7 +57,7 @@ export function biasedOutput({ opType, output, bias }: Pick<FoundLayer, 'opType'
  * @param isEmpty whether a value would have an axis without positions
  * @returns undefined where the rest would not be a network: something else reads the values, or nothing else gives a result its shape
  */
-export function removalOf(facts: GraphFacts, isEmpty: (value: string) => boolean): Removal | undefined {
+function removalOf(facts: GraphFacts, isEmpty: (value: string) => boolean): Removal | undefined {
   const { view, axes } = facts, layers = new Map(facts.layers.map((layer) => [layer.output, layer]));
   const nodes = new Set<string>(), constants: ConstantLayer[] = [], biased = new Map<string, FoundLayer>(), unvarying = new Set<string>(), operands = new Map<string, readonly number[]>(), joins: Join[] = [];
   const sameShape = (a: string, b: string): boolean => axes.shapeOf(a)?.join() === axes.shapeOf(b)?.join();
@@ -89,6 +86,8 @@ export function removalOf(facts: GraphFacts, isEmpty: (value: string) => boolean
       const axis = positive(intAttribute(node, 'axis', 0), axes.shapeOf(output)?.length ?? 0), gone = [...node.input.keys()].filter((i) => isEmpty(node.input[i]!));
       if (gone.length === inputs.length || gone.some((i) => (axes.shapeOf(node.input[i]!) ?? []).length <= axis)) return undefined;
       operands.set(output, gone);
+    } else if (node.opType === 'Transpose' && flat.length > 0) {
+      unvarying.add(output);
     } else {
       const wise = ruleOf(node) === elementwise[node.opType] || (node.opType === 'BatchNormalization' && intAttribute(node, 'training_mode', 0) === 0);
       const varying = inputs.filter((value) => !unvarying.has(value) && !facts.known.has(value)); // the data's own sizes, not those of a table
@@ -98,15 +97,15 @@ export function removalOf(facts: GraphFacts, isEmpty: (value: string) => boolean
     }
     if (unvarying.has(output) && (view.isOutput(output) || view.capturedBySubgraphs.has(output))) return undefined;
   }
-  for (const unread of unreadNodes(facts, nodes, operands)) {
-    if (axes.costs.some(({ node }) => node === unread)) return undefined; // counted as if it ran
-    nodes.add(keyOf(unread));
-  }
-  return { nodes, constants, unvarying, operands, joins };
+  const { unread, read } = readingsWithout(facts, nodes, operands);
+  for (const node of unread) nodes.add(keyOf(node));
+  for (const name of nodes) operands.delete(name);
+  const answers = constants.filter(({ value }) => read.has(value));
+  return { nodes, constants: answers, lost: lostConstants(facts, nodes, answers), unvarying, operands, joins: joins.filter(({ result }) => !nodes.has(result)) };
 }
 
-/** Nodes that nothing reads once others are gone. */
-function unreadNodes({ view }: GraphFacts, gone: ReadonlySet<string>, operands: ReadonlyMap<string, readonly number[]>): NodeProto[] {
+/** What nodes read once others are gone, and nodes that then give nothing that is read. */
+function readingsWithout({ view }: GraphFacts, gone: ReadonlySet<string>, operands: ReadonlyMap<string, readonly number[]>): { unread: NodeProto[]; read: ReadonlySet<string> } {
   const read = new Set<string>([...view.outputs, ...view.capturedBySubgraphs.keys()]), unread: NodeProto[] = [];
   for (const node of view.nodes.toReversed()) {
     if (gone.has(keyOf(node))) continue;
@@ -114,35 +113,54 @@ function unreadNodes({ view }: GraphFacts, gone: ReadonlySet<string>, operands: 
     const without = operands.get(keyOf(node));
     node.input.forEach((value, i) => { if (value !== '' && !without?.includes(i)) read.add(value); });
   }
-  return unread;
+  return { unread, read };
 }
 
 /** Constants that only nodes read which go. */
-function lostConstants({ view }: GraphFacts, { nodes, constants }: Removal): string[] {
-  const biases = new Set(constants.map(({ layer }) => layer.bias));
-  return [...view.constants.keys()].filter((name) => { const uses = view.usesOf(name); return !biases.has(name) && uses.length > 0 && uses.every(({ node }) => nodes.has(keyOf(node))) && !view.capturedBySubgraphs.has(name); });
+function lostConstants({ view }: GraphFacts, nodes: ReadonlySet<string>, answers: readonly ConstantLayer[]): Set<string> {
+  const biases = new Set(answers.map(({ layer }) => layer.bias));
+  return new Set([...view.constants.keys()].filter((name) => { const uses = view.usesOf(name); return !biases.has(name) && uses.length > 0 && uses.every(({ node }) => nodes.has(keyOf(node))) && !view.capturedBySubgraphs.has(name); }));
 }
 
-/**
- * Groups that can lose all their channels, each alone and all together.
- * @returns for each group that can, what goes with it
- */
-export function removableGroups(facts: GraphFacts, count: number, atoms: Atoms, atomUnits: ReadonlyMap<number, AtomUnits>): ReadonlyMap<number, RemovableGroup> {
-  const whole = new Map<number, readonly number[]>(); // groups that an atom's positions belong to, where none of them always stays
-  for (const [atom, { groupOf }] of atomUnits) if (!groupOf.includes(-1)) whole.set(atom, [...new Set(groupOf)]);
-  const emptiedBy = new Map<string, readonly (readonly number[])[]>();
-  for (const value of facts.axes.values) {
-    const own = facts.axes.axesOf(value).flatMap((axis) => atoms.of(axis).flatMap((atom) => (whole.has(atom) ? [whole.get(atom)!] : [])));
-    if (own.length > 0) emptiedBy.set(value, own);
+/** Which groups can lose all their channels, each alone and all together, and what then goes with them. */
+export class Branches {
+  /** Groups that can, by their place in the analysis, and what goes with each alone. */
+  readonly removable: ReadonlyMap<number, Removal>;
+  private readonly facts: GraphFacts;
+  /** For values with axes that could be emptied: the groups that each of these axes needs, one of them at least. */
+  private readonly emptiedBy = new Map<string, readonly (readonly number[])[]>();
+  private readonly known = new LRUCache<string, { readonly removal: Removal | undefined }>({ max: 500 });
+
+  constructor(facts: GraphFacts, groups: number, atoms: Atoms, atomUnits: ReadonlyMap<number, AtomUnits>) {
+    this.facts = facts;
+    const whole = new Map<number, readonly number[]>(); // groups that an atom's positions belong to, where none of them always stays
+    for (const [atom, { groupOf }] of atomUnits) if (!groupOf.includes(-1)) whole.set(atom, [...new Set(groupOf)]);
+    for (const value of facts.axes.values) {
+      const own = facts.axes.axesOf(value).flatMap((axis) => atoms.of(axis).flatMap((atom) => (whole.has(atom) ? [whole.get(atom)!] : [])));
+      if (own.length > 0) this.emptiedBy.set(value, own);
+    }
+    const alone = new Map<number, Removal>(), together = new Map<number, Removal>();
+    for (let group = 0; group < groups; group++) {
+      const removal = this.without([group]);
+      if (removal) alone.set(group, removal);
+    }
+    if (alone.size === 0 || this.without([...alone.keys()])) { this.removable = alone; return; }
+    for (const [group, removal] of alone) if (this.without([...together.keys(), group])) together.set(group, removal);
+    this.removable = together;
   }
-  const without = (gone: ReadonlySet<number>): Removal | undefined => removalOf(facts, (value) => emptiedBy.get(value)?.some((needed) => needed.every((group) => gone.has(group))) ?? false);
-  const alone = new Map<number, RemovableGroup>();
-  for (let group = 0; group < count; group++) {
-    const removal = without(new Set([group]));
-    if (removal) alone.set(group, { lost: lostConstants(facts, removal), joins: removal.joins });
+
+  /** What goes where groups lose all their channels; undefined where the rest would not be a network. @param groups their places in the analysis, ascending */
+  without(groups: readonly number[]): Removal | undefined {
+    const key = groups.join(), known = this.known.get(key), gone = new Set(groups);
+    if (known) return known.removal;
+    const removal = removalOf(this.facts, (value) => this.emptiedBy.get(value)?.some((needed) => needed.every((group) => gone.has(group))) ?? false);
+    this.known.set(key, { removal });
+    return removal;
   }
-  if (without(new Set(alone.keys()))) return alone;
-  const together = new Map<number, RemovableGroup>();
-  for (const [group, removable] of alone) if (without(new Set([...together.keys(), group]))) together.set(group, removable);
-  return together;
+}
+
+/** What goes with the groups of which a choice keeps nothing; undefined where there are none. */
+export function removalFor({ groups, structure }: Pick<Analysis, 'groups' | 'structure'>, kept: KeptUnits): Removal | undefined {
+  const gone = groups.flatMap(({ id }, i) => (kept.get(id)?.length === 0 ? [i] : []));
+  return gone.length > 0 ? structure.branches.without(gone) : undefined;
 }

@@ -1,5 +1,6 @@
 import { dimsOf, isFloatTensor } from '../onnx/tensor.ts';
 import type { AxisId } from './axes.ts';
+import { type Removal, keyOf, removalFor } from './branches.ts';
 import type { Analysis, KeptUnits, Layer } from './types.ts';
 
 /** How many positions of an atom stay, as a sum over groups: positions that always stay, plus kept units times their multiplicity. */
@@ -12,8 +13,8 @@ interface AtomSize {
 interface Term {
   readonly constant: number;
   readonly factors: readonly number[];
-  /** Groups without any of which it is not there. */
-  readonly with?: readonly number[];
+  /** The node that costs it or the constant that it is the size of: it is nothing where these go. */
+  readonly of?: string;
 }
 
 /** Costs of a model as sums of products of atom sizes: exact for every set of kept units, and cheap to evaluate. */
@@ -26,7 +27,7 @@ interface CostModel {
 }
 
 function buildCostModel(analysis: Omit<Analysis, 'macs' | 'params'>): CostModel {
-  const { facts: { axes, view }, atoms, atomUnits, removable, fixedParams } = analysis.structure;
+  const { facts: { axes, view }, atoms, atomUnits, fixedParams } = analysis.structure;
   const sizes: AtomSize[] = [], indexOf = new Map<number, number>();
   const sizeIndex = (atom: number): number => {
     const known = indexOf.get(atom);
@@ -54,12 +55,10 @@ function buildCostModel(analysis: Omit<Analysis, 'macs' | 'params'>): CostModel 
     }
     return { constant: fixed, factors: indices };
   };
-  const macs = axes.costs.map(({ constant, axes: factors }) => term(constant, factors));
+  const macs = axes.costs.map(({ node, constant, axes: factors }) => ({ ...term(constant, factors), of: keyOf(node) }));
   const weights = [...new Map([...view.initializers, ...view.constants])].filter(([, tensor]) => isFloatTensor(tensor) && dimsOf(tensor).length > 0);
-  const lostWith = new Map<string, number[]>();
-  for (const [group, { lost }] of removable) for (const name of lost) lostWith.set(name, [...(lostWith.get(name) ?? []), group]);
-  const widths = analysis.layers.map(({ weight, inAxis, outAxis }) => ({ ins: term(1, [axes.axis(weight, inAxis)]), outs: term(1, [axes.axis(weight, outAxis)]) }));
-  return { sizes, macs, widths, params: [...weights.map(([name]) => ({ ...term(1, axes.axesOf(name)), with: lostWith.get(name) ?? [] })), { constant: fixedParams, factors: [] }] };
+  const widths = analysis.layers.map(({ node, weight, inAxis, outAxis }) => ({ ins: { ...term(1, [axes.axis(weight, inAxis)]), of: keyOf(node) }, outs: { ...term(1, [axes.axis(weight, outAxis)]), of: keyOf(node) } }));
+  return { sizes, macs, widths, params: [...weights.map(([name]) => ({ ...term(1, axes.axesOf(name)), of: name })), { constant: fixedParams, factors: [] }] };
 }
 
 const models = new WeakMap<object, CostModel>();
@@ -80,22 +79,31 @@ function atomSizes(analysis: Omit<Analysis, 'macs' | 'params'>, { sizes }: CostM
   }, fixed));
 }
 
-const evaluate = ({ constant, factors }: Term, sizes: Float64Array): number => factors.reduce((value, factor) => value * sizes[factor]!, constant);
+/** Sizes of a choice's atoms, and what goes with the groups that it does without. */
+interface Sizes { readonly atoms: Float64Array; readonly removal: Removal | undefined }
+
+function sizesOf(analysis: Omit<Analysis, 'macs' | 'params'>, model: CostModel, kept: KeptUnits): Sizes {
+  return { atoms: atomSizes(analysis, model, kept), removal: removalFor(analysis, kept) };
+}
+
+function evaluate({ constant, factors, of }: Term, { atoms, removal }: Sizes): number {
+  if (removal && of !== undefined && (removal.nodes.has(of) || removal.lost.has(of))) return 0;
+  return factors.reduce((value, factor) => value * atoms[factor]!, constant);
+}
 
 /**
  * Multiply-accumulates for one sample (Conv, ConvTranspose, Gemm, MatMul, Einsum, recurrent layers and attention operators, computed operands included) and float parameters of
  * the model pruned to `kept`: exactly those of the pruned file.
  */
 export function costs(analysis: Omit<Analysis, 'macs' | 'params'>, kept: KeptUnits): { macs: number; params: number } {
-  const model = costModelOf(analysis), sizes = atomSizes(analysis, model, kept);
-  const gone = new Set([...analysis.structure.removable.keys()].filter((group) => kept.get(analysis.groups[group]!.id)?.length === 0));
-  const total = (terms: readonly Term[]): number => terms.reduce((sum, term) => (term.with?.some((group) => gone.has(group)) ? sum : sum + evaluate(term, sizes)), 0);
+  const model = costModelOf(analysis), sizes = sizesOf(analysis, model, kept);
+  const total = (terms: readonly Term[]): number => terms.reduce((sum, term) => sum + evaluate(term, sizes), 0);
   return { macs: total(model.macs), params: total(model.params) };
 }
 
 /** Multiply-accumulates of each layer of `analysis.layers`, in their order, when pruned to `kept`. */
 export function layerMacs(analysis: Omit<Analysis, 'macs' | 'params'>, kept: KeptUnits): Float64Array {
-  const model = costModelOf(analysis), sizes = atomSizes(analysis, model, kept);
+  const model = costModelOf(analysis), sizes = sizesOf(analysis, model, kept);
   const byNode = new Map<object, number>();
   analysis.structure.facts.axes.costs.forEach(({ node }, i) => { byNode.set(node, (byNode.get(node) ?? 0) + evaluate(model.macs[i]!, sizes)); });
   return Float64Array.from(analysis.layers, ({ node }: Pick<Layer, 'node'>) => byNode.get(node) ?? 0);
@@ -103,6 +111,6 @@ export function layerMacs(analysis: Omit<Analysis, 'macs' | 'params'>, kept: Kep
 
 /** Sizes of each layer's weight along its input channels (per convolution group) and its output channels, when pruned to `kept`. */
 export function layerWidths(analysis: Omit<Analysis, 'macs' | 'params'>, kept: KeptUnits): { ins: number; outs: number }[] {
-  const model = costModelOf(analysis), sizes = atomSizes(analysis, model, kept);
+  const model = costModelOf(analysis), sizes = sizesOf(analysis, model, kept);
   return model.widths.map(({ ins, outs }) => ({ ins: evaluate(ins, sizes), outs: evaluate(outs, sizes) }));
 }

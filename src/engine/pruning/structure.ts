@@ -1,5 +1,5 @@
 import type { Atoms } from './atoms.ts';
-import type { RemovableGroup } from './branches.ts';
+import type { Branches } from './branches.ts';
 import type { FoldedWeights } from './foldWeights.ts';
 import type { GraphFacts } from './nodeAxes.ts';
 
@@ -13,8 +13,8 @@ export interface Structure {
   readonly atoms: Atoms;
   /** Only atoms with positions that can be dropped. */
   readonly atomUnits: ReadonlyMap<number, AtomUnits>;
-  /** Groups that can go as a whole, by their place in the analysis. */
-  readonly removable: ReadonlyMap<number, RemovableGroup>;
+  /** Groups that can go as a whole. */
+  readonly branches: Branches;
   /** Parameters that never change: weights inside subgraphs. */
   readonly fixedParams: number;
 }

@@ -5,7 +5,7 @@ import { copyOf } from '../onnx/copyOf.ts';
 import { floatsOf, int64Tensor, intsOf, withFloats } from '../onnx/tensor.ts';
 import { type Adjustment, adjusted, isUnchanged, replacedBy, scaled, unchanged } from './adjustment.ts';
 import type { AxisId } from './axes.ts';
-import { type ConstantLayer, channelAxis, keyOf, removalOf } from './branches.ts';
+import { type ConstantLayer, channelAxis, keyOf, removalFor } from './branches.ts';
 import { elementTypeOf } from './elementType.ts';
 import { cutShape, gatherAxes } from './gather.ts';
 import { KeptPositions } from './keptPositions.ts';
@@ -142,7 +142,7 @@ export function applyPlan(original: Model, analysis: Analysis, kept: KeptUnits, 
   }
   const gather = (tensor: TensorProto, rows: readonly (Int32Array | undefined)[] | undefined): TensorProto => (rows ? (replaced?.has(tensor.name) ? cutShape : gatherAxes)(tensor, rows) : tensor);
   const added: TensorProto[] = [], changes = new Map<string, readonly NodeProto[]>();
-  const removal = [...kept.values()].some((units) => units.length === 0) ? removalOf(facts, (value) => facts.axes.axesOf(value).some((axis) => positions.of(axis)?.length === 0)) : undefined;
+  const removal = removalFor(analysis, kept);
   for (const key of removal?.nodes ?? []) changes.set(key, []);
   for (const [key, gone] of removal?.operands ?? []) { const concat = facts.view.producers.get(key)!; changes.set(key, [copyOf(concat, { input: concat.input.filter((_, i) => !gone.includes(i)) })]); }
   for (const constant of removal?.constants ?? []) standIn(constant);

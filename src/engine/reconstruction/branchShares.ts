@@ -23,7 +23,7 @@ function variance({ data, dims }: Tensor): number {
  * @returns by group; none for a group that scales what passes by
  */
 export async function branchShares(model: ModelProto & { graph: GraphProto }, analysis: Analysis, feeds: Readonly<Record<string, readonly Tensor[]>>, options: SessionOptions = {}): Promise<ReadonlyMap<string, number>> {
-  const branches = [...analysis.structure.removable].filter(([, { joins }]) => joins.length > 0 && joins.every(({ opType }) => opType === 'Add' || opType === 'Sum'));
+  const branches = [...analysis.structure.branches.removable].filter(([, { joins }]) => joins.length > 0 && joins.every(({ opType }) => opType === 'Add' || opType === 'Sum'));
   if (branches.length === 0) return new Map();
   const values = [...new Set(branches.flatMap(([, { joins }]) => joins.flatMap(({ branch, result }) => [branch, result])))];
   const session = await Session.create(copyOf(model, { graph: copyOf(model.graph, { output: values.map((value) => ({ ...valueInfo(value), type: undefined }) as never) }) }), options);

@@ -44,6 +44,13 @@ describe('branches that can go as a whole', () => {
     expect(ops(pruned)).toEqual(['MatMul', 'Add', 'Add', 'LayerNormalization', 'MatMul', 'Add']);
   });
 
+  it('end in what moves channels to another place, as in ConvNeXt', async () => {
+    const net = new Network(), x = stem(net), last = net.op('Transpose', [net.conv(x, 8, 8, [3, 3], { groups: 8 })], { perm: [0, 2, 3, 1] });
+    const scaled = net.op('Mul', [net.linear(net.op('Relu', [net.linear(net.layerNorm(last, 8), 8, 12)]), 12, 8), net.weight([8])]);
+    const { pruned } = await removed(head(net, net.op('Add', [x, net.op('Transpose', [scaled], { perm: [0, 3, 1, 2] })])));
+    expect(ops(pruned)).toEqual(['Conv', 'Relu', 'Mul', 'Transpose', 'Add', 'Conv']);
+  });
+
   it('are gates that scale what passes by, and what they are computed from', async () => {
     const net = new Network(), x = stem(net), squeezed = net.op('Relu', [net.conv(net.op('GlobalAveragePool', [x]), 8, 4)]);
     const { pruned } = await removed(head(net, net.op('Mul', [x, net.op('Sigmoid', [net.conv(squeezed, 4, 8)])])));
