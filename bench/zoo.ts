@@ -71,8 +71,8 @@ async function check(name: string, preserve: number): Promise<Row> {
       const again = await analyse(pruned);
       if (again.macs !== cost.macs || again.params !== cost.params) row.failure = `costs: predicted ${cost.macs} MACs ${cost.params} parameters, counted ${again.macs} and ${again.params}`;
       step = 'branches';
-      const gone: KeptUnits = new Map([...kept, ...analysis.groups.filter(({ removable }) => removable).map(({ id }) => [id, []] as const)]);
-      row.branches = analysis.groups.filter(({ removable }) => removable).length;
+      const branches = analysis.groups.filter(({ removable }) => removable), gone: KeptUnits = new Map([...kept, ...branches.map(({ id }) => [id, []] as const)]);
+      row.branches = branches.length;
       if (row.branches > 0) {
         const without = applyPlan(proto, analysis, gone), difference = await relativeDifference(maskedModel(proto, planFrom(analysis, gone, { path: name, sha256: '' })), without, feeds);
         const { macs } = await analyse(without), foretold = costs(analysis, gone).macs;

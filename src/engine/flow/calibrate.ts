@@ -4,7 +4,6 @@ import type { Predictor } from '../evaluation/latencyTable.ts';
 import { chunked, elementsOf } from '../evaluation/samples.ts';
 import { Profile } from '../numerics/profile.ts';
 import type { CompressOptions } from '../protocol.ts';
-import type { KeptUnits } from '../pruning/types.ts';
 import { AnchoredRefit } from '../reconstruction/anchoredRefit.ts';
 import { branchShares } from '../reconstruction/branchShares.ts';
 import { rankGroups } from '../reconstruction/calibration.ts';
@@ -12,7 +11,6 @@ import { rankWeights } from '../reconstruction/rankWeights.ts';
 import { type RefitTargets, addedBiases, refitTargets, withFewerRows } from '../reconstruction/refitTargets.ts';
 import { type RowBudget, memoryLimits } from '../reconstruction/rowBudget.ts';
 import { type RefitOptions, sequentialRefit } from '../reconstruction/sequentialRefit.ts';
-import { allocate } from '../rl/allocation.ts';
 import type { Craft } from '../rl/candidateJudge.ts';
 import { ChannelSpace } from '../rl/channelSpace.ts';
 import type { Counts, SearchSpace } from '../rl/searchSpace.ts';
@@ -84,8 +82,6 @@ export async function calibrate(network: Network, task: Task, options: CompressO
     const shares = await branchShares(proto, analysis, feeds, session), timed = latencyLimit(goal) !== undefined;
     const removal = timed && options.agent !== 'paper'; // a group that goes as a whole saves time where a narrow one does not (docs/decisions/whole-branches.md)
     const spaceBy = (latency?: Predictor): ChannelSpace => new ChannelSpace(analysis, ranked, goal.limits, { minPreserve: options.minPreserve, roundTo: options.roundTo, addedParams, removal, shares, ...(latency ? { latency } : {}) });
-    if (!timed) return spaceBy();
-    const guess = (latency: Predictor): KeptUnits | undefined => { const trial = spaceBy(latency), counts = allocate(trial, goal.limits[0].budget, 1, { byShare: true }); return counts && trial.keptFor(counts); };
-    return spaceBy(await latencyOf(network, ranked, guess, task, options, removal, signal, progress));
+    return timed ? spaceBy(await latencyOf(network, spaceBy, goal.limits[0].budget, task, options, signal, progress)) : spaceBy();
   }
 }

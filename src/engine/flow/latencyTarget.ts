@@ -7,11 +7,10 @@ import { latencyRatio, timeInTurn } from '../evaluation/latency.ts';
 import { type LatencyTable, type Predictor, latencyPredictor, latencyTableSchema, measureTable } from '../evaluation/latencyTable.ts';
 import { inputShapesOf } from '../evaluation/samples.ts';
 import type { CompressOptions } from '../protocol.ts';
-import type { KeptUnits } from '../pruning/types.ts';
 import { applyPlan } from '../pruning/surgery.ts';
-import type { RankedGroup } from '../reconstruction/calibration.ts';
 import { stepOf } from '../pruning/uniform.ts';
-import { ChannelSpace } from '../rl/channelSpace.ts';
+import { allocate } from '../rl/allocation.ts';
+import type { ChannelSpace } from '../rl/channelSpace.ts';
 import type { Counts, SearchSpace } from '../rl/searchSpace.ts';
 import { readJson, writeJson } from '../run/runFolder.ts';
 import { runtimeVersion } from '../runtime/session.ts';
@@ -28,8 +27,8 @@ const networkRatios = [1, 0.75, 0.5, 0.25];
 const cacheFolder = (): string => join(process.env['XDG_CACHE_HOME'] ?? (platform() === 'win32' ? (process.env['LOCALAPPDATA'] ?? homedir()) : join(homedir(), platform() === 'darwin' ? 'Library/Caches' : '.cache')), 'auto-compress', 'latency');
 
 /** What a table depends on: this machine, onnxruntime, the model and the size of its inputs, which it may leave open, and which widths are allowed. */
-function tableName({ sha256 }: Network, { judge }: Task, { threads, roundTo, minPreserve }: CompressOptions, removal: boolean): string {
-  const machine = [cpus()[0]?.model, cpus().length, availableParallelism(), arch(), platform(), runtimeVersion, threads, sha256, inputShapesOf(judge.images), roundTo, minPreserve, removal];
+function tableName({ sha256 }: Network, space: SearchSpace, { judge }: Task, { threads, roundTo, minPreserve }: CompressOptions): string {
+  const machine = [cpus()[0]?.model, cpus().length, availableParallelism(), arch(), platform(), runtimeVersion, threads, sha256, inputShapesOf(judge.images), roundTo, minPreserve, space.least.includes(0)];
   return `${createHash('sha256').update(JSON.stringify(machine)).digest('hex').slice(0, 32)}.json`;
 }
 
@@ -41,16 +40,16 @@ async function readTable(path: string): Promise<LatencyTable | undefined> {
 /**
  * The latency table of a run: what its folder holds, so that a resumed run goes on with the same one; else what an earlier run measured on this machine;
  * else measured now.
- * @param guess a choice near those that will be made, where the table should be right: it is bent to what this network is measured to take
+ * @param spaceBy the choices there are, as costs are predicted @param budget of time: the table is bent to what the allocation without search for it is measured to take
  * @returns predicts the time of a pruned network as a fraction of the original's
  */
-export async function latencyOf(network: Network, ranked: readonly RankedGroup[], guess: (latency: Predictor) => KeptUnits | undefined, task: Task, options: CompressOptions, removal: boolean, signal: AbortSignal, progress: (fraction: number) => void): Promise<Predictor> {
-  const own = options.runDir === undefined ? undefined : join(options.runDir, 'latency-table.json'), shared = join(cacheFolder(), tableName(network, task, options, removal)), { proto, analysis } = network;
+export async function latencyOf(network: Network, spaceBy: (latency?: Predictor) => ChannelSpace, budget: number, task: Task, options: CompressOptions, signal: AbortSignal, progress: (fraction: number) => void): Promise<Predictor> {
+  const space = spaceBy(), own = options.runDir === undefined ? undefined : join(options.runDir, 'latency-table.json'), shared = join(cacheFolder(), tableName(network, space, task, options)), { proto, analysis } = network;
   const known = own === undefined ? undefined : await readTable(own);
   if (known) return latencyPredictor(known, proto, analysis);
-  const table = await readTable(shared) ?? await measure(network, ranked, task, options, removal, signal, progress);
+  const table = await readTable(shared) ?? await measure(network, space, task, options, signal, progress);
   await mkdir(cacheFolder(), { recursive: true }).then(() => writeJson(shared, table)).catch(() => undefined); // a cache that can't be written is none
-  const straight = latencyPredictor(table, proto, analysis), kept = guess(straight);
+  const straight = latencyPredictor(table, proto, analysis), counts = allocate(spaceBy(straight), budget, 1, { byShare: true }), kept = counts && space.keptFor(counts);
   const bend = kept && bendOf(straight(kept), (await ratioTo(network, applyPlan(proto, analysis, kept), task, options.threads, signal)).value), bent: LatencyTable = { ...table, ...(bend === undefined ? {} : { bend }) };
   if (own !== undefined) await writeJson(own, bent);
   return latencyPredictor(bent, proto, analysis);
@@ -65,10 +64,9 @@ async function ratioTo({ proto: original }: Network, proto: Network['proto'], ta
   return latencyRatio(now!, whole!);
 }
 
-async function measure({ proto, analysis }: Network, ranked: readonly RankedGroup[], task: Task, { threads, roundTo, minPreserve }: CompressOptions, removal: boolean, signal: AbortSignal, progress: (fraction: number) => void): Promise<LatencyTable> {
-  const space = new ChannelSpace(analysis, ranked, [{ cost: 'macs', budget: 1 }], { minPreserve, roundTo, removal });
-  const uniform = networkRatios.map((ratio) => space.groups.map((_, i) => space.countFor(i, ratio))), withoutBranches = removal ? [space.full.map((count, i) => space.least[i] === 0 ? 0 : count)] : [];
-  const choices = new Map([...uniform, ...withoutBranches].map((counts) => [counts.join(), space.keptFor(counts)]));
+async function measure({ proto, analysis }: Network, space: ChannelSpace, task: Task, { threads, roundTo, minPreserve }: CompressOptions, signal: AbortSignal, progress: (fraction: number) => void): Promise<LatencyTable> {
+  const uniform = networkRatios.map((ratio) => space.groups.map((_, i) => space.countFor(i, ratio))), withoutBranches = space.full.map((count, i) => (space.least[i] === 0 ? 0 : count));
+  const choices = new Map([...uniform, withoutBranches].map((counts) => [counts.join(), space.keptFor(counts)]));
   return measureTable(proto, analysis, [...choices.values()].map((kept) => ({ kept, model: applyPlan(proto, analysis, kept) })), {
     threads, signal, progress, inputShapes: inputShapesOf(task.judge.images),
     widthsOf: (full) => { const step = stepOf(full, roundTo); return { step, least: Math.max(1, Math.min(full, Math.ceil((full * minPreserve) / step) * step)) }; },
@@ -76,7 +74,7 @@ async function measure({ proto, analysis }: Network, ranked: readonly RankedGrou
 }
 
 /** A measured ratio of times and its 95% confidence interval, as the journal keeps it: a resumed run goes on with what was measured. */
-export interface MeasuredRatio { readonly policy: 'latency'; readonly episode: number; readonly counts: Counts; readonly accuracy: number; readonly reward: number; readonly ratio: { readonly value: number; readonly low: number; readonly high: number } }
+export interface MeasuredRatio { readonly policy: 'latency'; readonly episode: number; readonly counts: Counts; readonly ratio: { readonly value: number; readonly low: number; readonly high: number } }
 export interface RatioJournal { readonly known: readonly MeasuredRatio[]; append(entry: MeasuredRatio): Promise<void> }
 
 /** Seconds of measuring a candidate against the original, corrections of the budget, and how far below the target time is left unused. */
@@ -104,7 +102,7 @@ export async function meetLatency(space: SearchSpace, goal: Goal, network: Netwo
     const before = journal.known.find(({ episode, counts: own }) => episode === timed.length && own.join() === counts.join());
     if (before) return before.ratio;
     const ratio = await ratioTo(network, applyPlan(network.proto, network.analysis, space.keptFor(counts)), task, threads, signal);
-    await journal.append({ policy: 'latency', episode: timed.length, counts, accuracy: 0, reward: 0, ratio });
+    await journal.append({ policy: 'latency', episode: timed.length, counts, ratio });
     return ratio;
   };
   let counts = first.counts, aim = budget;

@@ -49,12 +49,12 @@ export function allocate(space: SearchSpace, budget: number, exponent: number, {
 export function fillBudget(space: SearchSpace, counts: Counts, budget: number, exponent: number, { byShare = false }: { readonly byShare?: boolean } = {}): number[] {
   const filled = [...counts];
   let now = space.spent(filled);
-  const stepUp = (i: number, strides: number): number => filled[i] === 0 ? space.groups[i]!.group.channels : Math.min(space.groups[i]!.group.channels, (Math.floor(filled[i]! / space.stepOf(i)) + strides) * space.stepOf(i));
+  const stepUp = (i: number, strides: number): number => Math.min(space.groups[i]!.group.channels, (Math.floor(filled[i]! / space.stepOf(i)) + strides) * space.stepOf(i));
   const moveOf = (i: number): Move => {
     const { group, error, share = 1 } = space.groups[i]!, weight = byShare ? share : 1;
     if (filled[i]! >= group.channels) return noMove;
-    return best(space.strides.map((strides) => {
-      const count = stepUp(i, strides), spent = space.spent(filled.with(i, count));
+    return best((filled[i] === 0 ? [group.channels] : space.strides.map((strides) => stepUp(i, strides))).map((count) => {
+      const spent = space.spent(filled.with(i, count));
       const gain = price(weight * error[group.channels - filled[i]!]!, exponent) - price(weight * error[group.channels - count]!, exponent);
       return { rate: spent <= budget ? -gain / Math.max(spent - now, 1e-12) : Infinity, count, spent }; // negated, so that the least is the best
     }));

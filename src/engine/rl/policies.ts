@@ -14,13 +14,13 @@ export type HandMadePolicy = keyof typeof handMadePolicies;
 /**
  * The widest choice of counts with preserve ratios min(1, scale * shape[i]) that keeps to the budget. Counts move in steps, and many groups may step at
  * the same scale; those furthest below their share step first, until the next would exceed the budget.
- * @param shape relative preserve ratio of each group; one of 0 goes as a whole, where it can @returns undefined when even the narrowest of the others exceed the budget
+ * @param shape relative preserve ratio of each group, which keeps its narrowest width at least @returns undefined when even the narrowest widths exceed the budget
  */
 export function scaleToBudget(space: SearchSpace, shape: readonly number[], budget: number): Counts | undefined {
-  const at = (scale: number): number[] => shape.map((ratio, i) => space.countFor(i, ratio === 0 ? 0 : Math.min(1, Math.max(1e-9, scale * ratio))));
+  const at = (scale: number): number[] => shape.map((ratio, i) => space.countFor(i, Math.min(1, Math.max(1e-9, scale * ratio))));
   const fits = (counts: Counts): boolean => space.spent(counts) <= budget;
   if (!fits(at(0))) return undefined;
-  let low = 0, high = 1 / Math.max(1e-6, Math.min(1, ...shape.filter((ratio) => ratio > 0)));
+  let low = 0, high = 1 / Math.max(1e-6, Math.min(...shape));
   if (fits(at(high))) return at(high);
   for (let step = 0; step < 40; step++) {
     const middle = (low + high) / 2;
