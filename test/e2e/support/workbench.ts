@@ -85,7 +85,7 @@ export class Workbench {
     await until('the menu to close', async () => { await item.click({ timeout: 1000 }).catch(() => undefined); return await this.page.locator('.monaco-menu').count() === 0; });
   }
 
-  /** Runs a command from the palette by its full title. A palette that is closing does not listen: it is opened again. */
+  /** Runs a command from the palette by its full title. A palette that is closing does not listen: it is opened again. One that stays open has not run anything: it is told again. */
   async command(title: string): Promise<void> {
     await until(`"${title}" in the palette`, async () => {
       await this.page.keyboard.press('F1');
@@ -93,8 +93,11 @@ export class Workbench {
       await this.exactItem(title).waitFor({ timeout: 15_000 });
       return true;
     });
-    await this.take(this.exactItem(title));
-    await until('the palette to close', async () => await this.quickInput().count() === 0 || await this.quickInput().locator('input.input').first().inputValue({ timeout: 1000 }) !== `>${title}`, 10_000);
+    const closed = async (): Promise<boolean> => await this.quickInput().count() === 0 || await this.quickInput().locator('input.input').first().inputValue({ timeout: 1000 }) !== `>${title}`;
+    await until('the palette to close', async () => {
+      if (!await closed()) await this.take(this.exactItem(title));
+      return until('the palette to close', closed, 2000);
+    }, 2 * timeout);
   }
 
   /** Runs a command that asks, and chooses the first item that shows `text`. A palette may close over an Enter without running anything: it is asked again. */
@@ -113,10 +116,10 @@ export class Workbench {
     await this.take(this.quickItem(text));
   }
 
-  /** Takes an item of a list, once: by Enter where it has the focus, otherwise by a click; a list that fills or fades meanwhile is asked again. */
+  /** Takes an item of a list, once: by Enter where it has the focus (in the list's own box: a webview may have the keyboard), otherwise by a click; a list that fills or fades meanwhile is asked again. */
   private async take(item: Locator): Promise<void> {
     await until('an item of a list', async () => {
-      if ((await item.getAttribute('class', { timeout: 5000 }))?.split(' ').includes('focused')) await this.page.keyboard.press('Enter');
+      if ((await item.getAttribute('class', { timeout: 5000 }))?.split(' ').includes('focused')) await this.quickInput().locator('input.input').first().press('Enter', { timeout: 5000 });
       else await item.click({ timeout: 5000 });
       return true;
     });
