@@ -88,6 +88,7 @@ describe.skipIf(whyNot)('the dashboard', () => {
     const episodesLater = async (more: number) => { const before = await episode(); await until(`${more} episodes`, async () => await episode() >= before + more); };
     const place = async (element: Locator) => { await element.scrollIntoViewIfNeeded(); return (await element.boundingBox())!; };
     await until('some episodes', async () => await episode() >= 6);
+    await world.server.driver.run((vscode) => vscode.commands.executeCommand<undefined>('notifications.hideToasts')); // the run's own would cover the table
 
     const button = dashboard.getByLabel('Show the layers of uniform');
     await until('a slow click', async () => { // the row may move under the pointer once or twice
