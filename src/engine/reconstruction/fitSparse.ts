@@ -13,12 +13,12 @@ export async function sparseProblems(aims: readonly Aim[], columns: number, outs
  * @param present float32 [columns, outs], the weights before @param density share of the weights that stay; the bias always does
  */
 export async function fitSparse(aims: readonly Aim[], columns: number, outs: number, present: Float32Array, { rounds, ridge: relativeRidge, density }: RegressionOptions & { density: number }): Promise<Float32Array> {
-  const rows = aims.reduce((sum, { inputs }) => sum + inputs.length / columns, 0), { stages, steps, roundSteps } = sparseEffort(columns, rows);
+  const rows = aims.reduce((sum, { inputs }) => sum + inputs.length / columns, 0), { stages, steps, roundSteps, mostRounds } = sparseEffort(columns, rows);
   const problem = await sparseProblems(aims, columns, outs, present, relativeRidge), linear = await problem();
   let mask: Uint8Array = new Uint8Array(columns * outs).fill(1);
   let weights = await solveMasked(linear, mask, present, steps);
   for await (const stage of thinOut(linear, weights, stagesTo(density, stages), steps)) ({ mask, weights } = stage);
   if (!isCut(aims)) return solveMasked(linear, mask, weights, steps);
-  for (let round = 0; round < rounds; round++) weights = await solveMasked(await problem(weights), mask, weights, roundSteps);
+  for (let round = 0; round < Math.min(rounds, mostRounds); round++) weights = await solveMasked(await problem(weights), mask, weights, roundSteps);
   return weights;
 }

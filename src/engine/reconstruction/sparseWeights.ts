@@ -18,14 +18,17 @@ export interface SparseProblem {
 /** Whether a layer has so many columns that its products take most of the time and memory. */
 export const isWide = (columns: number): boolean => columns > 2000;
 
-/** In how many stages weights go, and steps of conjugate gradients after each of them, and in each round that knows the activation. */
-export interface SparseEffort { readonly stages: number; readonly steps: number; readonly roundSteps: number }
-/** Rows a column from which the steps cost little beside the passes over the rows, so that there can be many (docs/decisions/reconstruction.md). */
+/** In how many stages weights go, and steps of conjugate gradients after each of them, and in each round that knows the activation, of which there are so many at most. */
+export interface SparseEffort { readonly stages: number; readonly steps: number; readonly roundSteps: number; readonly mostRounds: number }
+/**
+ * Rows a column from which the steps cost little beside the passes over the rows, so that there can be many, and from which many rounds gain anything
+ * (docs/decisions/reconstruction.md).
+ */
 const manyRows = 100;
 /** @param rows of the regression; none where there is no pass over them */
 export function sparseEffort(columns: number, rows = 0): SparseEffort {
-  if (isWide(columns)) return { stages: 3, steps: 8, roundSteps: 8 };
-  return rows >= manyRows * columns ? { stages: 24, steps: 12, roundSteps: 24 } : { stages: 6, steps: 12, roundSteps: 12 };
+  if (isWide(columns)) return { stages: 3, steps: 8, roundSteps: 8, mostRounds: 4 };
+  return rows >= manyRows * columns ? { stages: 24, steps: 12, roundSteps: 24, mostRounds: Infinity } : { stages: 6, steps: 12, roundSteps: 12, mostRounds: 4 };
 }
 
 /**
