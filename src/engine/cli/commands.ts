@@ -27,6 +27,12 @@ const printResult = (terminal: Terminal, values: Values, result: object, lines: 
   else for (const line of lines()) terminal.print(line);
 };
 
+/** Options of `prune` that have no effect, for people. */
+const unusedInPrune = (values: Values): string[] => [
+  ...(values['plan'] !== undefined && values['round-to'] !== undefined ? ['Option round-to is of no effect with --plan: the plan says which channels stay.'] : []),
+  ...(values['preprocess'] !== undefined && values['calibration'] === undefined ? ['Option preprocess is of no effect without --calibration: no images are read.'] : []),
+];
+
 /** Passes on at most one value a second. */
 function throttled(report: (fraction: number) => void): (fraction: number) => void {
   let last = -Infinity;
@@ -107,6 +113,7 @@ export const commands: Readonly<Record<string, Command>> = {
     },
     run: async ([model], values, terminal) => {
       const calibration = flag(values, 'no-reconstruct') ? undefined : path(text(values, 'calibration'));
+      for (const message of unusedInPrune(values)) terminal.emit({ type: 'warning', message });
       const result = await operations.prune(given({
         model: resolve(model!), out: resolve(text(values, 'out')!), preserve: number(values, 'preserve'), plan: path(text(values, 'plan')), planOut: path(text(values, 'plan-out')),
         roundTo: number(values, 'round-to'), calibration, preprocess: recipe(text(values, 'preprocess')), signal: terminal.signal,

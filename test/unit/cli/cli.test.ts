@@ -219,6 +219,19 @@ it('Ctrl-C stops within two seconds, with status 130, and leaves nothing half-wr
   expect((await readdir(folder, { recursive: true })).filter((name) => !name.startsWith('many'))).toEqual(before);
 });
 
+it('prune tells which options are of no effect', async () => {
+  await mkdir(join(folder, 'small'));
+  const { model } = await smallTask(join(folder, 'small'));
+  const notes = async (...args: string[]): Promise<string[]> => {
+    const { status, stdout, stderr } = await run(['prune', model, '--out', 'small/out.onnx', ...args]);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    return stdout.split('\n').filter((line) => line.startsWith('Note: ')).map((line) => /^Note: Option (\S+) is of no effect/.exec(line)?.[1] ?? line);
+  };
+  expect(await notes('--preserve', '0.5', '--round-to', '1', '--plan-out', 'small/plan.json')).toEqual([]);
+  expect(await notes('--plan', 'small/plan.json', '--round-to', '1', '--preprocess', '{}')).toEqual(['round-to', 'preprocess']);
+  await rm(join(folder, 'small'), { recursive: true });
+}, 60_000);
+
 it.skipIf(!hasShared)('prune with calibration writes a model that evaluate measures', async () => {
   const model = resolve(shared('models/cifar10/resnet20.onnx')), data = resolve(shared('data/cifar10/val5k.npz'));
   const recipe = '{"mean":[0.4914,0.4822,0.4465],"std":[0.247,0.2435,0.2616]}';
