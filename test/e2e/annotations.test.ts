@@ -49,16 +49,27 @@ describe.skipIf(whyNot)('a model as a document', () => {
     await world.useTheme('light', editor);
   });
 
-  it('shows the model that was written over the one in its editor', async () => {
+  it('shows the model that was written over the one in its editor, with the search and the order that were chosen', async () => {
     const { workspace, driver } = world.server, path = join(workspace, 'written.onnx'), [original, compressed] = ['resnet20.onnx', 'resnet20.compressed.onnx'].map((name) => join(workspace, name)) as [string, string];
     copyFileSync(original, path);
     await driver.run((vscode, file) => vscode.commands.executeCommand<undefined>('vscode.openWith', vscode.Uri.file(file), 'autoCompress.onnxEditor'), path);
     const params = (count: number) => world.workbench.webview(`.facts:has-text("${(count / 1000).toFixed(0)} k")`);
-    await params(report().before.params);
+    let editor = await params(report().before.params);
+    await editor.getByRole('button', { name: 'Parameters' }).click();
+    await editor.locator('#search').click();
+    await world.workbench.page.keyboard.type('conv');
+    const chosen = async (): Promise<boolean> => await editor.locator('#layer-count').textContent() === '21 of 22 layers' && await editor.locator('th[aria-sort="descending"]').textContent() === 'Parameters' && await editor.locator('#search input').inputValue() === 'conv';
+    await until('the layers of a kind', chosen);
     copyFileSync(compressed, `${path}.tmp`);
     renameSync(`${path}.tmp`, path); // as the engine writes
-    await params(report().after.params);
+    editor = await params(report().after.params);
+    await until('the layers of a kind, of the other model', chosen);
+    await driver.run((vscode, file) => vscode.commands.executeCommand<undefined>('vscode.open', vscode.Uri.file(file)), join(workspace, 'resnet.py')); // a tab that is hidden is made anew
+    await world.workbench.tab('written.onnx').click();
+    editor = await params(report().after.params);
+    await until('the same after it was hidden', chosen);
     await world.workbench.closeTab('written.onnx');
+    await world.workbench.closeTab('resnet.py');
   });
 
   it('reads a model on a server as text', async () => {

@@ -4,10 +4,10 @@ import './main.css';
 import type { DashboardMessage, HostToDashboard, HostToModelView, ModelViewMessage } from '../protocol.ts';
 import { type Choice, Dashboard } from './dashboard.ts';
 import { useTexts } from './l10n.ts';
-import { ModelView } from './modelView.ts';
+import { type LayerChoice, ModelView } from './modelView.ts';
 import { applyEvents, emptyRunView } from './state.ts';
 
-interface SavedState extends Choice { readonly runId?: string }
+interface SavedState extends Choice, LayerChoice { readonly runId?: string }
 interface VsCodeApi { postMessage(message: DashboardMessage | ModelViewMessage): void; getState(): SavedState | undefined; setState(state: SavedState): void }
 declare function acquireVsCodeApi(): VsCodeApi;
 
@@ -50,7 +50,7 @@ function startModelView(): (message: HostToModelView) => void {
   return (message) => {
     useTexts(message.texts, language);
     switch (message.type) {
-      case 'inspection': new ModelView(root, message.inspection, (outgoing) => host.postMessage(outgoing)); return;
+      case 'inspection': new ModelView(root, message.inspection, { send: (outgoing) => host.postMessage(outgoing), remember: (choice) => host.setState(choice) }, host.getState() ?? {}); return;
       case 'failed': ModelView.showFailure(root, message.message); return;
       default: unknown(message);
     }

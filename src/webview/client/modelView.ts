@@ -7,19 +7,23 @@ import { formatBytes, formatCount, formatNumber, formatPercent, t } from './l10n
 
 type Layer = Inspection['layers'][number];
 interface LayerColumn { readonly title: string; readonly numeric: boolean; readonly text: (layer: Layer) => string; readonly key: (layer: Layer) => number | string }
+/** Which layers are shown, in which order; kept when the tab is hidden and when the file changes. */
+export interface LayerChoice { readonly search?: string; readonly sort?: { readonly column: number; readonly descending: boolean } }
 
 /** The read-only editor of a model: what it is, and a table of its layers that can be searched and sorted. */
 export class ModelView {
   private readonly inspection: Inspection;
   private readonly columns: readonly LayerColumn[];
-  private sort: { readonly column: number; readonly descending: boolean } | undefined;
-  private search = '';
+  private readonly remember: (choice: LayerChoice) => void;
+  private choice: LayerChoice;
   private readonly body = el('tbody');
   private readonly headings: HTMLElement[];
   private readonly count = el('p', { id: 'layer-count', class: 'muted', role: 'status' });
 
-  constructor(root: HTMLElement, inspection: Inspection, send: (message: ModelViewMessage) => void) {
+  constructor(root: HTMLElement, inspection: Inspection, { send, remember }: { send(message: ModelViewMessage): void; remember(choice: LayerChoice): void }, choice: LayerChoice) {
     this.inspection = inspection;
+    this.remember = remember;
+    this.choice = choice;
     this.columns = layerColumns(inspection);
     this.headings = this.columns.map(({ title, numeric }, index) =>
       el('th', { scope: 'col', class: numeric ? 'numeric' : undefined }, el('button', { class: 'sort', onclick: () => this.sortBy(index) }, title)));
@@ -32,7 +36,7 @@ export class ModelView {
           el('vscode-button', { secondary: true, 'data-action': 'showText', onclick: () => send({ type: 'action', action: 'showText' }) }, t('Show as text')))),
       el('section', { 'aria-labelledby': 'layers-title' },
         el('h2', { id: 'layers-title' }, t('Layers')),
-        el('vscode-textfield', { id: 'search', placeholder: t('Search layers'), label: t('Search layers'), 'aria-label': t('Search layers'), oninput: (event) => this.searchFor((event.target as HTMLInputElement).value) }),
+        el('vscode-textfield', { id: 'search', value: choice.search, placeholder: t('Search layers'), label: t('Search layers'), 'aria-label': t('Search layers'), oninput: (event) => this.choose({ search: (event.target as HTMLInputElement).value }) }),
         this.count,
         el('div', { class: 'scroll tall', tabindex: 0, role: 'group', 'aria-label': t('Layers') },
           el('table', { id: 'model-layers' }, el('caption', { class: 'hidden-visually' }, t('Layers of the model')), el('thead', {}, el('tr', {}, ...this.headings)), this.body))),
@@ -45,16 +49,19 @@ export class ModelView {
   }
 
   private sortBy(column: number): void {
-    const descending = this.sort?.column === column ? !this.sort.descending : this.columns[column]!.numeric;
-    this.sort = { column, descending };
+    const { sort } = this.choice, descending = sort?.column === column ? !sort.descending : this.columns[column]!.numeric;
+    this.choose({ sort: { column, descending } });
+  }
+
+  private choose(choice: LayerChoice): void {
+    this.choice = { ...this.choice, ...choice };
+    this.remember(this.choice);
     this.render();
   }
 
-  private searchFor(text: string): void { this.search = text.toLowerCase(); this.render(); }
-
   private render(): void {
-    const { sort, columns } = this;
-    const found = this.inspection.layers.filter((layer) => columns.some(({ text }) => text(layer).toLowerCase().includes(this.search)));
+    const { choice: { search = '', sort }, columns } = this, wanted = search.toLowerCase();
+    const found = this.inspection.layers.filter((layer) => columns.some(({ text }) => text(layer).toLowerCase().includes(wanted)));
     if (sort) {
       const { key } = columns[sort.column]!;
       found.sort((a, b) => { const [x, y] = [key(a), key(b)]; return (x < y ? -1 : x > y ? 1 : 0) * (sort.descending ? -1 : 1); });

@@ -137,15 +137,17 @@ export class Workbench {
     await this.quickInput().getByText('OK', { exact: true }).click();
   }
 
-  /** Opens a file by its path. */
+  /** Opens a file by its path. A list that fills again may lose the Enter: it is asked again. */
   async open(path: string): Promise<void> {
+    const name = path.split('/').at(-1)!;
     await until(`${path} in an editor`, async () => {
       await this.page.keyboard.press('Control+p');
       await this.quickInput().locator('input.input').first().fill(path, { timeout: 2000 });
-      await this.quickItem(path.split('/').at(-1)!).waitFor({ timeout: 3000 });
+      await this.quickItem(name).waitFor({ timeout: 3000 });
+      await this.take(this.quickItem(name));
+      await this.page.locator('.tabs-container .tab.active', { hasText: name }).waitFor({ timeout: 5000 });
       return true;
     });
-    await this.page.keyboard.press('Enter');
   }
 
   /** The webview whose page shows `selector`. */
