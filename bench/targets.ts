@@ -43,7 +43,8 @@ const rows: Row[] = [
     ...['macs=0.5', 'params=0.5', 'size=0.5', 'latency=0.5', 'accuracy-drop=1'].map((target): Row => ({ model, target, method: 'channels' })),
     ...['params=0.2', 'size=0.2', 'accuracy-drop=1'].map((target): Row => ({ model, target, method: 'weights' })),
   ]),
-  { model: 'mobilenetv1', target: 'macs=0.35', method: 'channels' }, // about as fast as latency=0.5: which of the two is more accurate?
+  // about as fast as one another: is what was searched for by time more accurate? latency=0.5 beside macs=0.35, latency=0.6 beside macs=0.5
+  { model: 'mobilenetv1', target: 'macs=0.35', method: 'channels' }, { model: 'mobilenetv1', target: 'latency=0.6', method: 'channels' },
   { model: 'mobilenetv1', target: 'macs=0.5', method: 'channels', metric: 'agreement' },
   ...['seg__lraspp_mobilenet_v3_large', 'timm__vit_xsmall_patch16_clip_224'].map((model): Row => ({ model, target: 'macs=0.7', method: 'channels', metric: 'agreement' })),
 ];
