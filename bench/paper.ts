@@ -94,7 +94,7 @@ async function* make(network: string, macsTarget: number, wanted: readonly Metho
         await run.close();
         const { winner } = await rebuild(found, [], makeBy(calibration, judge, task.judge, context.signal), () => undefined);
         ({ episodes } = search);
-        await save(winner.proto);
+        await save(await winner.model());
         yield { method, file, episodes, seconds: prepared + since(began) };
         continue;
       }

@@ -16,6 +16,7 @@ const request = (name: string, more: Partial<CompressRequest> = {}): ReturnType<
 });
 const never = new AbortController().signal;
 const hash = (path: string): string => createHash('sha256').update(readFileSync(path)).digest('hex');
+const journalOf = (name: string): string[] => readFileSync(join(folder, name, 'journal.ndjson'), 'utf8').trim().split('\n');
 const silent = { emit: () => undefined, signal: never };
 
 describe('compress', () => {
@@ -58,13 +59,20 @@ describe('compress', () => {
     expect(events.flatMap((event) => (event.type === 'stage' && event.fraction === undefined ? [event.stage] : []))).toEqual(['load', 'data', 'calibrate', 'search', 'rebuild', 'refine', 'report']);
   });
 
-  it('gives the same file when it is stopped in the middle and resumed', async () => {
+  it.each<[string, string, (event: RunEvent) => boolean]>([
+    ['in the search', 'second', (event) => event.type === 'episode' && event.candidate.episode === 3],
+    ['while choices are made', 'third', (event) => event.type === 'stage' && event.stage === 'rebuild' && (event.fraction ?? 0) > 0.5],
+  ])('gives the same file when it is stopped %s and resumed, and finds nothing twice', async (_, name, stopsAt) => {
     const controller = new AbortController();
-    const stopped = compress(request('second'), { emit: (event) => { if (event.type === 'episode' && event.candidate.episode === 3) controller.abort(); }, signal: controller.signal });
+    const stopped = compress(request(name), { emit: (event) => { if (stopsAt(event)) controller.abort(); }, signal: controller.signal });
     await expect(stopped).rejects.toThrow(CancelledError);
-    const resumed = await resume(join(folder, 'second'), silent);
-    expect(hash(join(folder, 'second.onnx'))).toBe(hash(join(folder, 'first.onnx')));
+    const found = journalOf(name);
+    const resumed = await resume(join(folder, name), silent);
+    expect(hash(join(folder, `${name}.onnx`))).toBe(hash(join(folder, 'first.onnx')));
     expect(resumed.candidates).toEqual(report.candidates);
+    expect(journalOf(name)).toEqual(journalOf('first'));
+    expect(found.length).toBeGreaterThan(0);
+    expect(journalOf(name).slice(0, found.length)).toEqual(found);
   }, 600_000);
 
   it('writes the model of any episode afterwards', async () => {
@@ -75,6 +83,6 @@ describe('compress', () => {
   }, 300_000);
 
   it('says how near one can get to a target that is out of reach', async () => {
-    await expect(compress(request('third', { target: { metric: 'macs', value: 0.001 } }), silent)).rejects.toThrow(UnreachableTargetError);
+    await expect(compress(request('unreachable', { target: { metric: 'macs', value: 0.001 } }), silent)).rejects.toThrow(UnreachableTargetError);
   });
 });

@@ -1,7 +1,7 @@
 import { UnreachableTargetError } from '../errors.ts';
 import { allocate, fillBudget, withinBudget } from '../rl/allocation.ts';
 import type { Counts, SearchSpace } from '../rl/searchSpace.ts';
-import type { Make, Standing, Winner } from './rebuild.ts';
+import { type Make, type Standing, type Winner, thoroughCost } from './rebuild.ts';
 import type { Judged } from './search.ts';
 
 /** The allocation of least error for a budget. */
@@ -49,6 +49,9 @@ const mostMade = 6, backOff = 1.03, mostLeft = 0.98;
 /** A rival must be cheaper than the best so far by this factor. */
 const cheaper = 0.985;
 
+/** Share of the work that goes into the first rival, which finds where the limit lies: others mostly show at once that they don't promise to be smaller. And the work, in light repairs, that is half of a rival's. */
+const firstShare = 0.8, halfOfRival = 2 * thoroughCost;
+
 /**
  * The smallest network that keeps the guarantee on all validation images, made thoroughly: leaders are made narrower while they keep it, or wider until
  * they do, in their own proportions; the hand-made policies get the same chance. Where to look is told by models that are repaired lightly: what making them
@@ -59,16 +62,18 @@ const cheaper = 0.985;
  */
 export async function rebuildGuaranteed(space: SearchSpace, agent: readonly Judged[], baselines: readonly Judged[], floor: number, make: Make, progress: (fraction: number) => void): Promise<{ winner: Winner; standings: ReadonlyMap<string, Standing>; baselines: Judged[] }> {
   let winner: Winner | undefined, nearest: { accuracy: number; cost: number } | undefined, gain = 0;
-  const known = new Map<string, number>(), made = new Set<string>(), least = space.spent(space.least);
+  const made = new Set<string>(), least = space.spent(space.least);
+  let worked = (_: number): void => undefined;
   const careful = async (counts: Counts): Promise<number> => {
-    const accuracy = known.get(counts.join()) ?? (await make.careful(counts)).accuracy;
-    known.set(counts.join(), accuracy);
+    const { accuracy } = await make.careful(counts);
+    worked(1);
     return accuracy;
   };
   const promises = async (counts: Counts): Promise<boolean> => await careful(counts) + gain >= floor;
   /** Makes a choice thoroughly. @returns whether it keeps the guarantee */
   const keeps = async (policy: string, counts: Counts): Promise<boolean> => {
     const result = await make.thorough(counts), { accuracy } = result, cost = space.spent(counts);
+    worked(thoroughCost);
     made.add(counts.join());
     gain = accuracy - await careful(counts);
     if (cost < 1 && (!nearest || accuracy > nearest.accuracy)) nearest = { accuracy, cost };
@@ -110,7 +115,10 @@ export async function rebuildGuaranteed(space: SearchSpace, agent: readonly Judg
   const leaders = [...agent].sort((a, b) => b.candidate.reward - a.candidate.reward || a.candidate.episode - b.candidate.episode)
     .filter(({ counts }, i, all) => all.findIndex((other) => other.counts.join() === counts.join()) === i).slice(0, 2);
   const found: Judged[] = [], standings = new Map<string, Standing>(), rivals = [...leaders, ...baselines];
+  const begun = (rival: number): number => (rival === 0 ? 0 : rival === rivals.length ? 1 : firstShare + (1 - firstShare) * (rival - 1) / (rivals.length - 1));
   for (const [i, { policy, counts, candidate }] of rivals.entries()) {
+    let work = 0;
+    worked = (units) => { work += units; progress(begun(i) + (begun(i + 1) - begun(i)) * (1 - 2 ** (-work / halfOfRival))); };
     const start: number = winner ? space.spent(winner.counts) * cheaper : space.spent(counts), own = rescaled(space, counts, start);
     if (winner === undefined || await promises(own)) await slide(policy, counts, start);
     if (i >= leaders.length) {
@@ -118,12 +126,12 @@ export async function rebuildGuaranteed(space: SearchSpace, agent: readonly Judg
       found.push({ policy, counts: own, candidate: { ...candidate, macs, params, accuracy, preserve: space.ratiosOf(own) } });
       standings.set(policy, { counts: own, accuracy });
     }
-    progress((i + 1) / rivals.length);
+    progress(begun(i + 1));
   }
   if (!winner) {
     const points = (100 * (floor - (nearest?.accuracy ?? 0))).toFixed(2);
     throw new UnreachableTargetError(`No smaller network keeps the accuracy that was asked for: the nearest, with ${(nearest?.cost ?? 1).toFixed(3)} of the original's ${space.cost}, is ${points} points below it. Allow that much more with --target accuracy-drop=P.`);
   }
-  if (winner.policy === 'agent') standings.set('agent', { counts: winner.counts, accuracy: await careful(winner.counts) });
+  if (winner.policy === 'agent') standings.set('agent', { counts: winner.counts, accuracy: (await make.careful(winner.counts)).accuracy });
   return { winner, standings, baselines: found };
 }

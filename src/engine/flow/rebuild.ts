@@ -5,22 +5,37 @@ import type { Calibration } from './calibrate.ts';
 import type { Network } from './network.ts';
 import type { Judged } from './search.ts';
 
-/** A model that was made of a choice, and its accuracy on all validation images. */
-export interface Made { readonly proto: Network['proto']; readonly accuracy: number }
+/** A choice that was made, and its accuracy on all validation images. */
+export interface Made {
+  readonly accuracy: number;
+  /** The network, repaired; it is made once more where only its accuracy is known. */
+  model(): Promise<Network['proto']>;
+}
 
-/** Makes choices, repaired lightly or thoroughly, and judges them on all validation images. */
+/** Makes choices, repaired lightly or thoroughly, and judges them on all validation images; none of them twice. */
 export type Make = Readonly<Record<'careful' | 'thorough', (counts: Counts) => Promise<Made>>>;
 
+/** Accuracy of a choice that was made, as the journal keeps it: a resumed run goes on with what was found. */
+export interface MadeEntry { readonly policy: 'rebuild'; readonly craft: keyof Make; readonly counts: Counts; readonly accuracy: number }
+export interface MadeJournal { readonly known: readonly MadeEntry[]; append(entry: MadeEntry): Promise<void> }
+
 /** How choices are made from what calibration prepared. */
-export function makeBy(calibration: Pick<Calibration, 'careful' | 'thorough'>, candidates: CandidateJudge, judge: Judge, signal: AbortSignal): Make {
-  const by = (craft: keyof Make) => async (counts: Counts): Promise<Made> => {
-    const proto = await candidates.make(counts, await calibration[craft]());
-    return { proto, accuracy: await judge.accuracy(proto, undefined, signal) };
+export function makeBy(calibration: Pick<Calibration, 'careful' | 'thorough'>, candidates: CandidateJudge, judge: Judge, signal: AbortSignal, journal: MadeJournal = { known: [], append: () => Promise.resolve() }): Make {
+  const by = (craft: keyof Make): Make[keyof Make] => {
+    const accuracies = new Map(journal.known.filter((entry) => entry.craft === craft).map(({ counts, accuracy }) => [counts.join(), accuracy]));
+    return async (counts) => {
+      const build = async (): Promise<Network['proto']> => candidates.make(counts, await calibration[craft]()), known = accuracies.get(counts.join());
+      if (known !== undefined) return { accuracy: known, model: build };
+      const proto = await build(), accuracy = await judge.accuracy(proto, undefined, signal);
+      accuracies.set(counts.join(), accuracy);
+      await journal.append({ policy: 'rebuild', craft, counts, accuracy });
+      return { accuracy, model: () => Promise.resolve(proto) };
+    };
   };
   return { careful: by('careful'), thorough: by('thorough') };
 }
 
-/** The model that the user gets, and which policy it comes from. */
+/** The choice that the user gets, and which policy it comes from. */
 export interface Winner extends Made { readonly policy: string; readonly counts: Counts }
 
 /** The best choice of a policy, and its accuracy on all images, all policies repaired alike. */
@@ -29,7 +44,7 @@ export type Standing = Pick<Winner, 'counts' | 'accuracy'>;
 /** The agent's leaders that are made again, beside every baseline, and how many of all are made thoroughly. */
 const leaders = 6, finalists = 2;
 /** What a thorough repair takes, in units of the light one. */
-const thoroughCost = 5;
+export const thoroughCost = 5;
 /** Repairs in a rebuild, in units of the light one: leaders, about three baselines, and finalists. */
 export const choicesMade = leaders + 3 + thoroughCost * finalists;
 

@@ -14,7 +14,8 @@ import { sparseStorage } from '../pruning/sparseStorage.ts';
 import type { Analysis, KeptUnits } from '../pruning/types.ts';
 import type { SearchSpace } from '../rl/searchSpace.ts';
 import type { Network } from './network.ts';
-import type { Standing, Winner } from './rebuild.ts';
+import type { Finalist } from './finish.ts';
+import type { Standing } from './rebuild.ts';
 import { type Judged, baselineOf } from './search.ts';
 import type { Task } from './task.ts';
 
@@ -77,7 +78,7 @@ export interface Findings {
   readonly space: SearchSpace;
   readonly task: Task;
   readonly out: string;
-  readonly winner: Winner;
+  readonly winner: Finalist;
   /** Each policy's best choice on all images, all repaired alike. */
   readonly standings: ReadonlyMap<string, Standing>;
   readonly agent: readonly Judged[];

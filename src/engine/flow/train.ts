@@ -16,7 +16,7 @@ import { type FinetuneOptions, type TrainingSamples, affordableViews, finetune, 
 import type { StageClock } from '../run/stageClock.ts';
 import { floorOf, goalOf } from './goal.ts';
 import type { Network } from './network.ts';
-import type { Winner } from './rebuild.ts';
+import type { Finalist } from './finish.ts';
 import { type Task, scoresClasses } from './task.ts';
 
 type Model = Network['proto'];
@@ -32,7 +32,7 @@ interface Trained { readonly proto: Model; readonly outcomes: Outcomes; readonly
  * clearly worse than the repaired one, which is the best of several on these images and looks better on them than it is (docs/decisions/final-repair.md);
  * the model before training stays in the run folder as `reconstructed.onnx`.
  */
-export async function trainSteps(network: Network, task: Task, winner: Winner & { readonly macs: number; readonly kept: KeptUnits }, options: CompressOptions, run: RunFolder, clock: StageClock, context: Context): Promise<{ proto: Model; steps: Report['steps']; notes: string[] }> {
+export async function trainSteps(network: Network, task: Task, winner: Finalist & { readonly macs: number; readonly kept: KeptUnits }, options: CompressOptions, run: RunFolder, clock: StageClock, context: Context): Promise<{ proto: Model; steps: Report['steps']; notes: string[] }> {
   const steps: { step: 'reconstruct' | 'refine' | 'finetune'; accuracy: number; epochs?: number }[] = [{ step: 'reconstruct', accuracy: winner.accuracy }], notes: string[] = [];
   const epochs = { refine: options.refine ?? refinementEpochs(network, task, trainedMacs(options, winner.macs), winner.accuracy), finetune: options.finetune };
   if (epochs.refine === 0 && epochs.finetune === 0) return { proto: winner.proto, steps, notes };
@@ -72,7 +72,7 @@ const refinementRate = 2.5e-3;
 /** What a step of training learns from. */
 interface Lesson { readonly images: Samples; readonly classes: boolean; readonly features: readonly Feature[]; readonly training: Partial<FinetuneOptions> & Pick<FinetuneOptions, 'batchSize'> }
 
-async function lessonOf(step: 'refine' | 'finetune', network: Network, task: Task, { proto, kept, macs }: Pick<Winner, 'proto'> & { readonly macs: number; readonly kept: KeptUnits }, options: CompressOptions, epochs: number, signal: AbortSignal): Promise<Lesson> {
+async function lessonOf(step: 'refine' | 'finetune', network: Network, task: Task, { proto, kept, macs }: Pick<Finalist, 'proto'> & { readonly macs: number; readonly kept: KeptUnits }, options: CompressOptions, epochs: number, signal: AbortSignal): Promise<Lesson> {
   const refining = step === 'refine', { analysis } = network, images = refining ? task.calibration : await trainingData(network, task, options, signal);
   const { outputs } = task.judge, classes = scoresClasses(task.judge);
   const features = [...(classes ? [] : outputFeatures(analysis, outputs.map(({ name }) => name))), ...(refining ? lastFeatures(proto, analysis, kept) : [])];

@@ -16,7 +16,7 @@ const space = new WeightSpace(analysis, layers, [{ cost: 'params', budget: 1 }],
 const accuracyOf = (counts: Counts, gain = 0): number => Math.min(0.9, 0.9 - 0.3 * (1 - space.spent(counts)) ** 3 + (space.spent(counts) < 1 ? gain : 0));
 const judged = (policy: string, counts: Counts, reward = 0): Judged => ({ policy, counts, candidate: { episode: 1, ...space.costOf(counts), accuracy: accuracyOf(counts), reward, preserve: space.ratiosOf(counts) } });
 const uniform = (share: number): Counts => space.full.map((_, i) => space.countFor(i, share));
-const madeWith = (accuracy: number) => Promise.resolve({ proto, accuracy });
+const madeWith = (accuracy: number) => Promise.resolve({ accuracy, model: () => Promise.resolve(proto) });
 /** Made thoroughly, what is known; made carefully, a hundredth less. */
 const makeBy = (accuracy: (counts: Counts) => number) => ({ careful: (counts: Counts) => madeWith(accuracy(counts) - 0.01), thorough: (counts: Counts) => madeWith(accuracy(counts)) });
 const make = makeBy(accuracyOf);
@@ -43,6 +43,14 @@ describe('guaranteed accuracy', () => {
       expect(space.spent(winner.counts)).toBeLessThan(exact * 1.04);
       expect(standings.get('agent')?.accuracy).toBeCloseTo(winner.accuracy - 0.01, 12);
     }
+  });
+
+  it('tells how far it is, also while it walks with one choice', async () => {
+    const told: number[] = [];
+    await rebuildGuaranteed(space, [judged('agent', uniform(0.8))], [judged('uniform', uniform(0.5)), judged('deep', uniform(0.6))], 0.88, make, (fraction) => { told.push(fraction); });
+    expect(told.filter((fraction) => fraction < 0.5).length).toBeGreaterThan(2);
+    expect(told).toEqual([...told].sort((a, b) => a - b));
+    expect(told.at(-1)).toBe(1);
   });
 
   it('gives the baselines the same chance', async () => {
