@@ -17,16 +17,15 @@ export interface Finish { readonly winner: Finalist; readonly standings: Readonl
 
 /** Turns the search's best choices into the final model, as the target asks. @throws {UnreachableTargetError} when none of them keeps it */
 export async function finish(calibration: Calibration, network: Network, agent: readonly Judged[], baselines: readonly Judged[], judge: CandidateJudge, task: Task, run: RunFolder, signal: AbortSignal, progress: (fraction: number) => void): Promise<Finish> {
-  const { winner, ...rest } = await choose(calibration, network, agent, baselines, judge, task, run, signal, progress);
-  return { ...rest, winner: { policy: winner.policy, counts: winner.counts, accuracy: winner.accuracy, proto: await winner.model() } };
-}
-
-async function choose(calibration: Calibration, network: Network, agent: readonly Judged[], baselines: readonly Judged[], judge: CandidateJudge, task: Task, run: RunFolder, signal: AbortSignal, progress: (fraction: number) => void): Promise<Omit<Finish, 'winner'> & { readonly winner: Winner }> {
   const { goal, space } = calibration, journalOf = <Entry extends { readonly policy: string }>(policy: Entry['policy']) => ({ known: (run.entries as Entry[]).filter((entry) => entry.policy === policy), append: (entry: Entry) => run.append(entry) });
-  const make = makeBy(calibration, judge, task.judge, signal, journalOf<MadeEntry>('rebuild'));
-  if (goal.allowedDrop !== undefined) return { ...await rebuildGuaranteed(space, agent, baselines, floorOf(goal, task.judge.original), make, progress), notes: [] };
-  const { winner, standings } = await rebuild(agent, baselines, make, progress);
-  if (!latencyLimit(goal)) return { winner, standings, baselines, notes: [] };
-  const met = await meetLatency(space, goal, network, winner, task, run.options.threads, make.thorough, journalOf<MeasuredRatio>('latency'), signal);
-  return { winner: met.winner, standings, baselines, notes: [met.note] };
+  const make = makeBy(calibration, judge, task.judge, signal, journalOf<MadeEntry>('rebuild')), { winner: { policy, counts, accuracy, model }, ...rest } = await chosen();
+  return { ...rest, winner: { policy, counts, accuracy, proto: await model() } };
+
+  async function chosen(): Promise<Omit<Finish, 'winner'> & { readonly winner: Winner }> {
+    if (goal.allowedDrop !== undefined) return { ...await rebuildGuaranteed(space, agent, baselines, floorOf(goal, task.judge.original), make, progress), notes: [] };
+    const { winner, standings } = await rebuild(agent, baselines, make, progress);
+    if (!latencyLimit(goal)) return { winner, standings, baselines, notes: [] };
+    const { note, ...met } = await meetLatency(space, goal, network, winner, task, run.options.threads, make.thorough, journalOf<MeasuredRatio>('latency'), signal);
+    return { ...met, standings, baselines, notes: [note] };
+  }
 }
