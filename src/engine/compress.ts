@@ -5,15 +5,16 @@ import { type Calibration, calibrate } from './flow/calibrate.ts';
 import { type Finish, finish } from './flow/finish.ts';
 import { type Network, defaultOut, modelEvent, openNetwork } from './flow/network.ts';
 import { outlook } from './flow/outlook.ts';
-import { type Findings, makeReport } from './flow/report.ts';
+import { type Findings, makeReport, paretoFront } from './flow/report.ts';
 import { type JournalEntry, type Judged, Search, bestOf } from './flow/search.ts';
 import { type Task, openTask } from './flow/task.ts';
 import { trainSteps } from './flow/train.ts';
 import { checkOut } from './onnx/checkOut.ts';
 import { saveModel } from './onnx/modelFile.ts';
 import type { CompressOptions, Report, RunEvent } from './protocol.ts';
-import { planFrom } from './pruning/plan.ts';
+import { type Plan, planFrom } from './pruning/plan.ts';
 import { CandidateJudge } from './rl/candidateJudge.ts';
+import type { Counts } from './rl/searchSpace.ts';
 import { type RunFolder, checkInputs, createRunFolder, openRunFolder, readRunFolder } from './run/runFolder.ts';
 import { StageClock } from './run/stageClock.ts';
 import { setMatrixThreads } from './runtime/matrix.ts';
@@ -89,8 +90,9 @@ async function runStages(run: RunFolder, caller: RunContext): Promise<Report> {
   for (const message of [...task.doubts, ...unusedOptions(options)]) emit({ type: 'warning', message });
 
   const found = await findSmaller(network, task, run, clock, context);
-  const { space, winner } = found, kept = space.keptFor(winner.counts);
-  await run.writePlan(planFrom(network.analysis, kept, network, space.densitiesFor(winner.counts)));
+  const { space, winner, agent, baselines } = found, kept = space.keptFor(winner.counts), planOf = (counts: Counts): Plan => planFrom(network.analysis, space.keptFor(counts), network, space.densitiesFor(counts));
+  await run.writePlan(planOf(winner.counts));
+  for (const { policy, counts, candidate: { episode } } of paretoFront([...agent, ...baselines])) await run.writePointPlan(policy === 'agent' ? `episode-${episode}` : policy, planOf(counts));
 
   const { proto, steps, notes } = await trainSteps(network, task, { ...winner, kept, macs: space.costOf(winner.counts).macs }, options, run, clock, context);
   await saveModel(withPreprocessing(proto, task.preparation.recipe), out);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compress, exportCandidate, resume } from '../../src/engine/compress.ts';
 import { CancelledError, InputError, UnreachableTargetError } from '../../src/engine/errors.ts';
+import { pruneCommand } from '../../src/engine/pruning/prune.ts';
 import { type CompressRequest, type Report, type RunEvent, parseCompressOptions, parseReport } from '../../src/engine/protocol.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'compress-'));
@@ -81,6 +82,16 @@ describe('compress', () => {
     expect(readFileSync(out).length).toBeLessThan(report.before.sizeBytes);
     await expect(exportCandidate(join(folder, 'first'), 99, out, silent)).rejects.toThrow(InputError);
   }, 300_000);
+
+  it('keeps the plan of each point of the trade-off that no other beats, which makes it a model without a search', async () => {
+    const plans = readdirSync(join(folder, 'first')).filter((name) => name.startsWith('pareto-')), costs: number[] = [];
+    expect(plans).toHaveLength(report.pareto.length);
+    for (const plan of plans) {
+      const { before, after } = await pruneCommand({ model: 'examples/resnet20.onnx', plan: join(folder, 'first', plan), out: join(folder, 'point.onnx') });
+      costs.push(after.macs / before.macs);
+    }
+    expect(costs.sort((a, b) => a - b)).toEqual(report.pareto.map(({ macs }) => expect.closeTo(macs, 9) as number));
+  });
 
   it('says how near one can get to a target that is out of reach', async () => {
     await expect(compress(request('unreachable', { target: { metric: 'macs', value: 0.001 } }), silent)).rejects.toThrow(UnreachableTargetError);

@@ -7,7 +7,7 @@ import { measureLatency } from '../evaluation/latency.ts';
 import { inputShapesOf } from '../evaluation/samples.ts';
 import { loadModel } from '../onnx/modelFile.ts';
 import { floatsOf, isFloatTensor } from '../onnx/tensor.ts';
-import type { Candidate, CompressOptions, LayerReport, Measurements, Report } from '../protocol.ts';
+import type { CompressOptions, LayerReport, Measurements, Report } from '../protocol.ts';
 import { analyse } from '../pruning/analysis.ts';
 import { layerWidths } from '../pruning/costs.ts';
 import { sparseStorage } from '../pruning/sparseStorage.ts';
@@ -65,11 +65,11 @@ export function removedBranches({ groups }: Analysis, kept: KeptUnits): string[]
   return gone.length === 0 ? [] : [`${gone.length} of ${groups.filter(({ removable }) => removable).length} branches beside shortcuts were removed as a whole, since narrower ones would have saved little time: ${gone.join(', ')}.`];
 }
 
-/** Candidates that no other one beats in both cost and accuracy, cheapest first. */
-export function paretoFront(candidates: readonly Candidate[]): Candidate[] {
-  const sorted = [...candidates].sort((a, b) => a.macs - b.macs || b.accuracy - a.accuracy);
-  const front: Candidate[] = [];
-  for (const candidate of sorted) if (candidate.accuracy > (front.at(-1)?.accuracy ?? -1)) front.push(candidate);
+/** Choices that no other one beats in both cost and accuracy, cheapest first. */
+export function paretoFront(judged: readonly Judged[]): Judged[] {
+  const sorted = [...judged].sort(({ candidate: a }, { candidate: b }) => a.macs - b.macs || b.accuracy - a.accuracy);
+  const front: Judged[] = [];
+  for (const each of sorted) if (each.candidate.accuracy > (front.at(-1)?.candidate.accuracy ?? -1)) front.push(each);
   return front;
 }
 
@@ -98,7 +98,7 @@ export async function makeReport({ network, space, task, out, winner, standings,
   const candidates = agent.map(({ candidate }) => candidate), written = agent.find(({ counts }) => counts.join() === winner.counts.join())?.candidate.episode;
   return {
     format: 'auto-compress/report@1', model: { path: network.path, sha256: network.sha256 }, out, outSha256: await sha256OfFile(out), target: options.target, policy: winner.policy, ...(written === undefined ? {} : { writtenEpisode: written }), before, after,
-    layers: layerReports(network.analysis, kept, pruned), pareto: paretoFront([...candidates, ...baselines.map(({ candidate }) => candidate)]), candidates,
+    layers: layerReports(network.analysis, kept, pruned), pareto: paretoFront([...agent, ...baselines]).map(({ candidate }) => candidate), candidates,
     baselines: [...baselines].map((judged) => ({ ...baselineOf(judged), accuracy: standings.get(judged.policy)?.accuracy ?? judged.candidate.accuracy })),
     agent: { policy: 'agent', macs: space.costOf(own.counts).macs, accuracy: own.accuracy }, profile: rounded(profile),
     episodes: agent.length, steps, seconds: seconds(), seed: options.seed, versions: versions(), notes,

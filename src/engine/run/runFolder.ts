@@ -81,6 +81,8 @@ export class RunFolder {
   writeCheckpoint(step: string, checkpoint: Checkpoint): Promise<void> { return writeCheckpoint(this.file(`checkpoint-${step}.bin`), checkpoint); }
   readCheckpoint(step: string): Promise<Checkpoint | undefined> { return readCheckpoint(this.file(`checkpoint-${step}.bin`)); }
   writePlan(plan: unknown): Promise<void> { return writeJson(this.file('plan.json'), plan); }
+  /** The plan of a point of the trade-off. @param name which one: 'episode-12', 'uniform' */
+  writePointPlan(name: string, plan: unknown): Promise<void> { return writeJson(this.file(`pareto-${name}.plan.json`), plan); }
   writeReport(report: Report): Promise<void> { return writeJson(this.file('report.json'), report); }
 
   /** Closes a run that failed; where it is new and has nothing to go on from, removes what it made. */
@@ -103,7 +105,7 @@ export class RunFolder {
 }
 
 /** Names of the files that runs make in their folder. */
-const runFile = /^((options|plan|report|latency-table)\.json|journal\.ndjson|checkpoint.*\.bin.*|(reconstructed|candidate-\d+)\.onnx(\.data)?)$/;
+const runFile = /^((options|plan|pareto-.+\.plan|report|latency-table)\.json|journal\.ndjson|checkpoint.*\.bin.*|(reconstructed|candidate-\d+)\.onnx(\.data)?)$/;
 const ownFiles = async (path: string): Promise<string[]> => (await readdir(path)).filter((name) => runFile.test(name));
 
 /** What another run left would be taken for this one's, or written over. @throws {InputError} */
