@@ -90,9 +90,8 @@ async function runStages(run: RunFolder, caller: RunContext): Promise<Report> {
   for (const message of [...task.doubts, ...unusedOptions(options)]) emit({ type: 'warning', message });
 
   const found = await findSmaller(network, task, run, clock, context);
-  const { space, winner, agent, baselines } = found, kept = space.keptFor(winner.counts), planOf = (counts: Counts): Plan => planFrom(network.analysis, space.keptFor(counts), network, space.densitiesFor(counts));
-  await run.writePlan(planOf(winner.counts));
-  for (const { policy, counts, candidate: { episode } } of paretoFront([...agent, ...baselines])) await run.writePointPlan(policy === 'agent' ? `episode-${episode}` : policy, planOf(counts));
+  const { space, winner } = found, kept = space.keptFor(winner.counts);
+  await writePlans(found, network, run);
 
   const { proto, steps, notes } = await trainSteps(network, task, { ...winner, kept, macs: space.costOf(winner.counts).macs }, options, run, clock, context);
   await saveModel(withPreprocessing(proto, task.preparation.recipe), out);
@@ -102,6 +101,13 @@ async function runStages(run: RunFolder, caller: RunContext): Promise<Report> {
   await run.writeReport(report);
   emit({ type: 'result', out, plan: run.file('plan.json'), report: run.file('report.json'), summary: report });
   return report;
+}
+
+/** The plan of the written model, and those of the trade-off's points that no other beats. */
+async function writePlans({ space, winner, agent, baselines }: Pick<Findings, 'space' | 'winner' | 'agent' | 'baselines'>, network: Network, run: RunFolder): Promise<void> {
+  const planOf = (counts: Counts): Plan => planFrom(network.analysis, space.keptFor(counts), network, space.densitiesFor(counts));
+  await run.writePlan(planOf(winner.counts));
+  for (const { policy, counts, candidate: { episode } } of paretoFront([...agent, ...baselines])) await run.writePointPlan(policy === 'agent' ? `episode-${episode}` : policy, planOf(counts));
 }
 
 /** The best smaller network, repaired, and how it was found. What calibration holds in memory, often gigabytes, is given back when this returns. */

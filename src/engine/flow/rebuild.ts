@@ -8,11 +8,11 @@ import type { Judged } from './search.ts';
 /** A choice that was made, and its accuracy on all validation images. */
 export interface Made {
   readonly accuracy: number;
-  /** The network, repaired; it is made once more where only its accuracy is known. */
+  /** The network, repaired; it is made once more where only its accuracy is kept. */
   model(): Promise<Network['proto']>;
 }
 
-/** Makes choices, repaired lightly or thoroughly, and judges them on all validation images; none of them twice. */
+/** Makes choices, repaired lightly or thoroughly, and judges them on all validation images, none of them twice. */
 export type Make = Readonly<Record<'careful' | 'thorough', (counts: Counts) => Promise<Made>>>;
 
 /** Accuracy of a choice that was made, as the journal keeps it: a resumed run goes on with what was found. */
