@@ -80,7 +80,7 @@ export interface RatioJournal { readonly known: readonly MeasuredRatio[]; append
 /** Seconds of measuring a candidate against the original, corrections of the budget, and how far below the target time is left unused. */
 const secondsARatio = 6, mostCorrections = 6, unused = 0.97;
 
-/** A choice, the budget that it was made for, and its time against the original's. */
+/** A choice, the predicted time that it was made for, and its time against the original's. */
 interface Timed { readonly counts: Counts; readonly aim: number; readonly ratio: MeasuredRatio['ratio'] }
 
 /** The next budget to try: between one that is too slow and one that is not, or as far off as the time is. */
@@ -97,7 +97,8 @@ function nextAim(timed: readonly Timed[], target: number): number {
  * @throws {UnreachableTargetError} when no network keeps the target: says how near it got
  */
 export async function meetLatency(space: SearchSpace, goal: Goal, network: Network, first: Winner, task: Task, threads: number, make: (counts: Counts) => Promise<Made>, journal: RatioJournal, signal: AbortSignal | undefined): Promise<{ winner: Winner; note: string }> {
-  const timed: Timed[] = [], { limits } = goal, [{ budget }] = limits, most = limits.length > 1 ? budget : 1, least = space.spent(space.least), target = latencyLimit(goal)!.asked;
+  const timed: Timed[] = [], least = space.costOf(space.least).latency!, { budget, asked: target } = latencyLimit(goal)!;
+  const rescaledTo = (aim: number): Counts => { const [one, ...others] = goal.limits.map((limit) => (limit.cost === 'latency' ? { ...limit, budget: aim } : limit)); return rescaled(space.under([one!, ...others]), first.counts, one!.budget); };
   const ratioOf = async (counts: Counts): Promise<MeasuredRatio['ratio']> => {
     const before = journal.known.find(({ episode, counts: own }) => episode === timed.length && own.join() === counts.join());
     if (before) return before.ratio;
@@ -110,8 +111,8 @@ export async function meetLatency(space: SearchSpace, goal: Goal, network: Netwo
     const ratio = await ratioOf(counts);
     timed.push({ counts, aim, ratio });
     if (correction === mostCorrections || (ratio.value <= target.value && ratio.value > target.value * unused)) break;
-    aim = Math.min(most, Math.max(least, nextAim(timed, target.value)));
-    counts = rescaled(space, first.counts, aim);
+    aim = Math.min(1, Math.max(least, nextAim(timed, target.value)));
+    counts = rescaledTo(aim);
     if (timed.some((other) => other.counts.join() === counts.join())) break;
   }
   // within the target, or not above it by more than the noise of measuring

@@ -77,5 +77,7 @@ export class ChannelSpace implements SearchSpace {
     return spentUnder(this.limits, this.costOf(counts));
   }
 
+  under(limits: readonly [Limit, ...Limit[]]): ChannelSpace { return new ChannelSpace(this.analysis, this.groups, limits, this.options); }
+
   ratiosOf(counts: Counts): number[] { return counts.map((count, i) => count / this.groups[i]!.group.channels); }
 }

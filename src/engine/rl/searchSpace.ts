@@ -60,5 +60,7 @@ export interface SearchSpace {
   costOf(counts: Counts): Costs;
   /** The cost that the budget is about. @see spentUnder */
   spent(counts: Counts): number;
+  /** The same choices under other limits. */
+  under(limits: readonly [Limit, ...Limit[]]): SearchSpace;
   ratiosOf(counts: Counts): number[];
 }

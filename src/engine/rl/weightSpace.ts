@@ -4,6 +4,13 @@ import type { GroupFeatures } from './environment.ts';
 import { layerFeatures } from './features.ts';
 import { type CostName, type Costs, type Counts, type Decision, type Limit, type SearchSpace, spentUnder } from './searchSpace.ts';
 
+interface WeightSpaceOptions {
+  /** Five times the least share of a layer's weights that stays: single weights can be spared far beyond whole channels. */
+  readonly minPreserve: number;
+  /** Parameters that the repair adds. */
+  readonly addedParams?: number;
+}
+
 /** Choices of fine-grained pruning: how many of the weights each layer keeps, in shares; what is left out is zero. */
 export class WeightSpace implements SearchSpace {
   readonly analysis: Analysis;
@@ -15,18 +22,17 @@ export class WeightSpace implements SearchSpace {
   private readonly layers: readonly ThinnableLayer[];
   private readonly limits: readonly [Limit, ...Limit[]];
   private readonly leastShares: number;
-  private readonly addedParams: number;
+  private readonly options: WeightSpaceOptions;
 
-  /** @param minPreserve five times the least share of a layer's weights that stays: single weights can be spared far beyond whole channels */
-  constructor(analysis: Analysis, layers: readonly ThinnableLayer[], limits: readonly [Limit, ...Limit[]], { minPreserve, addedParams = 0 }: { readonly minPreserve: number; /** Parameters that the repair adds. */ readonly addedParams?: number }) {
+  constructor(analysis: Analysis, layers: readonly ThinnableLayer[], limits: readonly [Limit, ...Limit[]], options: WeightSpaceOptions) {
     this.analysis = analysis;
     this.layers = layers;
     this.limits = limits;
     this.cost = limits[0].cost;
-    this.addedParams = addedParams;
+    this.options = options;
     this.groups = layers.map(({ layer, error }) => ({ group: { id: layer.weight, name: layer.name, channels: shares }, error }));
     this.features = layers.map(({ layer }) => layerFeatures(analysis, layer));
-    this.leastShares = Math.max(1, Math.round((minPreserve / 5) * shares));
+    this.leastShares = Math.max(1, Math.round((options.minPreserve / 5) * shares));
   }
 
   get full(): number[] { return this.layers.map(() => shares); }
@@ -45,9 +51,10 @@ export class WeightSpace implements SearchSpace {
       macs -= gone * layer.macs;
       params -= gone * weights;
     });
-    return { macs: macs / this.analysis.macs, params: (params + this.addedParams) / this.analysis.params };
+    return { macs: macs / this.analysis.macs, params: (params + (this.options.addedParams ?? 0)) / this.analysis.params };
   }
 
   spent(counts: Counts): number { return spentUnder(this.limits, this.costOf(counts)); }
+  under(limits: readonly [Limit, ...Limit[]]): WeightSpace { return new WeightSpace(this.analysis, this.layers, limits, this.options); }
   ratiosOf(counts: Counts): number[] { return counts.map((count) => count / shares); }
 }
