@@ -1,12 +1,14 @@
 /**
- * The paper's tables on our networks: npm run bench:paper [-- --only NETWORK[@MACS] ...] [--methods 'ours;uniform;...'] [--seeds 0,1,2]
+ * The paper's tables on our networks: npm run bench:paper [-- --only NETWORK[@MACS] ...] [--methods 'ours;uniform;...'] [--seeds 0,1,2] [--latency]
  * Every finished row is appended to docs/results.jsonl at once; rows that are there are not measured again, so that the whole may be done in pieces.
+ * --latency measures the time of every row's model again that is still in bench/out, for when the machine was not quiet, and nothing else.
  * At the end docs/results.md is written from all rows. Search and choice see val5k only; the 10,000 test images are looked at once, at the end.
  */
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { GraphProto, ModelProto } from 'onnx-buf';
 import { measureLatency, median } from '../src/engine/evaluation/latency.ts';
 import { withPreprocessing } from '../src/engine/evaluation/recordedPreprocessing.ts';
 import { compress } from '../src/engine/compress.ts';
@@ -57,9 +59,11 @@ const handCrafted = ({ space, goal: { limits: [{ budget }] } }: Calibration): Co
 
 interface Made { readonly method: Method; readonly file: string; readonly episodes: number; readonly seconds: number }
 
+const fileFor = ({ network, macsTarget, method, seed }: Pick<Row, 'network' | 'macsTarget' | 'method' | 'seed'>): string => resolve(`bench/out/paper/${network}-${macsTarget}-${method.replace(/\W+/g, '-')}-${seed}.onnx`);
+
 /** Makes the models of some methods on one network. Those that only differ in how channels are allocated share one calibration, whose seconds each of them is charged with. */
 async function* make(network: string, macsTarget: number, wanted: readonly Method[], seed: number): AsyncGenerator<Made> {
-  const fileOf = (method: Method): string => resolve(`bench/out/paper/${network}-${macsTarget}-${method.replace(/\W+/g, '-')}-${seed}.onnx`), allocated: Method[] = [];
+  const fileOf = (method: Method): string => fileFor({ network, macsTarget, method, seed }), allocated: Method[] = [];
   const optionsFor = (method: Method): CompressOptions => parseCompressOptions({
     model: resolve(`${models}/${network}.onnx`), val: resolve(`${data}/val5k.npz`), calibration: resolve(`${data}/train10k.npz`), target: { metric: 'macs', value: macsTarget }, seed, out: fileOf(method), runDir: `${fileOf(method)}.${Date.now()}`,
   });
@@ -70,8 +74,10 @@ async function* make(network: string, macsTarget: number, wanted: readonly Metho
     else if (method === 'ours') {
       const { episodes, seconds } = await compress(options, context);
       yield { method, file: options.out!, episodes, seconds: since(start) };
-      const unrefined = join(options.runDir!, 'reconstructed.onnx');
-      if (existsSync(unrefined)) yield { method: 'ours, not refined', file: unrefined, episodes, seconds: seconds['total']! - (seconds['refine'] ?? 0) };
+      const unrefined = join(options.runDir!, 'reconstructed.onnx'), file = fileOf('ours, not refined');
+      if (!existsSync(unrefined)) continue;
+      copyFileSync(unrefined, file);
+      yield { method: 'ours, not refined', file, episodes, seconds: seconds['total']! - (seconds['refine'] ?? 0) };
     } else if (method === 'ours, fine-tuned') {
       if (!existsSync(fileOf('ours'))) { console.log(`${fileOf('ours')} is not there: ${method} needs the model of "ours"`); continue; }
       execFileSync(process.execPath, ['scripts/run.mjs', 'bench/finetune.ts', fileOf('ours'), '--teacher', options.model, '--train', 'npm45k', '--minutes', String(finetuneMinutes), '--out', fileOf(method)], { stdio: 'inherit' });
@@ -111,12 +117,26 @@ async function* make(network: string, macsTarget: number, wanted: readonly Metho
   }
 }
 
+/** Time of one run at batch 1, as a fraction of the original's. */
+async function latencyOf(original: ModelProto & { graph: GraphProto }, model: typeof original): Promise<number> {
+  const [before, after] = await measureLatency([original, model], { batch: 1, threads: 0 });
+  return after!.median / before!.median;
+}
+
+async function measureLatencyAgain(): Promise<void> {
+  for (const row of rows.filter((each) => existsSync(fileFor(each)))) {
+    const before = row.latency, original = await loadModel(resolve(`${models}/${row.network}.onnx`));
+    row.latency = await latencyOf(original.proto, (await loadModel(fileFor(row))).proto);
+    console.log(`${row.network} ${row.macsTarget} ${row.method} seed ${row.seed}: latency ${before.toFixed(2)} -> ${row.latency.toFixed(2)}`);
+  }
+  writeFileSync(rowsFile, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+}
+
 async function measure(network: string, macsTarget: number, seed: number, { method, file, episodes, seconds }: Made): Promise<Row> {
   const original = await openNetwork(resolve(`${models}/${network}.onnx`)), { proto } = await loadModel(file), { macs, params } = await analyse(proto);
-  const [before, after] = await measureLatency([original.proto, proto], { batch: 1, threads: 0 });
   return {
     network, macsTarget, method, seed, val: await accuracyOn(file, `${data}/val5k.npz`), test: await accuracyOn(file, await testImages()), macs: macs / original.analysis.macs, params: params / original.analysis.params,
-    latency: after!.median / before!.median, seconds: Math.round(seconds), episodes, measured: new Date().toISOString().slice(0, 10), machine, commit,
+    latency: await latencyOf(original.proto, proto), seconds: Math.round(seconds), episodes, measured: new Date().toISOString().slice(0, 10), machine, commit,
   };
 }
 
@@ -165,7 +185,8 @@ function writeResults(): void {
 }
 
 const context = { emit: () => undefined, signal: new AbortController().signal };
-for (const seed of seeds) for (const [network, macsTarget] of settings) {
+if (args.includes('--latency')) await measureLatencyAgain();
+else for (const seed of seeds) for (const [network, macsTarget] of settings) {
   if (only.length > 0 && !only.includes(network) && !only.includes(`${network}@${macsTarget}`)) continue;
   const missing = (wantedMethods as Method[]).filter((method) => !(method === 'original' && seed !== seeds[0]) && !rows.some((row) => row.network === network && row.macsTarget === macsTarget && row.method === method && row.seed === seed));
   for await (const made of make(network, macsTarget, missing, seed)) {
