@@ -88,5 +88,5 @@ export class DashboardPanels implements vscode.WebviewPanelSerializer<{ readonly
 
 const titleOf = ({ record }: Run) => vscode.l10n.t('Compress {0}', modelNameOf(record));
 const runInfo = ({ record }: Run): RunInfo => ({
-  runId: record.runId, modelName: modelNameOf(record), modelPath: record.modelPath, target: record.target, status: record.status, resumable: isResumable(record), seconds: record.seconds, ...(record.problem === undefined ? {} : { problem: record.problem }), ...(record.benchmark === undefined ? {} : { benchmark: record.benchmark }),
+  runId: record.runId, modelName: modelNameOf(record), modelPath: record.modelPath, target: record.target, ...(record.request?.method === undefined ? {} : { method: record.request.method }), status: record.status, resumable: isResumable(record), seconds: record.seconds, ...(record.problem === undefined ? {} : { problem: record.problem }), ...(record.benchmark === undefined ? {} : { benchmark: record.benchmark }),
 });

@@ -1,6 +1,6 @@
 /** What passes between the extension host and its webviews. The host holds the truth: a webview says `ready`, gets a snapshot, then changes. */
 import { z } from 'zod';
-import type { BenchmarkResult, Inspection, RunEvent } from '../engine/protocol.ts';
+import type { BenchmarkResult, CompressOptions, Inspection, RunEvent } from '../engine/protocol.ts';
 import type { RunStatus, RunView } from './client/state.ts';
 
 /** What the dashboard needs to know of a run beside its events. */
@@ -10,6 +10,8 @@ export interface RunInfo {
   readonly modelPath: string;
   /** The budget, as in `macs=0.5`. */
   readonly target: string;
+  /** What is removed; not known of a run of the command line. */
+  readonly method?: CompressOptions['method'];
   readonly status: RunStatus;
   readonly resumable: boolean;
   /** What went wrong, in plain words. */

@@ -146,7 +146,6 @@ export class Dashboard {
   }
 
   private renderEpisodes({ candidates, bestEpisode }: RunView): void {
-    if (candidates.length === 0) return;
     this.episodeChart.update(candidates);
     if (!this.episodeDetails.open) return; // thousands of rows are made only when someone looks
     this.episodeTable.update(t('Every episode'), [{ title: t('Episode'), numeric: true }, { title: t('Accuracy'), numeric: true }, { title: t('MACs'), numeric: true }, { title: t('Reward'), numeric: true }],
@@ -181,7 +180,7 @@ export class Dashboard {
     const shown = shownPoint(view, this.choice.chosen);
     const written = isWrittenPoint(view, shown);
     setText(this.layersTitle, written ? t('Channels of the written model') : shown ? t('Channels of {0}', shown.episode === undefined ? shown.label : t('episode {0}', shown.episode)) : t('Channels of the original'));
-    layerTable(this.layers, layerRows(view, shown, written));
+    layerTable(this.layers, layerRows(view, shown, written, this.info?.method));
   }
 
   private renderFigures({ report, data, warnings }: RunView, info: RunInfo): void {

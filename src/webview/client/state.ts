@@ -1,5 +1,5 @@
 /** What a run looks like so far, built from its events: one pure reducer, used by the host (which owns the history) and by the dashboard. */
-import type { Accuracy, Baseline, Candidate, GroupSummary, Latency, LayerReport, LayerSummary, Metric, Report, RunEvent, Stage } from '../../engine/protocol.ts';
+import type { Accuracy, Baseline, Candidate, CompressOptions, GroupSummary, Latency, LayerReport, LayerSummary, Metric, Report, RunEvent, Stage } from '../../engine/protocol.ts';
 
 export type RunStatus = 'queued' | 'running' | 'stopping' | 'stopped' | 'interrupted' | 'crashed' | 'failed' | 'done';
 
@@ -188,14 +188,15 @@ export interface LayerRow {
   readonly frozen: boolean;
 }
 
-/** Each layer with the channels that `point` keeps; measured figures where the point is the written model. */
-export function layerRows(view: RunView, point: Point | undefined, isResult: boolean): readonly LayerRow[] {
+/** Each layer with the channels, or the share of weights, that `point` keeps; measured figures where the point is the written model. */
+export function layerRows(view: RunView, point: Point | undefined, isResult: boolean, method: CompressOptions['method'] = 'channels'): readonly LayerRow[] {
   if (view.report && (isResult || !view.model)) return view.report.layers.map(fromReport(view.report.before.macs));
   const { model } = view;
   if (!model) return [];
   return model.layers.map(({ name, opType, macs, outChannels, group }) => {
     const preserve = point?.preserve?.[group] ?? 1;
-    return { name, opType, channelsBefore: outChannels, channelsAfter: Math.max(1, Math.round(preserve * outChannels)), macsShare: share(macs, model.macs), frozen: group < 0 };
+    const kept = method === 'weights' ? { channelsAfter: outChannels, weightSparsity: 1 - preserve } : { channelsAfter: preserve > 0 ? Math.max(1, Math.round(preserve * outChannels)) : 0 }; // none of a branch that went as a whole
+    return { name, opType, channelsBefore: outChannels, ...kept, macsShare: share(macs, model.macs), frozen: group < 0 };
   });
 }
 

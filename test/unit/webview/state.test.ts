@@ -134,6 +134,12 @@ describe('layerRows', () => {
     expect(layerRows(view, shownPoint(view, undefined), false)).toMatchObject([{ channelsBefore: 8, channelsAfter: 4, macsShare: 0.75, frozen: false }, { channelsBefore: 10, channelsAfter: 10, macsShare: 0.25, frozen: true }]);
   });
 
+  it('shows a branch that went as a whole as gone, and weights that went as zero', () => {
+    const view = viewOf(model, episode(1, 0.5, 0.8, true)), best = shownPoint(view, undefined)!;
+    expect(layerRows(view, { ...best, preserve: [0] }, false)[0]).toMatchObject({ channelsBefore: 8, channelsAfter: 0 });
+    expect(layerRows(view, { ...best, preserve: [0.25] }, false, 'weights')[0]).toMatchObject({ channelsBefore: 8, channelsAfter: 8, weightSparsity: 0.75 });
+  });
+
   it('takes the figures of the written model from its report', () => {
     const view = viewOf(model, episode(2, 0.49, 0.921, true), { type: 'result', out: '/o', plan: '/p', report: '/r', summary: sampleReport });
     const best = shownPoint(view, undefined);
