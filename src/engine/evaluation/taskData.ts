@@ -97,6 +97,17 @@ export async function taskInputDims(model: Model, dataset: Dataset): Promise<rea
     : [1, dims[1] ?? 3, dims[2] ?? height, dims[3] ?? width];
 }
 
+/**
+ * How another data set of a run is brought into the model: images as the validation data's were, to the same size; tensors as they are.
+ * @throws {InputError} for data that do not fit the model, or images beside ready-made tensors, whose preparation nobody knows
+ */
+export async function prepareAlike(model: Model, dataset: Dataset, preparation: Preparation): Promise<Preparation> {
+  const inputDims = await taskInputDims(model, dataset);
+  if (dataset.kind !== 'images') return { ...preparation, inputDims };
+  if (!preparation.recipe) throw new InputError(`${dataset.path} holds images, but the validation data are ready-made tensors, which do not tell how images are prepared: give both in the same form.`);
+  return preparation;
+}
+
 /** What image files are brought to where the model leaves its size open: the first one's size, but photographs to the usual one, as a network costs a hundred times as much on them whole. */
 const usualSize = ({ height, width }: ImageSize): ImageSize => (Math.max(height, width) > largestKept ? { height: usualSide, width: usualSide } : { height, width });
 

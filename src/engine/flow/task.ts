@@ -6,7 +6,7 @@ import { doubtsAbout } from '../evaluation/doubts.ts';
 import { fixedBatch } from '../evaluation/fixedBatch.ts';
 import { Judge } from '../evaluation/judge.ts';
 import { type Samples, answersTo, firstSamples } from '../evaluation/samples.ts';
-import { type Preparation, loadTaskData, prepare, taskInputDims } from '../evaluation/taskData.ts';
+import { type Preparation, loadTaskData, prepare, prepareAlike, taskInputDims } from '../evaluation/taskData.ts';
 import { InputError } from '../errors.ts';
 import type { CompressOptions } from '../protocol.ts';
 import { Session } from '../runtime/session.ts';
@@ -54,7 +54,7 @@ export async function openTask({ proto }: Network, options: CompressOptions, sig
     async function checkTrainingData(): Promise<void> {
       const path = options.train ?? apart, dataset = path === undefined ? val : await openDataset(path);
       try {
-        await taskInputDims(proto, dataset);
+        await prepareAlike(proto, dataset, preparation);
         if (dataset.labels && scoresClasses(judge)) requireSameClasses(dataset, val, classes);
       } finally { if (dataset !== val) await dataset.close(); }
     }
@@ -65,7 +65,7 @@ export async function openTask({ proto }: Network, options: CompressOptions, sig
       if (apart !== undefined) {
         const other = await openDataset(apart);
         try {
-          const calibration = await loadTaskData(other, { ...preparation, inputDims: await taskInputDims(proto, other) }, fairSubset(other, most, options.seed), open);
+          const calibration = await loadTaskData(other, await prepareAlike(proto, other, preparation), fairSubset(other, most, options.seed), open);
           return { calibration, notes: judging < val.count ? [`Judged on ${judging} of ${val.count} images of ${options.val}.`] : [] };
         } finally { await other.close(); }
       }

@@ -4,7 +4,7 @@ import { forwardSeconds, valuesASample } from '../evaluation/forwardCost.ts';
 import { type Outcomes, assessmentOf, difference } from '../evaluation/judge.ts';
 import { type Samples, gathered } from '../evaluation/samples.ts';
 import { withPreprocessing } from '../evaluation/recordedPreprocessing.ts';
-import { loadTaskData, taskInputDims } from '../evaluation/taskData.ts';
+import { loadTaskData, prepareAlike } from '../evaluation/taskData.ts';
 import { InputError, UnsupportedModelError } from '../errors.ts';
 import { saveModel } from '../onnx/modelFile.ts';
 import type { CompressOptions, Report, RunEvent } from '../protocol.ts';
@@ -122,8 +122,8 @@ async function trainingData(network: Network, task: Task, options: CompressOptio
   if (options.train === undefined) return task.calibration;
   const dataset = await openDataset(options.train);
   try {
-    const inputDims = await taskInputDims(network.proto, dataset), most = Math.floor(trainingBytes / (4 * inputDims.slice(1).reduce((a, b) => a * b, 1)));
-    return await loadTaskData(dataset, { ...task.preparation, inputDims }, fairSubset(dataset, most, options.seed), { seed: options.seed, signal });
+    const preparation = await prepareAlike(network.proto, dataset, task.preparation), most = Math.floor(trainingBytes / (4 * preparation.inputDims.slice(1).reduce((a, b) => a * b, 1)));
+    return await loadTaskData(dataset, preparation, fairSubset(dataset, most, options.seed), { seed: options.seed, signal });
   } finally { await dataset.close(); }
 }
 

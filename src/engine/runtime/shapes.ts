@@ -5,6 +5,7 @@ import { hasAttribute, intAttribute, makeNode, subgraphsOf, tensorAttribute } fr
 import { capturedValues, type GraphView } from '../onnx/graphView.ts';
 import { elementCount } from '../onnx/tensor.ts';
 import { Session, loadFailure, type Tensor, type TypedArray } from './session.ts';
+import { readWidths } from './readWidths.ts';
 import { thinLayers } from './thinLayers.ts';
 
 type Model = ModelProto & { graph: GraphProto };
@@ -95,19 +96,21 @@ export function declaredDims(input: ValueInfoProto): (number | undefined)[] {
 }
 
 /**
- * Shapes to try for the inputs of a model: declared dims, `batch` for a symbolic first one and wherever its name occurs again, and for other
- * symbolic dims the usual image sizes in turn (or 3 channels for an image without); sums of names are added up.
+ * Shapes to try for the inputs of a model: declared dims, `batch` for a symbolic first one and wherever its name occurs again, what the layers that read an input take, and for other
+ * symbolic dims the usual image sizes in turn (or 3 channels for an image without, and at last 1); sums of names are added up.
  */
 export function inputShapeCandidates(view: GraphView, batch: number): Record<string, number[]>[] {
   const inputs = view.graph.input.filter(({ name }) => view.inputs.includes(name));
   const dims = inputs.map((input) => symbolicDims(input)), names = new Set(dims.flat().filter((dim) => typeof dim === 'string'));
   const first = new Set(dims.map(([dim]) => dim).filter((dim) => typeof dim === 'string' && dim !== ''));
   const free = dims.some((own) => own.slice(1).some((dim) => typeof dim === 'string'));
-  const shapes = (size: number, sizeOf: (symbol: string) => number | undefined): Record<string, number[]> => Object.fromEntries(inputs.map((input, at) => [input.name, dims[at]!.map((dim, i) => {
-    if (typeof dim === 'number') return dim;
+  const read = readWidths(view.nodes, view.constants), readOf = (name: string, i: number, rank: number): number | undefined => read.find(({ value, axis }) => value === name && (axis < 0 ? axis + rank : axis) === i)?.width;
+  const shapes = (size: number, sizeOf: (symbol: string) => number | undefined, channels = 3): Record<string, number[]> => Object.fromEntries(inputs.map((input, at) => [input.name, dims[at]!.map((dim, i) => {
+    const taken = typeof dim === 'number' ? dim : readOf(input.name, i, dims[at]!.length);
+    if (typeof dim === 'number' || taken !== undefined) return taken!;
     const parts = dim.split('+').map((part) => part.trim()); // exporters write sums of other dims: past_sequence_length + 1
     const known = parts.length > 1 ? parts.reduce((sum, part) => sum + (/^\d+$/.test(part) ? Number(part) : sizeOf(part) ?? (first.has(part) ? batch : size)), 0) : sizeOf(dim);
-    return known ?? (i === 0 || (dim !== '' && first.has(dim)) ? batch : i === 1 && dims[at]!.length === 4 && !/seq|time|len|head/i.test(dim) ? 3 : size);
+    return known ?? (i === 0 || (dim !== '' && first.has(dim)) ? batch : i === 1 && dims[at]!.length === 4 && !/seq|time|len|head/i.test(dim) ? channels : size);
   })]));
   const sizes = free ? [224, 256, 32, 64, 128, 299, 384, 512, 640, 16, 8, 1] : [0];
   const plain = sizes.map((size) => shapes(size, () => undefined));
@@ -115,7 +118,8 @@ export function inputShapeCandidates(view: GraphView, batch: number): Record<str
   const cached = [...names].some((name) => /past|total/i.test(name)) ? [16, 32, 8].map((size) => shapes(size, (symbol) => (/total|mask/i.test(symbol) ? 2 * size : undefined))) : [];
   // first dims that are not batches: nodes, points, rows
   const counted = [...first].some((name) => !/batch|^n$|^bs?$|unk/i.test(name as string)) ? [16, 64].map((size) => shapes(size, (symbol) => (first.has(symbol) && !/batch/i.test(symbol) ? size : undefined))) : [];
-  return [...cached, ...plain, ...counted];
+  const grey = dims.some((own) => own.length === 4 && typeof own[1] === 'string') ? sizes.map((size) => shapes(size, () => undefined, 1)) : [];
+  return [...cached, ...plain, ...counted, ...grey];
 }
 
 /** Declared dims of a graph input: numbers, or names of symbolic dims ('' where they have none). */
@@ -133,10 +137,19 @@ function symbolicDims(input: ValueInfoProto): (number | string)[] {
  */
 export async function runShapes(model: Model, view: GraphView, inputShapes: Readonly<Record<string, readonly number[]>>): Promise<ValueShapes> {
   const thin = thinLayers(view.nodes, view.constants);
-  try { return await measure(model, view, thin.nodes, [...model.graph.initializer, ...thin.initializers], inputShapes); } catch (error) {
+  try { return requireWidths(view, await measure(model, view, thin.nodes, [...model.graph.initializer, ...thin.initializers], inputShapes)); } catch (error) {
     if (!(error instanceof InputError)) throw error;
     return measure(model, view, view.nodes, model.graph.initializer, inputShapes);
   }
+}
+
+/** Thin layers take any width, the model's own only theirs. @throws {InputError} names the first layer that would get another */
+function requireWidths(view: GraphView, found: ValueShapes): ValueShapes {
+  for (const { node, value, axis, width } of readWidths(view.nodes, view.constants)) {
+    const given = found.shapes.get(value)?.at(axis);
+    if (given !== undefined && given !== width) throw new InputError(`Layer "${node}" takes ${width} values, and would get ${given}.`);
+  }
+  return found;
 }
 
 async function measure(

@@ -4,7 +4,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { Dataset } from '../../../src/engine/data/dataset.ts';
 import { openDataset } from '../../../src/engine/data/openDataset.ts';
 import { Judge } from '../../../src/engine/evaluation/judge.ts';
-import { loadTaskData, prepare, taskInputDims } from '../../../src/engine/evaluation/taskData.ts';
+import { loadTaskData, prepare, prepareAlike, taskInputDims } from '../../../src/engine/evaluation/taskData.ts';
 import { makeNode } from '../../../src/engine/onnx/attributes.ts';
 import { buildModel, valueInfo } from '../../../src/engine/onnx/buildModel.ts';
 import { temporaryFolder, writeTree } from '../../support/files.ts';
@@ -53,4 +53,17 @@ it('arrays for which a model has no input are left out', async () => {
   const samples = await loadTaskData(dataset, await prepare(model, dataset, await taskInputDims(model, dataset), options), [0, 1, 2], options);
   expect(samples.inputs.map(({ name }) => name)).toEqual(['x']);
   expect((await Judge.create(model, samples, 'agreement')).original).toBe(1);
+});
+
+describe('another data set of a run', () => {
+  it('is brought to the size of the validation images where the model leaves it open', async () => {
+    const model = pooling(['n', 3, 'h', 'w']), val = await opened({ 'a.png': small }), other = await opened({ 'a.png': await picture(64, 64) });
+    const samples = await loadTaskData(other, await prepareAlike(model, other, await prepare(model, val, await taskInputDims(model, val), { seed: 0 })), [0], { seed: 0 });
+    expect(samples.inputs[0]!.dims).toEqual([3, 30, 40]);
+  });
+
+  it('is no images beside ready-made tensors, which do not tell how images are prepared', async () => {
+    const model = pooling(['n', 3, 30, 40]), val = await opened({ 'a.npz': npz({ x: npy('<f4', [1, 3, 30, 40], new Float32Array(3600)) }) }, 'a.npz'), other = await opened({ 'a.png': small });
+    await expect(prepareAlike(model, other, await prepare(model, val, await taskInputDims(model, val), { seed: 0 }))).rejects.toThrow(/holds images, but the validation data are ready-made tensors/);
+  });
 });

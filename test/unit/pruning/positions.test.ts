@@ -85,6 +85,13 @@ describe('Split', () => {
     expect(widths(await expectExactOn(net.model(), lengths))).toEqual([8]);
   });
 
+  it.each([18, 17, 11])('into equal parts says how large they are where one becomes smaller than the others (opset %i)', async (opset) => {
+    const net = new Network(), parts = net.ops('Split', [net.conv(net.input('x', ['n', 3, 8, 8]), 3, 12)], 2, { axis: 1, ...(opset >= 18 ? { num_outputs: 2 } : {}) });
+    net.output(net.conv(net.op('Concat', parts.map((part) => net.conv(part, 6, 4)), { axis: 1 }), 8, 2));
+    const kept = ({ groups }: Analysis): KeptUnits => new Map(groups.map(({ id, channels }) => [id, Array.from({ length: channels }, (_, unit) => unit).filter((unit) => channels < 10 || ![4, 8, 9].includes(unit))]));
+    expect(widths(await expectExactOn(net.model(opset), [{ dims: { x: [1, 3, 8, 8] } }, { dims: { x: [2, 3, 8, 8] } }], kept))).toEqual([10, 4, 4]); // one channel of each part has to stay
+  });
+
   it('into parts whose sizes the data say leaves the channels whole', async () => {
     const net = new Network(), x = net.input('x', ['batch', 4]), y = net.op('Relu', [net.linear(x, 4, 12)]);
     const size = net.op('Unsqueeze', [net.op('Cast', [net.op('ReduceMax', [x], { axes: [0, 1], keepdims: 0 })], { to: DataType.INT64 }), net.ints([0])]), middle = net.ints([6]);

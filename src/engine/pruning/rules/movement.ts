@@ -69,7 +69,7 @@ function rewriteSplit(n: NodeAxes, edit: NodeEdit): void {
   const after = before.map((size) => { const from = offset; offset += size; return kept.filter((position) => position >= from && position < offset).length; });
   const equal = equalParts(kept.length, after.length);
   if (n.has(1)) edit.adjustInts(1, after.map((size, i) => (size === before[i] ? unchanged : scaled(size, before[i]!))));
-  else if (!n.hasAttribute('split') && after.every((size, i) => size === equal[i])) return; // equal parts stay equal, whatever the size
+  else if (!n.hasAttribute('split') && (n.opset >= 18 || kept.length % after.length === 0) && after.every((size, i) => size === equal[i])) return; // equal parts stay equal, whatever the size; the last may be smaller since opset 18
   else if (n.opset < 13) setAttribute(edit.node(), 'split', after);
   else {
     const node = edit.node();
