@@ -81,7 +81,7 @@ export class RunManager extends EventEmitter<ManagerEvents> {
     return run;
   }
 
-  /** Goes on with a run that was stopped or cut short, from its journal; one that never had a folder, or has lost it, begins anew. */
+  /** Goes on with a run that was stopped or cut short, from its journal; one that never had a folder, or whose folder is not there, begins anew. */
   async resume(runId: string): Promise<void> {
     const run = await this.load(runId);
     if (!run || !isResumable(run.record)) return;
@@ -173,12 +173,12 @@ export class RunManager extends EventEmitter<ManagerEvents> {
     this.setStatus(run, 'running');
     let status: RunStatus = 'done';
     try {
-      await dropMissingFolder(record);
-      await (record.runDir === undefined && record.request ? engine.compress(record.request, options) : engine.resume(record.runDir ?? '', options));
+      const { request, runDir } = record;
+      await (request && !await isThere(runDir) ? engine.compress(request, options) : engine.resume(runDir ?? '', options));
     } catch (error) {
       status = this.statusAfter(error, signal);
       if (status !== 'stopped') record.problem = messageOf(error);
-      await dropMissingFolder(record); // the engine removes what wrong input left behind
+      if (run.view.candidates.length === 0 && !await isThere(record.runDir)) delete record.runDir; // the engine removes what wrong input left behind; a search may be put back
     } finally {
       engine.dispose();
       this.endStage(record);
@@ -227,6 +227,4 @@ export class RunManager extends EventEmitter<ManagerEvents> {
   private now(): number { return (this.options.now ?? Date.now)(); }
 }
 
-async function dropMissingFolder(record: RunRecord): Promise<void> {
-  if (record.runDir !== undefined && !await stat(record.runDir).catch(() => undefined)) delete record.runDir;
-}
+const isThere = async (folder: string | undefined): Promise<boolean> => folder !== undefined && await stat(folder).then(() => true, () => false);

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, readFile, rm, utimes, writeFile, mkdir, appendFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rename, rm, utimes, writeFile, mkdir, appendFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -80,11 +80,10 @@ describe('RunManager', () => {
     expect(engine.calls[2], 'it never began, so it starts from its options').toMatchObject({ kind: 'compress', argument: { model: '/b.onnx' } });
   });
 
-  it('begins anew, with a new view, where the folder of the run is gone', async () => {
+  it('begins anew where wrong input left no folder', async () => {
     const run = manager.start(request('/a.onnx'));
     await turn();
     engine.calls[0]!.say(started);
-    engine.calls[0]!.say(episode(1));
     await rm(runDir, { recursive: true }); // as the engine does after wrong input
     engine.calls[0]!.fail(new InputError('The images can\'t be read.'));
     await settled(run, 'failed');
@@ -94,8 +93,29 @@ describe('RunManager', () => {
     await manager.resume(run.record.runId);
     await turn();
     expect(engine.calls[1]).toMatchObject({ kind: 'compress', argument: { model: '/a.onnx' } });
-    engine.calls[1]!.say(startedIn('/another'));
-    expect(run.view.candidates).toEqual([]);
+  });
+
+  it('keeps a folder with a search in mind while it is away, and begins anew only if it still is', async () => {
+    const run = manager.start(request('/a.onnx')), away = `${runDir} in the trash`;
+    await turn();
+    engine.calls[0]!.say(started);
+    engine.calls[0]!.say(episode(1));
+    await rename(runDir, away);
+    engine.calls[0]!.fail(new InputError('Restore the folder, then resume.'));
+    await settled(run, 'failed');
+    await manager.resume(run.record.runId);
+    await expect.poll(() => engine.calls[1]).toMatchObject({ kind: 'compress' });
+    engine.calls[1]!.fail(new InputError('The model is away too.'));
+    await settled(run, 'failed');
+    await rename(away, runDir);
+    await manager.resume(run.record.runId);
+    await expect.poll(() => engine.calls[2]).toMatchObject({ kind: 'resume', argument: runDir });
+    await manager.stop(run.record.runId);
+    await rm(runDir, { recursive: true });
+    await manager.resume(run.record.runId);
+    await expect.poll(() => engine.calls[3]).toMatchObject({ kind: 'compress' });
+    engine.calls[3]!.say(startedIn('/another'));
+    expect([run.record.runDir, run.view.candidates]).toEqual(['/another', []]);
   });
 
   it('offers to resume what ended early and can be carried on, from its folder or its options', () => {
