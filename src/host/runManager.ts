@@ -5,6 +5,7 @@ import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { UserError, messageOf } from '../engine/errors.ts';
 import { type BenchmarkResult, type CompressRequest, type Report, type RunEvent, formatTarget } from '../engine/protocol.ts';
+import { deleteRun } from '../engine/run/ownFiles.ts';
 import { type RunStatus, type RunView, applyEvents, emptyRunView, outcomeOf } from '../webview/client/state.ts';
 import type { Engine } from './engine.ts';
 import { type RunRecord, type RunStore, readReport, reportMs } from './runStore.ts';
@@ -120,10 +121,11 @@ export class RunManager extends EventEmitter<ManagerEvents> {
   /** Keeps how fast the model of a run was. */
   keepBenchmark(run: Run, benchmark: BenchmarkResult): void { run.record.benchmark = benchmark; this.save(run); }
 
-  /** Forgets a run that is not active. Its folder is the caller's. */
+  /** Deletes a run that is not active: what it made in its folder, and what is remembered of it. @throws {InputError} where another process works on it */
   async remove(runId: string): Promise<void> {
     const run = this.runs.get(runId);
     if (!run || isActive(run.record.status)) return;
+    if (run.record.runDir !== undefined) await deleteRun(run.record.runDir);
     this.runs.delete(runId);
     await this.options.store.forget(runId);
     this.save(undefined);

@@ -1,15 +1,17 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, readFile, rename, rm, utimes, writeFile, mkdir, appendFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, utimes, writeFile, mkdir, appendFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CancelledError, InputError, UserError } from '../../../src/engine/errors.ts';
 import type { CompressRequest, Report, RunEvent } from '../../../src/engine/protocol.ts';
+import { takeLock } from '../../../src/engine/run/lock.ts';
 import type { CallOptions, Engine } from '../../../src/host/engine.ts';
 import { type Run, RunManager, isResumable } from '../../../src/host/runManager.ts';
 import { RunStore } from '../../../src/host/runStore.ts';
 import { writersOf } from '../../../src/host/writers.ts';
 import type { RunStatus } from '../../../src/webview/client/state.ts';
+import { writeTree } from '../../support/files.ts';
 import { MemoryMemento } from '../../support/memoryMemento.ts';
 import { candidate, sampleReport } from '../../support/sampleReport.ts';
 
@@ -220,6 +222,30 @@ describe('RunManager', () => {
     expect(await writers(createManager())).toEqual([ids[0]]);
     await writeFile(out, 'by hand');
     expect(await writers(manager)).toEqual([]);
+  });
+
+  it('deletes a run without what others put into its folder, and not while a process works on it', async () => {
+    const runIn = async (path: string) => {
+      const { record: { runId } } = manager.start(request('/a.onnx'));
+      await turn();
+      engine.calls.at(-1)!.say(startedIn(path));
+      await manager.stop(runId);
+      return runId;
+    };
+    const own = ['options.json', 'journal.ndjson', 'report.json', 'pareto-episode-1.plan.json', 'checkpoint-refine.bin.previous', '.plan.json.17-0123abcd.tmp', 'lock.0123abcd.tmp'], others = ['mine.onnx', 'candidate-1.onnx', 'notes/plan.json'];
+    await writeTree(runDir, Object.fromEntries([...own, ...others].map((name) => [name, 'x'])));
+    const lone = await writeTree(join(folder, 'lone'), Object.fromEntries(own.map((name) => [name, 'x'])));
+    const [shared, alone] = [await runIn(runDir), await runIn(lone)];
+    const release = await takeLock(join(runDir, 'lock')); // as a terminal does that resumes it
+    await expect(manager.remove(shared)).rejects.toThrow(`The run is in use by process ${process.pid}.`);
+    expect([manager.get(shared)?.record.runDir, (await readdir(runDir)).length]).toEqual([runDir, own.length + others.length + 1]);
+    await release();
+    for (const runId of [shared, alone]) await manager.remove(runId);
+    expect([manager.list(), (await readdir(runDir)).sort()]).toEqual([[], ['candidate-1.onnx', 'mine.onnx', 'notes']]);
+    expect(await readdir(folder)).not.toContain('lone');
+    const gone = await runIn(lone);
+    await manager.remove(gone);
+    expect(manager.list(), 'no folder is no error').toEqual([]);
   });
 
   it('keeps how fast the model of a run was', async () => {
