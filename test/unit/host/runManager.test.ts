@@ -167,6 +167,21 @@ describe('RunManager', () => {
     expect((await again.load(runId))?.view.candidates.map((found) => found.episode)).toEqual([1, 2]);
   });
 
+  it('takes over its histories from where the workspace had them for itself, and goes on in them', async () => {
+    const { record: { runId } } = manager.start(request('/a.onnx')), [former, common] = [join(folder, 'runs'), join(folder, 'common')];
+    await turn();
+    for (const event of [started, episode(1)]) engine.calls[0]!.say(event);
+    await manager.stop(runId);
+    await expect.poll(() => readFile(join(former, `${runId}.ndjson`), 'utf8')).toContain('episode');
+    await writeTree(former, { 'unknown.ndjson': '' });
+    const store = new RunStore(memento, common, former), again = new RunManager({ store, createEngine: engine.create });
+    await store.append(runId, episode(2));
+    expect((await again.load(runId))?.view.candidates.length).toBe(2);
+    expect([await readdir(former), await readdir(common)]).toEqual([['unknown.ndjson'], [`${runId}.ndjson`]]);
+    await writeTree(former, { [`${runId}.ndjson`]: '' });
+    expect((await new RunStore(memento, common, former).loadView(again.get(runId)!.record)).candidates.length).toBe(2);
+  });
+
   it('takes in finished runs of the command line, once', async () => {
     const runDir = join(folder, 'model', 'run');
     await mkdir(runDir, { recursive: true });
