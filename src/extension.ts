@@ -54,7 +54,7 @@ export function activate(context: vscode.ExtensionContext): AutoCompressApi {
     registerLanguageModelTools(runs, inspections),
   );
   runs.on('ended', () => resultsChanged.fire());
-  runs.on('changed', (run) => { if (!run) resultsChanged.fire(); }); // one was found in a folder, or deleted
+  runs.on('changed', (run) => { if (!run) resultsChanged.fire(); }); // one or its result was found in a folder, or it was deleted
   runs.on('event', ({ record: { request } }, event) => { // from here on nothing of it can be refused
     if (event.type === 'model' && request) void rememberSettings(workspaceState, request, requestFromSettings(vscode.Uri.file(request.model), request.val));
   });

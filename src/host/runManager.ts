@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { stat } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import { UserError, messageOf } from '../engine/errors.ts';
 import { type BenchmarkResult, type CompressRequest, type Report, type RunEvent, formatTarget } from '../engine/protocol.ts';
 import { deleteRun } from '../engine/run/ownFiles.ts';
@@ -14,7 +14,7 @@ import { type RunRecord, type RunStore, readReport, reportMs } from './runStore.
 export interface Run { readonly record: RunRecord; view: RunView }
 
 interface ManagerEvents {
-  /** A run changed its status; undefined where one was found or went. */
+  /** A run changed its status; undefined where one, or its result, was found, and where one went. */
   changed: [Run | undefined];
   /** A run said something; its view already holds it. */
   event: [Run, RunEvent];
@@ -131,8 +131,9 @@ export class RunManager extends EventEmitter<ManagerEvents> {
     this.save(undefined);
   }
 
-  /** Takes in finished runs of the command line, by their folders. */
+  /** Takes in what the command line finished: runs of its own, by their folders, and those that ended early here and were resumed there. */
   async adopt(runDirs: readonly string[]): Promise<void> {
+    await this.takeResults();
     const isKnown = (runDir: string) => [...this.runs.values()].some(({ record }) => record.runDir === runDir);
     for (const runDir of runDirs.filter((folder) => !isKnown(folder))) {
       const report = await readReport(runDir), createdMs = await reportMs(runDir);
@@ -142,6 +143,21 @@ export class RunManager extends EventEmitter<ManagerEvents> {
       };
       this.runs.set(record.runId, { record, view: emptyRunView });
       this.save(undefined);
+    }
+  }
+
+  /** Runs that ended early and have a report by now are done. */
+  private async takeResults(): Promise<void> {
+    const endedEarly = ({ record: { status } }: Run) => !isActive(status) && status !== 'done';
+    for (const run of this.list().filter(endedEarly)) {
+      const { record } = run, { runId, runDir } = record, report = runDir === undefined ? undefined : await readReport(runDir);
+      if (runDir === undefined || !report) continue;
+      await this.load(runId);
+      if (!endedEarly(run) || this.runs.get(runId) !== run) continue; // it was resumed or deleted meanwhile
+      delete record.problem;
+      this.receive(run, { type: 'result', out: report.out, plan: join(runDir, 'plan.json'), report: join(runDir, 'report.json'), summary: report });
+      this.setStatus(run, 'done');
+      this.emit('changed', undefined);
     }
   }
 

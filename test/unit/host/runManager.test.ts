@@ -197,6 +197,24 @@ describe('RunManager', () => {
     expect((await createManager().load(run!.record.runId))?.view.bestEpisode).toBe(1); // not always the one that scored best
   });
 
+  it('knows that a run which ended early here was finished by the command line, wherever its folder is, now and after a restart', async () => {
+    const { record: { runId } } = manager.start(request('/a.onnx')), history = () => readFile(join(folder, 'runs', `${runId}.ndjson`), 'utf8');
+    await turn();
+    for (const event of [started, episode(1)]) engine.calls[0]!.say(event);
+    engine.calls[0]!.fail(new UserError('killed', { exitStatus: 1 }));
+    await settled(manager.get(runId)!, 'crashed');
+    await expect.poll(history).toContain('episode');
+    manager = createManager(); // in which nothing of it is read yet
+    await manager.adopt([runDir]);
+    expect(manager.get(runId)?.record.status, 'without a report').toBe('crashed');
+    await writeFile(join(runDir, 'report.json'), JSON.stringify(sampleReport));
+    for (const runDirs of [[], [runDir]]) await manager.adopt(runDirs);
+    expect(manager.list().map(({ record: { status, problem, out, outcome } }) => [status, problem, out, outcome?.macsRatio])).toEqual([['done', undefined, sampleReport.out, 2]]);
+    await manager.load(runId);
+    for (const run of [manager.get(runId), await createManager().load(runId)]) expect(run).toMatchObject({ record: { status: 'done' }, view: { runDir, report: sampleReport, candidates: [{ episode: 1 }, { episode: 2 }] } });
+    expect((await history()).match(/"type":"result"/g)).toHaveLength(1);
+  });
+
   it('gives the history to all who ask for it at once', async () => {
     const { record: { runId } } = manager.start(request('/a.onnx'));
     await turn();
