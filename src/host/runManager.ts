@@ -134,6 +134,7 @@ export class RunManager extends EventEmitter<ManagerEvents> {
   /** Takes in what the command line finished: runs of its own, by their folders, and those that ended early here and were resumed there. */
   async adopt(runDirs: readonly string[]): Promise<void> {
     await this.takeResults();
+    let found = false;
     const isKnown = (runDir: string) => [...this.runs.values()].some(({ record }) => record.runDir === runDir);
     for (const runDir of runDirs.filter((folder) => !isKnown(folder))) {
       const report = await readReport(runDir), createdMs = await reportMs(runDir);
@@ -142,8 +143,9 @@ export class RunManager extends EventEmitter<ManagerEvents> {
         runId: randomUUID(), modelPath: report.model.path, target: formatTarget(report.target), createdMs, status: 'done', runDir, seconds: { ...report.seconds }, ...resultOf(report),
       };
       this.runs.set(record.runId, { record, view: emptyRunView });
-      this.save(undefined);
+      found = true;
     }
+    if (found) this.save(undefined); // once: there may be hundreds
   }
 
   /** Runs that ended early and have a report by now are done. */
