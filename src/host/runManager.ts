@@ -220,7 +220,10 @@ export class RunManager extends EventEmitter<ManagerEvents> {
     const { record } = run;
     run.view = applyEvents(run.view, [event]);
     if (event.type === 'stage') this.enterStage(record, event.stage);
-    if (event.type === 'run') { record.runDir = event.runDir; record.out = event.out; this.save(run); }
+    if (event.type === 'run') {
+      Object.assign(record, { runDir: event.runDir, out: event.out, ...(event.resumed ? {} : { seconds: {} }) });
+      this.save(run);
+    }
     if (event.type === 'result') { Object.assign(record, resultOf(event.summary)); }
     void this.options.store.append(record.runId, event);
     this.emit('event', run, event);

@@ -19,7 +19,7 @@ export interface RunRecord {
   outSha256?: string;
   /** What went wrong, in plain words. */
   problem?: string;
-  /** Seconds spent in each stage. */
+  /** Seconds spent in each stage since it began, or began anew. */
   seconds: Record<string, number>;
   /** Figures of a finished run for lists; see Outcome. */
   outcome?: ListedOutcome;

@@ -288,7 +288,7 @@ describe('RunManager', () => {
     await turn();
   });
 
-  it('adds up the seconds of each stage', async () => {
+  it('adds up the seconds of each stage, those of a run that goes on and not those before it began anew', async () => {
     let ms = 0;
     manager = new RunManager({ store: new RunStore(memento, join(folder, 'runs')), createEngine: engine.create, now: () => ms });
     const { record } = manager.start(request('/a.onnx'));
@@ -298,5 +298,14 @@ describe('RunManager', () => {
     engine.calls[0]!.done();
     await turn();
     expect(record.seconds).toEqual({ load: 2, search: 5, report: 1 });
+    for (const [call, resumed, load] of [[1, true, 4], [2, false, 2]] as const) {
+      record.status = 'stopped';
+      await manager.resume(record.runId);
+      await expect.poll(() => engine.calls.length).toBe(call + 1);
+      for (const event of [{ ...started, resumed }, { type: 'stage', stage: 'load' }] as RunEvent[]) engine.calls[call]!.say(event);
+      ms += 2000;
+      await manager.stop(record.runId);
+      expect(record.seconds).toEqual(resumed ? { load, search: 5, report: 1 } : { load });
+    }
   });
 });
