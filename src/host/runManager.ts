@@ -1,13 +1,13 @@
 /** Every run of this window: one at a time, the others queue; their events are kept, and what was cut short can be resumed. Knows nothing of VS Code. */
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { UserError, messageOf } from '../engine/errors.ts';
 import { type BenchmarkResult, type CompressRequest, type Report, type RunEvent, formatTarget } from '../engine/protocol.ts';
 import { deleteRun } from '../engine/run/ownFiles.ts';
 import { type RunStatus, type RunView, applyEvents, emptyRunView, outcomeOf } from '../webview/client/state.ts';
 import type { Engine } from './engine.ts';
+import { isThere } from './paths.ts';
 import { type RunRecord, type RunStore, readReport, reportMs } from './runStore.ts';
 
 /** A run: its record and, once it is needed, its view. */
@@ -194,11 +194,11 @@ export class RunManager extends EventEmitter<ManagerEvents> {
     let status: RunStatus = 'done';
     try {
       const { request, runDir } = record;
-      await (request && !await isThere(runDir) ? engine.compress(request, options) : engine.resume(runDir ?? '', options));
+      await (request && !(runDir !== undefined && await isThere(runDir)) ? engine.compress(request, options) : engine.resume(runDir ?? '', options));
     } catch (error) {
       status = this.statusAfter(error, signal);
       if (status !== 'stopped') record.problem = messageOf(error);
-      if (run.view.candidates.length === 0 && !await isThere(record.runDir)) delete record.runDir; // the engine removes what wrong input left behind; a search may be put back
+      if (record.runDir !== undefined && run.view.candidates.length === 0 && !await isThere(record.runDir)) delete record.runDir; // the engine removes what wrong input left behind; a search may be put back
     } finally {
       engine.dispose();
       this.endStage(record);
@@ -249,5 +249,3 @@ export class RunManager extends EventEmitter<ManagerEvents> {
 
   private now(): number { return (this.options.now ?? Date.now)(); }
 }
-
-const isThere = async (folder: string | undefined): Promise<boolean> => folder !== undefined && await stat(folder).then(() => true, () => false);

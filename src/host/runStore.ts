@@ -3,6 +3,7 @@ import { appendFile, mkdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path';
 import { type BenchmarkResult, type CompressRequest, type Report, type RunEvent, parseReport } from '../engine/protocol.ts';
 import { type ListedOutcome, type RunStatus, type RunView, applyEvents, emptyRunView } from '../webview/client/state.ts';
+import { isThere } from './paths.ts';
 
 /** What is known of a run without reading its history. */
 export interface RunRecord {
@@ -73,8 +74,8 @@ export class RunStore {
 
   private async takeOver(former: string): Promise<void> {
     for (const { runId } of this.records()) {
-      const path = this.historyPath(runId), isHere = await stat(path).then(() => true, () => false);
-      if (!isHere) await rename(this.historyPath(runId, former), path).catch(() => undefined); // most have none there
+      const path = this.historyPath(runId);
+      if (!await isThere(path)) await rename(this.historyPath(runId, former), path).catch(() => undefined); // most have none there
     }
   }
 
