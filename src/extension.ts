@@ -25,10 +25,10 @@ import { DashboardPanels, dashboardViewType } from './webview/panel.ts';
 
 export function activate(context: vscode.ExtensionContext): AutoCompressApi {
   useTexts(webviewTexts(), vscode.env.language); // for the parts of the host that know nothing of VS Code
-  const { extensionUri, extensionPath, subscriptions, workspaceState } = context;
+  const { extensionUri, extensionPath, globalStorageUri, storageUri, subscriptions, workspaceState } = context;
   const createEngine = () => new EngineClient(join(extensionPath, 'dist', 'worker.js'));
   const runs = new RunManager({
-    store: new RunStore(workspaceState, join((context.storageUri ?? context.globalStorageUri).fsPath, 'runs')), createEngine,
+    store: new RunStore(workspaceState, join(globalStorageUri.fsPath, 'runs'), storageUri && join(storageUri.fsPath, 'runs')), createEngine,
   });
   const inspections = new Inspections(createEngine());
   const texts = new ModelText(inspections);
@@ -37,7 +37,7 @@ export function activate(context: vscode.ExtensionContext): AutoCompressApi {
     if (message.type === 'export') void vscode.commands.executeCommand('autoCompress.exportPoint', { runId, episode: message.episode });
     else void vscode.commands.executeCommand(`autoCompress.${message.action}`, { runId });
   });
-  const commandContext: CommandContext = { runs, inspections, dashboards, texts, example: new Example(extensionUri, context.globalStorageUri), runsView, workspaceState };
+  const commandContext: CommandContext = { runs, inspections, dashboards, texts, example: new Example(extensionUri, globalStorageUri), runsView, workspaceState };
   const openResult = (runId: string) => void vscode.commands.executeCommand('autoCompress.openResult', { runId });
   const progress = new RunProgress(runs, { showDashboard: (runId) => dashboards.show(runId), openResult });
   const resultsChanged = new vscode.EventEmitter<void>();
@@ -54,7 +54,7 @@ export function activate(context: vscode.ExtensionContext): AutoCompressApi {
     registerLanguageModelTools(runs, inspections),
   );
   runs.on('ended', () => resultsChanged.fire());
-  runs.on('changed', (run) => { if (!run) resultsChanged.fire(); }); // one was found in a folder, or deleted
+  runs.on('changed', (run) => { if (!run) resultsChanged.fire(); }); // one or its result was found in a folder, or it was deleted
   runs.on('event', ({ record: { request } }, event) => { // from here on nothing of it can be refused
     if (event.type === 'model' && request) void rememberSettings(workspaceState, request, requestFromSettings(vscode.Uri.file(request.model), request.val));
   });

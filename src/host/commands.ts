@@ -1,4 +1,4 @@
-import { rm, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import * as vscode from 'vscode';
 import { CancelledError, messageOf } from '../engine/errors.ts';
@@ -198,11 +198,10 @@ async function exportCandidate(context: CommandContext, { record: { runId, runDi
   if (await vscode.window.showInformationMessage(t('{0} is written.', basename(target.fsPath)), open) === open) await vscode.commands.executeCommand('vscode.openWith', target, onnxEditorViewType);
 }
 
-async function deleteRun({ runs, dashboards }: CommandContext, { record: { runId, runDir, modelPath } }: Run): Promise<void> {
+async function deleteRun({ runs, dashboards }: CommandContext, { record: { runId, modelPath } }: Run): Promise<void> {
   const remove = t('Delete');
   const answer = await vscode.window.showWarningMessage(t('Delete this run of {0}? Its journal, plan and report go; models that were written stay.', basename(modelPath)), { modal: true }, remove);
   if (answer !== remove) return;
-  dashboards.close(runId);
   await runs.remove(runId);
-  if (runDir) await rm(runDir, { recursive: true, force: true });
+  dashboards.close(runId);
 }

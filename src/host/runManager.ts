@@ -1,19 +1,20 @@
 /** Every run of this window: one at a time, the others queue; their events are kept, and what was cut short can be resumed. Knows nothing of VS Code. */
 import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { stat } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import { UserError, messageOf } from '../engine/errors.ts';
 import { type BenchmarkResult, type CompressRequest, type Report, type RunEvent, formatTarget } from '../engine/protocol.ts';
+import { deleteRun } from '../engine/run/ownFiles.ts';
 import { type RunStatus, type RunView, applyEvents, emptyRunView, outcomeOf } from '../webview/client/state.ts';
 import type { Engine } from './engine.ts';
+import { isThere } from './paths.ts';
 import { type RunRecord, type RunStore, readReport, reportMs } from './runStore.ts';
 
 /** A run: its record and, once it is needed, its view. */
 export interface Run { readonly record: RunRecord; view: RunView }
 
 interface ManagerEvents {
-  /** A run changed its status; undefined where one was found or went. */
+  /** A run changed its status; undefined where one, or its result, was found, and where one went. */
   changed: [Run | undefined];
   /** A run said something; its view already holds it. */
   event: [Run, RunEvent];
@@ -81,7 +82,7 @@ export class RunManager extends EventEmitter<ManagerEvents> {
     return run;
   }
 
-  /** Goes on with a run that was stopped or cut short, from its journal; one that never had a folder, or has lost it, begins anew. */
+  /** Goes on with a run that was stopped or cut short, from its journal; one that never had a folder, or whose folder is not there, begins anew. */
   async resume(runId: string): Promise<void> {
     const run = await this.load(runId);
     if (!run || !isResumable(run.record)) return;
@@ -120,17 +121,20 @@ export class RunManager extends EventEmitter<ManagerEvents> {
   /** Keeps how fast the model of a run was. */
   keepBenchmark(run: Run, benchmark: BenchmarkResult): void { run.record.benchmark = benchmark; this.save(run); }
 
-  /** Forgets a run that is not active. Its folder is the caller's. */
+  /** Deletes a run that is not active: what it made in its folder, and what is remembered of it. @throws {InputError} where another process works on it */
   async remove(runId: string): Promise<void> {
     const run = this.runs.get(runId);
     if (!run || isActive(run.record.status)) return;
+    if (run.record.runDir !== undefined) await deleteRun(run.record.runDir);
     this.runs.delete(runId);
     await this.options.store.forget(runId);
     this.save(undefined);
   }
 
-  /** Takes in finished runs of the command line, by their folders. */
+  /** Takes in what the command line finished: runs of its own, by their folders, and those that ended early here and were resumed there. */
   async adopt(runDirs: readonly string[]): Promise<void> {
+    await this.takeResults();
+    let found = false;
     const isKnown = (runDir: string) => [...this.runs.values()].some(({ record }) => record.runDir === runDir);
     for (const runDir of runDirs.filter((folder) => !isKnown(folder))) {
       const report = await readReport(runDir), createdMs = await reportMs(runDir);
@@ -139,7 +143,23 @@ export class RunManager extends EventEmitter<ManagerEvents> {
         runId: randomUUID(), modelPath: report.model.path, target: formatTarget(report.target), createdMs, status: 'done', runDir, seconds: { ...report.seconds }, ...resultOf(report),
       };
       this.runs.set(record.runId, { record, view: emptyRunView });
-      this.save(undefined);
+      found = true;
+    }
+    if (found) this.save(undefined); // once: there may be hundreds
+  }
+
+  /** Runs that ended early and have a report by now are done. */
+  private async takeResults(): Promise<void> {
+    const endedEarly = ({ record: { status } }: Run) => !isActive(status) && status !== 'done';
+    for (const run of this.list().filter(endedEarly)) {
+      const { record } = run, { runId, runDir } = record, report = runDir === undefined ? undefined : await readReport(runDir);
+      if (runDir === undefined || !report) continue;
+      await this.load(runId);
+      if (!endedEarly(run) || this.runs.get(runId) !== run) continue; // it was resumed or deleted meanwhile
+      delete record.problem;
+      this.receive(run, { type: 'result', out: report.out, plan: join(runDir, 'plan.json'), report: join(runDir, 'report.json'), summary: report });
+      this.setStatus(run, 'done');
+      this.emit('changed', undefined);
     }
   }
 
@@ -173,12 +193,12 @@ export class RunManager extends EventEmitter<ManagerEvents> {
     this.setStatus(run, 'running');
     let status: RunStatus = 'done';
     try {
-      await dropMissingFolder(record);
-      await (record.runDir === undefined && record.request ? engine.compress(record.request, options) : engine.resume(record.runDir ?? '', options));
+      const { request, runDir } = record;
+      await (request && !(runDir !== undefined && await isThere(runDir)) ? engine.compress(request, options) : engine.resume(runDir ?? '', options));
     } catch (error) {
       status = this.statusAfter(error, signal);
       if (status !== 'stopped') record.problem = messageOf(error);
-      await dropMissingFolder(record); // the engine removes what wrong input left behind
+      if (record.runDir !== undefined && run.view.candidates.length === 0 && !await isThere(record.runDir)) delete record.runDir; // the engine removes what wrong input left behind; a search may be put back
     } finally {
       engine.dispose();
       this.endStage(record);
@@ -200,7 +220,10 @@ export class RunManager extends EventEmitter<ManagerEvents> {
     const { record } = run;
     run.view = applyEvents(run.view, [event]);
     if (event.type === 'stage') this.enterStage(record, event.stage);
-    if (event.type === 'run') { record.runDir = event.runDir; record.out = event.out; this.save(run); }
+    if (event.type === 'run') {
+      Object.assign(record, { runDir: event.runDir, out: event.out, ...(event.resumed ? {} : { seconds: {} }) });
+      this.save(run);
+    }
     if (event.type === 'result') { Object.assign(record, resultOf(event.summary)); }
     void this.options.store.append(record.runId, event);
     this.emit('event', run, event);
@@ -225,8 +248,4 @@ export class RunManager extends EventEmitter<ManagerEvents> {
   }
 
   private now(): number { return (this.options.now ?? Date.now)(); }
-}
-
-async function dropMissingFolder(record: RunRecord): Promise<void> {
-  if (record.runDir !== undefined && !await stat(record.runDir).catch(() => undefined)) delete record.runDir;
 }

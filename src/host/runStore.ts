@@ -1,8 +1,9 @@
-/** Where runs are remembered between windows: a list of records in the workspace's state, and the events of each run in a file of its own. */
-import { appendFile, mkdir, readFile, rm, stat } from 'node:fs/promises';
+/** Where runs are remembered between windows: a list of records in the workspace's state, and the events of each run in a file of its own, by the run's UUID. */
+import { appendFile, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type BenchmarkResult, type CompressRequest, type Report, type RunEvent, parseReport } from '../engine/protocol.ts';
 import { type ListedOutcome, type RunStatus, type RunView, applyEvents, emptyRunView } from '../webview/client/state.ts';
+import { isThere } from './paths.ts';
 
 /** What is known of a run without reading its history. */
 export interface RunRecord {
@@ -19,7 +20,7 @@ export interface RunRecord {
   outSha256?: string;
   /** What went wrong, in plain words. */
   problem?: string;
-  /** Seconds spent in each stage. */
+  /** Seconds spent in each stage since it began, or began anew. */
   seconds: Record<string, number>;
   /** Figures of a finished run for lists; see Outcome. */
   outcome?: ListedOutcome;
@@ -40,10 +41,14 @@ export class RunStore {
   /** Appends go one after another, so that the history stays in order. */
   private pending: Promise<void>;
 
-  constructor(memento: Memento, folder: string) {
+  /**
+   * @param folder of histories, for all workspaces: a list that goes along when a workspace is saved as another finds them there
+   * @param former one that a workspace had for itself; histories of its list that still stand there are taken over
+   */
+  constructor(memento: Memento, folder: string, former?: string) {
     this.memento = memento;
     this.folder = folder;
-    this.pending = mkdir(folder, { recursive: true }).then(() => undefined);
+    this.pending = mkdir(folder, { recursive: true }).then(() => (former === undefined ? undefined : this.takeOver(former)));
   }
 
   records(): RunRecord[] { return this.memento.get<RunRecord[]>(key, []); }
@@ -67,7 +72,14 @@ export class RunStore {
 
   async forget(runId: string): Promise<void> { await this.pending; await rm(this.historyPath(runId), { force: true }); }
 
-  private historyPath(runId: string): string { return join(this.folder, `${runId}.ndjson`); }
+  private async takeOver(former: string): Promise<void> {
+    for (const { runId } of this.records()) {
+      const path = this.historyPath(runId);
+      if (!await isThere(path)) await rename(this.historyPath(runId, former), path).catch(() => undefined); // most have none there
+    }
+  }
+
+  private historyPath(runId: string, folder = this.folder): string { return join(folder, `${runId}.ndjson`); }
 }
 
 function parseLine(line: string): RunEvent | undefined {

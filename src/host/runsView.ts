@@ -24,7 +24,7 @@ export class RunsView implements vscode.TreeDataProvider<TreeNode> {
   /** Shows finished runs of the command line too. Their reports name files that will be read, so only those of a trusted folder are taken in. */
   async refresh(): Promise<void> {
     if (vscode.workspace.isTrusted) {
-      const reports = await vscode.workspace.findFiles('**/.auto-compress/*/*/report.json', null, 200);
+      const reports = await vscode.workspace.findFiles('**/.auto-compress/*/*/report.json', null);
       await this.runs.adopt(reports.map(({ fsPath }) => dirname(fsPath)));
     }
     this.changes.fire(undefined);

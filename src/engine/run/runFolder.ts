@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises';
+import { mkdir, readFile, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { identityOf, type Identity } from '../data/identity.ts';
@@ -9,6 +9,7 @@ import { type CompressOptions, parseCompressOptions, type Report } from '../prot
 import { type Checkpoint, readCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { Journal, readJournal } from './journal.ts';
 import { takeLock } from './lock.ts';
+import { ownFiles, removeOwnFiles } from './ownFiles.ts';
 
 const identitySchema = z.object({ path: z.string(), sizeBytes: z.number(), sha256: z.string().regex(/^[0-9a-f]{64}$/) });
 const optionsFileSchema = z.object({ format: z.literal('auto-compress/options@1'), created: z.string(), options: z.unknown(), inputs: z.record(z.string(), identitySchema) });
@@ -70,7 +71,7 @@ export class RunFolder {
     this.unlock = unlock;
   }
 
-  /** Path of a file of the run: 'plan.json', 'candidate-12.onnx'. */
+  /** Path of a file of the run: 'plan.json', 'reconstructed.onnx'. */
   file(name: string): string { return join(this.path, name); }
   /** Adds one journal entry; it is on the disk when this returns. */
   async append(entry: unknown): Promise<void> {
@@ -89,7 +90,7 @@ export class RunFolder {
   async abandon(): Promise<void> {
     await this.close();
     if (!this.unused) return;
-    for (const name of await ownFiles(this.path).catch(() => [])) await rm(this.file(name), { force: true });
+    await removeOwnFiles(this.path).catch(() => undefined);
     for (let folder = this.path; this.firstMade !== undefined && folder.length >= this.firstMade.length; folder = dirname(folder)) {
       if (!await rmdir(folder).then(() => true, () => false)) break; // not empty
     }
@@ -103,10 +104,6 @@ export class RunFolder {
     await this.unlock();
   }
 }
-
-/** Names of the files that runs make in their folder. */
-const runFile = /^((options|plan|pareto-.+\.plan|report|latency-table)\.json|journal\.ndjson|checkpoint.*\.bin.*|(reconstructed|candidate-\d+)\.onnx(\.data)?)$/;
-const ownFiles = async (path: string): Promise<string[]> => (await readdir(path)).filter((name) => runFile.test(name));
 
 /** What another run left would be taken for this one's, or written over. @throws {InputError} */
 async function checkUnused(path: string): Promise<void> {

@@ -87,7 +87,7 @@ function applyEvent(view: RunView, event: RunEvent): RunView {
     }
     case 'warning': return { ...view, warnings: view.warnings.includes(event.message) ? view.warnings : [...view.warnings, event.message] };
     case 'result': {
-      const candidates = view.candidates.length > 0 ? view.candidates : event.summary.candidates, { writtenEpisode } = event.summary;
+      const { candidates: all, writtenEpisode } = event.summary, candidates = view.candidates.length < all.length ? all : view.candidates; // what a terminal went on with was not told here
       return {
         ...without(view, 'secondsLeft', 'stageMessage', 'stageFraction'), out: event.out, report: event.summary, candidates,
         ...(writtenEpisode === undefined ? {} : { bestEpisode: writtenEpisode }),

@@ -1,15 +1,17 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, readFile, rm, utimes, writeFile, mkdir, appendFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, utimes, writeFile, mkdir, appendFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CancelledError, InputError, UserError } from '../../../src/engine/errors.ts';
 import type { CompressRequest, Report, RunEvent } from '../../../src/engine/protocol.ts';
+import { takeLock } from '../../../src/engine/run/lock.ts';
 import type { CallOptions, Engine } from '../../../src/host/engine.ts';
 import { type Run, RunManager, isResumable } from '../../../src/host/runManager.ts';
 import { RunStore } from '../../../src/host/runStore.ts';
 import { writersOf } from '../../../src/host/writers.ts';
 import type { RunStatus } from '../../../src/webview/client/state.ts';
+import { writeTree } from '../../support/files.ts';
 import { MemoryMemento } from '../../support/memoryMemento.ts';
 import { candidate, sampleReport } from '../../support/sampleReport.ts';
 
@@ -80,11 +82,10 @@ describe('RunManager', () => {
     expect(engine.calls[2], 'it never began, so it starts from its options').toMatchObject({ kind: 'compress', argument: { model: '/b.onnx' } });
   });
 
-  it('begins anew, with a new view, where the folder of the run is gone', async () => {
+  it('begins anew where wrong input left no folder', async () => {
     const run = manager.start(request('/a.onnx'));
     await turn();
     engine.calls[0]!.say(started);
-    engine.calls[0]!.say(episode(1));
     await rm(runDir, { recursive: true }); // as the engine does after wrong input
     engine.calls[0]!.fail(new InputError('The images can\'t be read.'));
     await settled(run, 'failed');
@@ -94,8 +95,29 @@ describe('RunManager', () => {
     await manager.resume(run.record.runId);
     await turn();
     expect(engine.calls[1]).toMatchObject({ kind: 'compress', argument: { model: '/a.onnx' } });
-    engine.calls[1]!.say(startedIn('/another'));
-    expect(run.view.candidates).toEqual([]);
+  });
+
+  it('keeps a folder with a search in mind while it is away, and begins anew only if it still is', async () => {
+    const run = manager.start(request('/a.onnx')), away = `${runDir} in the trash`;
+    await turn();
+    engine.calls[0]!.say(started);
+    engine.calls[0]!.say(episode(1));
+    await rename(runDir, away);
+    engine.calls[0]!.fail(new InputError('Restore the folder, then resume.'));
+    await settled(run, 'failed');
+    await manager.resume(run.record.runId);
+    await expect.poll(() => engine.calls[1]).toMatchObject({ kind: 'compress' });
+    engine.calls[1]!.fail(new InputError('The model is away too.'));
+    await settled(run, 'failed');
+    await rename(away, runDir);
+    await manager.resume(run.record.runId);
+    await expect.poll(() => engine.calls[2]).toMatchObject({ kind: 'resume', argument: runDir });
+    await manager.stop(run.record.runId);
+    await rm(runDir, { recursive: true });
+    await manager.resume(run.record.runId);
+    await expect.poll(() => engine.calls[3]).toMatchObject({ kind: 'compress' });
+    engine.calls[3]!.say(startedIn('/another'));
+    expect([run.record.runDir, run.view.candidates]).toEqual(['/another', []]);
   });
 
   it('offers to resume what ended early and can be carried on, from its folder or its options', () => {
@@ -145,6 +167,21 @@ describe('RunManager', () => {
     expect((await again.load(runId))?.view.candidates.map((found) => found.episode)).toEqual([1, 2]);
   });
 
+  it('takes over its histories from where the workspace had them for itself, and goes on in them', async () => {
+    const { record: { runId } } = manager.start(request('/a.onnx')), [former, common] = [join(folder, 'runs'), join(folder, 'common')];
+    await turn();
+    for (const event of [started, episode(1)]) engine.calls[0]!.say(event);
+    await manager.stop(runId);
+    await expect.poll(() => readFile(join(former, `${runId}.ndjson`), 'utf8')).toContain('episode');
+    await writeTree(former, { 'unknown.ndjson': '' });
+    const store = new RunStore(memento, common, former), again = new RunManager({ store, createEngine: engine.create });
+    await store.append(runId, episode(2));
+    expect((await again.load(runId))?.view.candidates.length).toBe(2);
+    expect([await readdir(former), await readdir(common)]).toEqual([['unknown.ndjson'], [`${runId}.ndjson`]]);
+    await writeTree(former, { [`${runId}.ndjson`]: '' });
+    expect((await new RunStore(memento, common, former).loadView(again.get(runId)!.record)).candidates.length).toBe(2);
+  });
+
   it('takes in finished runs of the command line, once', async () => {
     const runDir = join(folder, 'model', 'run');
     await mkdir(runDir, { recursive: true });
@@ -158,6 +195,24 @@ describe('RunManager', () => {
     expect((await manager.load(run!.record.runId))?.view).toMatchObject({ report: sampleReport, bestEpisode: 2, baselines: [{ policy: 'uniform' }] });
     await writeFile(join(runDir, 'report.json'), JSON.stringify({ ...sampleReport, writtenEpisode: 1 }));
     expect((await createManager().load(run!.record.runId))?.view.bestEpisode).toBe(1); // not always the one that scored best
+  });
+
+  it('knows that a run which ended early here was finished by the command line, wherever its folder is, now and after a restart', async () => {
+    const { record: { runId } } = manager.start(request('/a.onnx')), history = () => readFile(join(folder, 'runs', `${runId}.ndjson`), 'utf8');
+    await turn();
+    for (const event of [started, episode(1)]) engine.calls[0]!.say(event);
+    engine.calls[0]!.fail(new UserError('killed', { exitStatus: 1 }));
+    await settled(manager.get(runId)!, 'crashed');
+    await expect.poll(history).toContain('episode');
+    manager = createManager(); // in which nothing of it is read yet
+    await manager.adopt([runDir]);
+    expect(manager.get(runId)?.record.status, 'without a report').toBe('crashed');
+    await writeFile(join(runDir, 'report.json'), JSON.stringify(sampleReport));
+    for (const runDirs of [[], [runDir]]) await manager.adopt(runDirs);
+    expect(manager.list().map(({ record: { status, problem, out, outcome } }) => [status, problem, out, outcome?.macsRatio])).toEqual([['done', undefined, sampleReport.out, 2]]);
+    await manager.load(runId);
+    for (const run of [manager.get(runId), await createManager().load(runId)]) expect(run).toMatchObject({ record: { status: 'done' }, view: { runDir, report: sampleReport, candidates: [{ episode: 1 }, { episode: 2 }] } });
+    expect((await history()).match(/"type":"result"/g)).toHaveLength(1);
   });
 
   it('gives the history to all who ask for it at once', async () => {
@@ -202,6 +257,30 @@ describe('RunManager', () => {
     expect(await writers(manager)).toEqual([]);
   });
 
+  it('deletes a run without what others put into its folder, and not while a process works on it', async () => {
+    const runIn = async (path: string) => {
+      const { record: { runId } } = manager.start(request('/a.onnx'));
+      await turn();
+      engine.calls.at(-1)!.say(startedIn(path));
+      await manager.stop(runId);
+      return runId;
+    };
+    const own = ['options.json', 'journal.ndjson', 'report.json', 'pareto-episode-1.plan.json', 'checkpoint-refine.bin.previous', '.plan.json.17-0123abcd.tmp', 'lock.0123abcd.tmp'], others = ['mine.onnx', 'candidate-1.onnx', 'notes/plan.json'];
+    await writeTree(runDir, Object.fromEntries([...own, ...others].map((name) => [name, 'x'])));
+    const lone = await writeTree(join(folder, 'lone'), Object.fromEntries(own.map((name) => [name, 'x'])));
+    const [shared, alone] = [await runIn(runDir), await runIn(lone)];
+    const release = await takeLock(join(runDir, 'lock')); // as a terminal does that resumes it
+    await expect(manager.remove(shared)).rejects.toThrow(`The run is in use by process ${process.pid}.`);
+    expect([manager.get(shared)?.record.runDir, (await readdir(runDir)).length]).toEqual([runDir, own.length + others.length + 1]);
+    await release();
+    for (const runId of [shared, alone]) await manager.remove(runId);
+    expect([manager.list(), (await readdir(runDir)).sort()]).toEqual([[], ['candidate-1.onnx', 'mine.onnx', 'notes']]);
+    expect(await readdir(folder)).not.toContain('lone');
+    const gone = await runIn(lone);
+    await manager.remove(gone);
+    expect(manager.list(), 'no folder is no error').toEqual([]);
+  });
+
   it('keeps how fast the model of a run was', async () => {
     const run = manager.start(request('/a.onnx'));
     manager.keepBenchmark(run, { threads: 1, provider: 'cpu', batches: [] });
@@ -209,7 +288,7 @@ describe('RunManager', () => {
     await turn();
   });
 
-  it('adds up the seconds of each stage', async () => {
+  it('adds up the seconds of each stage, those of a run that goes on and not those before it began anew', async () => {
     let ms = 0;
     manager = new RunManager({ store: new RunStore(memento, join(folder, 'runs')), createEngine: engine.create, now: () => ms });
     const { record } = manager.start(request('/a.onnx'));
@@ -219,5 +298,14 @@ describe('RunManager', () => {
     engine.calls[0]!.done();
     await turn();
     expect(record.seconds).toEqual({ load: 2, search: 5, report: 1 });
+    for (const [call, resumed, load] of [[1, true, 4], [2, false, 2]] as const) {
+      record.status = 'stopped';
+      await manager.resume(record.runId);
+      await expect.poll(() => engine.calls.length).toBe(call + 1);
+      for (const event of [{ ...started, resumed }, { type: 'stage', stage: 'load' }] as RunEvent[]) engine.calls[call]!.say(event);
+      ms += 2000;
+      await manager.stop(record.runId);
+      expect(record.seconds).toEqual(resumed ? { load, search: 5, report: 1 } : { load });
+    }
   });
 });
