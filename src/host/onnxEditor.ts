@@ -4,6 +4,7 @@ import { messageOf } from '../engine/errors.ts';
 import { renderPage, webviewOptions, webviewTexts } from '../webview/page.ts';
 import { type HostToModelView, modelViewMessageSchema } from '../webview/protocol.ts';
 import type { Inspections } from './inspections.ts';
+import { onModelChange } from './modelWatcher.ts';
 
 export const onnxEditorViewType = 'autoCompress.onnxEditor';
 
@@ -30,9 +31,7 @@ export class OnnxEditor implements vscode.CustomReadonlyEditorProvider {
       if (message?.type === 'ready') void send();
       else if (message) void vscode.commands.executeCommand(`autoCompress.${message.action}`, uri);
     });
-    const watcher = vscode.workspace.createFileSystemWatcher(new vscode.RelativePattern(vscode.Uri.joinPath(uri, '..'), basename(uri.fsPath)));
-    watcher.onDidChange(() => void send());
-    watcher.onDidCreate(() => void send()); // what is renamed over it
+    const watcher = onModelChange(uri, () => void send());
     onDidDispose(() => watcher.dispose());
     webview.html = renderPage(webview, this.extensionUri, 'model', basename(uri.fsPath));
   }
