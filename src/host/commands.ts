@@ -9,6 +9,7 @@ import type { Example } from './example.ts';
 import type { Inspections } from './inspections.ts';
 import { lastSettings } from './lastSettings.ts';
 import { type ModelText, textUri } from './modelText.ts';
+import { onDisk } from './onDisk.ts';
 import { onnxEditorViewType } from './onnxEditor.ts';
 import { outputOf } from './outputs.ts';
 import { withProgress } from './progress.ts';
@@ -144,7 +145,7 @@ async function modelsOf({ runs, example }: CommandContext, subject: Subject, sel
   const chosen = selected.filter(({ fsPath }) => fsPath.endsWith('.onnx'));
   if (chosen.length > 1) return chosen;
   const model = subject ?? activeModel() ?? await pickModel(example);
-  return model ? [model] : [];
+  return model ? [onDisk(model)] : [];
 }
 
 function activeModel(): vscode.Uri | undefined {
@@ -159,8 +160,9 @@ async function pairOf(context: CommandContext, subject: Subject, alone = false):
     const run = context.runs.get(subject.runId), output = run?.record.out === undefined ? undefined : await outputOf(context.runs, run);
     return run && output && [vscode.Uri.file(run.record.modelPath), output, run];
   }
-  const path = (subject ?? activeModel() ?? await pickModel(context.example))?.fsPath;
-  if (path === undefined) return undefined;
+  const model = subject ?? activeModel() ?? await pickModel(context.example);
+  if (!model) return undefined;
+  const { fsPath: path } = onDisk(model);
   const match = finished.find(({ record }) => record.out === path) ?? finished.find(({ record }) => record.modelPath === path);
   if (match) return [vscode.Uri.file(match.record.modelPath), vscode.Uri.file(match.record.out!)];
   if (alone) return [vscode.Uri.file(path), vscode.Uri.file(path)];

@@ -5,6 +5,7 @@ import { renderPage, webviewOptions, webviewTexts } from '../webview/page.ts';
 import { type HostToModelView, modelViewMessageSchema } from '../webview/protocol.ts';
 import type { Inspections } from './inspections.ts';
 import { onModelChange } from './modelWatcher.ts';
+import { onDisk } from './onDisk.ts';
 
 export const onnxEditorViewType = 'autoCompress.onnxEditor';
 
@@ -24,7 +25,7 @@ export class OnnxEditor implements vscode.CustomReadonlyEditorProvider {
     webview.options = webviewOptions(this.extensionUri);
     const post = (message: HostToModelView) => void webview.postMessage(message);
     const send = async () => {
-      try { post({ type: 'inspection', inspection: await this.inspections.inspect(uri.fsPath), texts: webviewTexts() }); } catch (error) { post({ type: 'failed', message: messageOf(error), texts: webviewTexts() }); }
+      try { post({ type: 'inspection', inspection: await this.inspections.inspect(onDisk(uri).fsPath), texts: webviewTexts() }); } catch (error) { post({ type: 'failed', message: messageOf(error), texts: webviewTexts() }); }
     };
     webview.onDidReceiveMessage((raw: unknown) => {
       const { data: message } = modelViewMessageSchema.safeParse(raw);
