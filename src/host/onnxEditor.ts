@@ -23,9 +23,10 @@ export class OnnxEditor implements vscode.CustomReadonlyEditorProvider {
 
   resolveCustomEditor({ uri }: vscode.CustomDocument, { webview, onDidDispose }: vscode.WebviewPanel): void {
     webview.options = webviewOptions(this.extensionUri);
-    const post = (message: HostToModelView) => void webview.postMessage(message);
+    const closed = new AbortController();
+    const post = (message: HostToModelView) => { if (!closed.signal.aborted) void webview.postMessage(message); };
     const send = async () => {
-      try { post({ type: 'inspection', inspection: await this.inspections.inspect(onDisk(uri).fsPath), texts: webviewTexts() }); } catch (error) { post({ type: 'failed', message: messageOf(error), texts: webviewTexts() }); }
+      try { post({ type: 'inspection', inspection: await this.inspections.inspect(onDisk(uri).fsPath, { signal: closed.signal }), texts: webviewTexts() }); } catch (error) { post({ type: 'failed', message: messageOf(error), texts: webviewTexts() }); }
     };
     webview.onDidReceiveMessage((raw: unknown) => {
       const { data: message } = modelViewMessageSchema.safeParse(raw);
@@ -33,7 +34,7 @@ export class OnnxEditor implements vscode.CustomReadonlyEditorProvider {
       else if (message) void vscode.commands.executeCommand(`autoCompress.${message.action}`, uri);
     });
     const watcher = onModelChange(uri, () => void send());
-    onDidDispose(() => watcher.dispose());
+    onDidDispose(() => { watcher.dispose(); closed.abort(); });
     webview.html = renderPage(webview, this.extensionUri, 'model', basename(uri.fsPath));
   }
 }
