@@ -3,6 +3,7 @@ import { basename, dirname, extname, join } from 'node:path';
 import * as vscode from 'vscode';
 import { CancelledError, messageOf } from '../engine/errors.ts';
 import type { CompressRequest } from '../engine/protocol.ts';
+import { speedText } from '../webview/client/words.ts';
 import type { DashboardPanels } from '../webview/panel.ts';
 import { CompressWizard, pickModel, requestFromLast } from './compressWizard.ts';
 import type { Example } from './example.ts';
@@ -75,10 +76,10 @@ const commands: Readonly<Record<string, Command>> = {
     const pair = await pairOf(context, subject, true);
     if (!pair) return;
     const [original, compressed, handed] = pair;
-    const result = await withProgress(t('Measuring {0}', basename(compressed.fsPath)), (signal) => context.inspections.benchmark(compressed.fsPath, original === compressed ? undefined : original.fsPath, { signal }));
+    const result = await withProgress(t('Measuring {0}', basename(compressed.fsPath)), (signal) => context.inspections.benchmark(compressed.fsPath, original.fsPath === compressed.fsPath ? undefined : original.fsPath, { signal }));
     const run = handed ?? (await writersOf(compressed.fsPath, context.runs.list()))[0];
     if (run) context.runs.keepBenchmark(run, result);
-    const lines = result.batches.map(({ batch, model, ratio }) => t('batch {0}: {1} ms', batch, model.median.toFixed(2)) + (ratio ? ` (${t('{0}x faster', (1 / ratio.value).toFixed(2))})` : ''));
+    const lines = result.batches.map(({ batch, model, ratio }) => t('batch {0}: {1} ms', batch, model.median.toFixed(2)) + (ratio ? ` (${speedText(1 / ratio.value, 2)})` : ''));
     void vscode.window.showInformationMessage(`${basename(compressed.fsPath)}: ${lines.join(', ')}`);
   },
   resume: async (context, subject) => {
