@@ -1,4 +1,4 @@
-import { rm, stat } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import * as vscode from 'vscode';
 import { CancelledError, messageOf } from '../engine/errors.ts';
@@ -9,6 +9,7 @@ import { CompressWizard, pickModel, requestFromLast } from './compressWizard.ts'
 import type { Example } from './example.ts';
 import type { Inspections } from './inspections.ts';
 import { lastSettings } from './lastSettings.ts';
+import { modelPair } from './modelPair.ts';
 import { type ModelText, textUri } from './modelText.ts';
 import { onDisk } from './onDisk.ts';
 import { onnxEditorViewType } from './onnxEditor.ts';
@@ -154,9 +155,8 @@ function activeModel(): vscode.Uri | undefined {
   return input instanceof vscode.TabInputCustom && input.viewType === onnxEditorViewType ? input.uri : undefined;
 }
 
-/** Original and compressed model, from either of them or from a run, which then comes with them. */
+/** Original and compressed model, from either of them or from a run, which then comes with them; twice the same where a model may stand alone. */
 async function pairOf(context: CommandContext, subject: Subject, alone = false): Promise<readonly [vscode.Uri, vscode.Uri, Run?] | undefined> {
-  const finished = context.runs.list().filter(isDone);
   if (isRun(subject)) {
     const run = context.runs.get(subject.runId), output = run?.record.out === undefined ? undefined : await outputOf(context.runs, run);
     return run && output && [vscode.Uri.file(run.record.modelPath), output, run];
@@ -164,12 +164,9 @@ async function pairOf(context: CommandContext, subject: Subject, alone = false):
   const model = subject ?? activeModel() ?? await pickModel(context.example);
   if (!model) return undefined;
   const { fsPath: path } = onDisk(model);
-  const match = finished.find(({ record }) => record.out === path) ?? finished.find(({ record }) => record.modelPath === path);
-  if (match) return [vscode.Uri.file(match.record.modelPath), vscode.Uri.file(match.record.out!)];
-  if (alone) return [vscode.Uri.file(path), vscode.Uri.file(path)];
-  const beside = join(dirname(path), `${basename(path, extname(path))}.compressed.onnx`);
-  if (await stat(beside).catch(() => undefined)) return [vscode.Uri.file(path), vscode.Uri.file(beside)];
-  throw new Error(t('{0} was not compressed here yet: there is nothing to compare it with.', basename(path)));
+  const pair = await modelPair(path, context.runs.list().filter(isDone).map(({ record }) => record)) ?? (alone ? [path, path] : undefined);
+  if (!pair) throw new Error(t('{0} was not compressed here yet: there is nothing to compare it with.', basename(path)));
+  return [vscode.Uri.file(pair[0]), vscode.Uri.file(pair[1])];
 }
 
 /** The run that is meant: the one handed over, the only one that fits, or one that is asked for. */
