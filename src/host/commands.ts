@@ -8,6 +8,7 @@ import type { DashboardPanels } from '../webview/panel.ts';
 import { CompressWizard, pickModel, requestFromLast } from './compressWizard.ts';
 import type { Example } from './example.ts';
 import type { Inspections } from './inspections.ts';
+import { inTurn } from './inTurn.ts';
 import { lastSettings } from './lastSettings.ts';
 import { modelPair } from './modelPair.ts';
 import { type ModelText, textUri } from './modelText.ts';
@@ -43,30 +44,22 @@ const t = vscode.l10n.t;
 
 /** Every command, by its name without `autoCompress.`. */
 const commands: Readonly<Record<string, Command>> = {
-  compress: async (context, subject, selected) => {
-    for (const model of await modelsOf(context, subject, selected)) {
-      await withProgress(t('Reading {0}', basename(model.fsPath)), (signal) => context.inspections.inspect(model.fsPath, { signal })); // a bad model is told before any question
-      const request = await new CompressWizard(model, context.inspections, lastSettings(context.workspaceState, model.fsPath)).run();
-      if (!request) return;
-      startRun(context, request);
-    }
-  },
-  compressWithLastSettings: async (context, subject, selected) => {
-    for (const model of await modelsOf(context, subject, selected)) {
-      const last = lastSettings(context.workspaceState, model.fsPath);
-      if (last) startRun(context, requestFromLast(model, last));
-      else await commands['compress']!(context, model);
-    }
-  },
-  inspect: async (context, subject, selected) => {
-    for (const model of await modelsOf(context, subject, selected)) await vscode.commands.executeCommand('vscode.openWith', model, onnxEditorViewType, { preview: false });
-  },
-  showText: async (context, subject, selected) => {
-    for (const model of await modelsOf(context, subject, selected)) {
-      await withProgress(t('Reading {0}', basename(model.fsPath)), (signal) => context.inspections.list(model.fsPath, { signal })); // a file that is no model is told, not opened
-      await context.texts.show(model);
-    }
-  },
+  compress: (context, subject, selected) => eachModel(context, subject, selected, async (model) => {
+    await withProgress(t('Reading {0}', basename(model.fsPath)), (signal) => context.inspections.inspect(model.fsPath, { signal })); // a bad model is told before any question
+    const request = await new CompressWizard(model, context.inspections, lastSettings(context.workspaceState, model.fsPath)).run();
+    if (!request) throw new CancelledError();
+    startRun(context, request);
+  }),
+  compressWithLastSettings: (context, subject, selected) => eachModel(context, subject, selected, async (model) => {
+    const last = lastSettings(context.workspaceState, model.fsPath);
+    if (last) startRun(context, requestFromLast(model, last));
+    else await commands['compress']!(context, model);
+  }),
+  inspect: (context, subject, selected) => eachModel(context, subject, selected, async (model) => { await vscode.commands.executeCommand('vscode.openWith', model, onnxEditorViewType, { preview: false }); }),
+  showText: (context, subject, selected) => eachModel(context, subject, selected, async (model) => {
+    await withProgress(t('Reading {0}', basename(model.fsPath)), (signal) => context.inspections.list(model.fsPath, { signal })); // a file that is no model is told, not opened
+    await context.texts.show(model);
+  }),
   compare: async (context, subject) => {
     const pair = await pairOf(context, subject);
     if (!pair) return;
@@ -122,8 +115,15 @@ const commands: Readonly<Record<string, Command>> = {
 export function registerCommands(context: CommandContext, blocked: string | undefined): vscode.Disposable {
   return vscode.Disposable.from(...Object.entries(commands).map(([name, command]) => vscode.commands.registerCommand(`autoCompress.${name}`, async (given?: Given, others?: unknown) => {
     if (blocked) { void vscode.window.showErrorMessage(blocked); return; }
-    try { await command(context, await subjectOf(context, given), Array.isArray(others) ? others.filter(isUri) : []); } catch (error) { if (!(error instanceof CancelledError)) void vscode.window.showErrorMessage(messageOf(error)); }
+    try { await command(context, await subjectOf(context, given), Array.isArray(others) ? others.filter(isUri) : []); } catch (error) { if (!(error instanceof CancelledError)) tell(error); }
   })));
+}
+
+const tell = (error: unknown) => void vscode.window.showErrorMessage(messageOf(error));
+
+/** Does something with each model that a command is for. */
+async function eachModel(context: CommandContext, subject: Subject, selected: readonly vscode.Uri[] | undefined, work: (model: vscode.Uri) => Promise<void>): Promise<void> {
+  await inTurn(await modelsOf(context, subject, selected), (model) => work(onDisk(model)), tell);
 }
 
 /** Starts a run and shows it. */
@@ -147,7 +147,7 @@ async function modelsOf({ runs, example }: CommandContext, subject: Subject, sel
   const chosen = selected.filter(({ fsPath }) => fsPath.endsWith('.onnx'));
   if (chosen.length > 1) return chosen;
   const model = subject ?? activeModel() ?? await pickModel(example);
-  return model ? [onDisk(model)] : [];
+  return model ? [model] : [];
 }
 
 function activeModel(): vscode.Uri | undefined {
