@@ -28,7 +28,7 @@ export async function browseForData(model: vscode.Uri, kind: 'folder' | 'file'):
   const picked = await vscode.window.showOpenDialog({
     title: kind === 'folder' ? vscode.l10n.t('Folder of images') : vscode.l10n.t('File of images'), defaultUri: vscode.Uri.file(join(model.fsPath, '..')),
     canSelectFolders: kind === 'folder', canSelectFiles: kind === 'file', canSelectMany: false, openLabel: vscode.l10n.t('Use'),
-    ...(kind === 'file' ? { filters: { [vscode.l10n.t('Images of a run')]: ['npz', 'npy', 'csv', 'gz', 'idx3-ubyte'] } } : {}),
+    ...(kind === 'file' ? { filters: { [vscode.l10n.t('Images of a run')]: ['npz', 'npy', 'csv', 'gz', 'idx3-ubyte'], [vscode.l10n.t('All files')]: ['*'] } } : {}),
   });
   return picked?.[0]?.fsPath;
 }
