@@ -44,7 +44,8 @@ function errorOf(message: string, exitStatus: number): Error {
 /** Why the worker ended, in plain words. */
 function lastWords(code: number | null, signal: NodeJS.Signals | null, stderr: string, call: Kind | undefined): UserError {
   const how = signal === 'SIGKILL' ? 'was killed (by the system when memory runs out, or by hand)' : signal === 'SIGABRT' || signal === 'SIGSEGV' ? `crashed (${signal})` : signal ? `was stopped (${signal})` : `ended unexpectedly (exit status ${code})`;
-  const said = stderr.trim().split('\n').at(-1);
+  const lines = stderr.split('\n').map((line) => line.trim()).filter((line) => line !== '' && !/^Node\.js v/.test(line)); // with its version Node ends what it prints of an uncaught error
+  const said = lines.findLast((line) => /^\w*Error\b/.test(line)) ?? lines.at(-1);
   return new UserError(`The engine's process ${how}${said ? `: ${said}` : ''}.${call === 'compress' || call === 'resume' ? ' The run can be resumed.' : ''}`, { exitStatus: 1 });
 }
 

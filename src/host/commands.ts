@@ -1,14 +1,17 @@
-import { stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import * as vscode from 'vscode';
 import { CancelledError, messageOf } from '../engine/errors.ts';
 import type { CompressRequest } from '../engine/protocol.ts';
+import { speedText } from '../webview/client/words.ts';
 import type { DashboardPanels } from '../webview/panel.ts';
 import { CompressWizard, pickModel, requestFromLast } from './compressWizard.ts';
 import type { Example } from './example.ts';
 import type { Inspections } from './inspections.ts';
+import { inTurn } from './inTurn.ts';
 import { lastSettings } from './lastSettings.ts';
+import { modelPair } from './modelPair.ts';
 import { type ModelText, textUri } from './modelText.ts';
+import { onDisk } from './onDisk.ts';
 import { onnxEditorViewType } from './onnxEditor.ts';
 import { outputOf } from './outputs.ts';
 import { withProgress } from './progress.ts';
@@ -40,30 +43,22 @@ const t = vscode.l10n.t;
 
 /** Every command, by its name without `autoCompress.`. */
 const commands: Readonly<Record<string, Command>> = {
-  compress: async (context, subject, selected) => {
-    for (const model of await modelsOf(context, subject, selected)) {
-      await withProgress(t('Reading {0}', basename(model.fsPath)), (signal) => context.inspections.inspect(model.fsPath, { signal })); // a bad model is told before any question
-      const request = await new CompressWizard(model, context.inspections, lastSettings(context.workspaceState, model.fsPath)).run();
-      if (!request) return;
-      startRun(context, request);
-    }
-  },
-  compressWithLastSettings: async (context, subject, selected) => {
-    for (const model of await modelsOf(context, subject, selected)) {
-      const last = lastSettings(context.workspaceState, model.fsPath);
-      if (last) startRun(context, requestFromLast(model, last));
-      else await commands['compress']!(context, model);
-    }
-  },
-  inspect: async (context, subject, selected) => {
-    for (const model of await modelsOf(context, subject, selected)) await vscode.commands.executeCommand('vscode.openWith', model, onnxEditorViewType, { preview: false });
-  },
-  showText: async (context, subject, selected) => {
-    for (const model of await modelsOf(context, subject, selected)) {
-      await withProgress(t('Reading {0}', basename(model.fsPath)), (signal) => context.inspections.list(model.fsPath, { signal })); // a file that is no model is told, not opened
-      await context.texts.show(model);
-    }
-  },
+  compress: (context, subject, selected) => eachModel(context, subject, selected, async (model) => {
+    await withProgress(t('Reading {0}', basename(model.fsPath)), (signal) => context.inspections.inspect(model.fsPath, { signal })); // a bad model is told before any question
+    const request = await new CompressWizard(model, context.inspections, lastSettings(context.workspaceState, model.fsPath)).run();
+    if (!request) throw new CancelledError();
+    startRun(context, request);
+  }),
+  compressWithLastSettings: (context, subject, selected) => eachModel(context, subject, selected, async (model) => {
+    const last = lastSettings(context.workspaceState, model.fsPath);
+    if (last) startRun(context, requestFromLast(model, last));
+    else await commands['compress']!(context, model);
+  }),
+  inspect: (context, subject, selected) => eachModel(context, subject, selected, async (model) => { await vscode.commands.executeCommand('vscode.openWith', model, onnxEditorViewType, { preview: false }); }),
+  showText: (context, subject, selected) => eachModel(context, subject, selected, async (model) => {
+    await withProgress(t('Reading {0}', basename(model.fsPath)), (signal) => context.inspections.list(model.fsPath, { signal })); // a file that is no model is told, not opened
+    await context.texts.show(model);
+  }),
   compare: async (context, subject) => {
     const pair = await pairOf(context, subject);
     if (!pair) return;
@@ -74,10 +69,10 @@ const commands: Readonly<Record<string, Command>> = {
     const pair = await pairOf(context, subject, true);
     if (!pair) return;
     const [original, compressed, handed] = pair;
-    const result = await withProgress(t('Measuring {0}', basename(compressed.fsPath)), (signal) => context.inspections.benchmark(compressed.fsPath, original === compressed ? undefined : original.fsPath, { signal }));
+    const result = await withProgress(t('Measuring {0}', basename(compressed.fsPath)), (signal) => context.inspections.benchmark(compressed.fsPath, original.fsPath === compressed.fsPath ? undefined : original.fsPath, { signal }));
     const run = handed ?? (await writersOf(compressed.fsPath, context.runs.list()))[0];
     if (run) context.runs.keepBenchmark(run, result);
-    const lines = result.batches.map(({ batch, model, ratio }) => t('batch {0}: {1} ms', batch, model.median.toFixed(2)) + (ratio ? ` (${t('{0}x faster', (1 / ratio.value).toFixed(2))})` : ''));
+    const lines = result.batches.map(({ batch, model, ratio }) => t('batch {0}: {1} ms', batch, model.median.toFixed(2)) + (ratio ? ` (${speedText(1 / ratio.value, 2)})` : ''));
     void vscode.window.showInformationMessage(`${basename(compressed.fsPath)}: ${lines.join(', ')}`);
   },
   resume: async (context, subject) => {
@@ -119,8 +114,15 @@ const commands: Readonly<Record<string, Command>> = {
 export function registerCommands(context: CommandContext, blocked: string | undefined): vscode.Disposable {
   return vscode.Disposable.from(...Object.entries(commands).map(([name, command]) => vscode.commands.registerCommand(`autoCompress.${name}`, async (given?: Given, others?: unknown) => {
     if (blocked) { void vscode.window.showErrorMessage(blocked); return; }
-    try { await command(context, await subjectOf(context, given), Array.isArray(others) ? others.filter(isUri) : []); } catch (error) { if (!(error instanceof CancelledError)) void vscode.window.showErrorMessage(messageOf(error)); }
+    try { await command(context, await subjectOf(context, given), Array.isArray(others) ? others.filter(isUri) : []); } catch (error) { if (!(error instanceof CancelledError)) tell(error); }
   })));
+}
+
+const tell = (error: unknown) => void vscode.window.showErrorMessage(messageOf(error));
+
+/** Does something with each model that a command is for. */
+async function eachModel(context: CommandContext, subject: Subject, selected: readonly vscode.Uri[] | undefined, work: (model: vscode.Uri) => Promise<void>): Promise<void> {
+  await inTurn(await modelsOf(context, subject, selected), (model) => work(onDisk(model)), tell);
 }
 
 /** Starts a run and shows it. */
@@ -152,21 +154,18 @@ function activeModel(): vscode.Uri | undefined {
   return input instanceof vscode.TabInputCustom && input.viewType === onnxEditorViewType ? input.uri : undefined;
 }
 
-/** Original and compressed model, from either of them or from a run, which then comes with them. */
+/** Original and compressed model, from either of them or from a run, which then comes with them; twice the same where a model may stand alone. */
 async function pairOf(context: CommandContext, subject: Subject, alone = false): Promise<readonly [vscode.Uri, vscode.Uri, Run?] | undefined> {
-  const finished = context.runs.list().filter(isDone);
   if (isRun(subject)) {
     const run = context.runs.get(subject.runId), output = run?.record.out === undefined ? undefined : await outputOf(context.runs, run);
     return run && output && [vscode.Uri.file(run.record.modelPath), output, run];
   }
-  const path = (subject ?? activeModel() ?? await pickModel(context.example))?.fsPath;
-  if (path === undefined) return undefined;
-  const match = finished.find(({ record }) => record.out === path) ?? finished.find(({ record }) => record.modelPath === path);
-  if (match) return [vscode.Uri.file(match.record.modelPath), vscode.Uri.file(match.record.out!)];
-  if (alone) return [vscode.Uri.file(path), vscode.Uri.file(path)];
-  const beside = join(dirname(path), `${basename(path, extname(path))}.compressed.onnx`);
-  if (await stat(beside).catch(() => undefined)) return [vscode.Uri.file(path), vscode.Uri.file(beside)];
-  throw new Error(t('{0} was not compressed here yet: there is nothing to compare it with.', basename(path)));
+  const model = subject ?? activeModel() ?? await pickModel(context.example);
+  if (!model) return undefined;
+  const { fsPath: path } = onDisk(model);
+  const pair = await modelPair(path, context.runs.list().filter(isDone).map(({ record }) => record)) ?? (alone ? [path, path] : undefined);
+  if (!pair) throw new Error(t('{0} was not compressed here yet: there is nothing to compare it with.', basename(path)));
+  return [vscode.Uri.file(pair[0]), vscode.Uri.file(pair[1])];
 }
 
 /** The run that is meant: the one handed over, the only one that fits, or one that is asked for. */

@@ -5,7 +5,7 @@ import { type CompressRequest, type DataPreview, formatTarget, parseTarget } fro
 import type { Example } from './example.ts';
 import { type DataSource, browseForData, findDataSources } from './dataSources.ts';
 import type { Inspections } from './inspections.ts';
-import type { LastSettings } from './lastSettings.ts';
+import { type LastSettings, withLast } from './lastSettings.ts';
 import { type Choice, type StepResult, inputStep, pickStep } from './quickInput.ts';
 import { offeredMethods, targetForms, targetProblem, targetsFor } from './offers.ts';
 import { defaultTarget, requestFromSettings } from './settings.ts';
@@ -13,9 +13,7 @@ import { targetText } from './texts.ts';
 
 const totalSteps = 4;
 /** The request of the last run on this model, on top of the settings. */
-export function requestFromLast(model: vscode.Uri, last: LastSettings): CompressRequest {
-  return { ...requestFromSettings(model, last.val), ...last };
-}
+export const requestFromLast = (model: vscode.Uri, last: LastSettings): CompressRequest => withLast(requestFromSettings(model, last.val), last);
 
 /** Asks for a model: the ONNX files of the workspace, the bundled example, or any other file. */
 export async function pickModel(example: Example): Promise<vscode.Uri | undefined> {

@@ -1,11 +1,11 @@
-import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import * as vscode from 'vscode';
+import { ignoredFolders, imageExtensions, imageFolders } from './imageFolders.ts';
 
-const imagePattern = '**/*.{png,jpg,jpeg,webp,bmp,gif,tif,tiff,PNG,JPG,JPEG}';
-const filePattern = '**/*.{npz,npy,csv}';
-const idxPattern = '**/*idx3-ubyte*';
-const ignored = '**/{node_modules,.git,.venv,venv,__pycache__,.auto-compress}/**';
+/** Files that end in one of these, in small or capital letters. */
+const ending = (extensions: readonly string[]) => `**/*.{${extensions.flatMap((extension) => [extension, extension.toUpperCase()]).join(',')}}`;
+const imagePattern = ending(imageExtensions), filePattern = ending(['npz', 'npy', 'csv']), idxPattern = '**/*idx3-ubyte*';
+const ignored = `**/{${ignoredFolders.join(',')}}/**`;
 
 /** A place that may hold the images of a run. */
 export interface DataSource { readonly path: string; readonly description: string }
@@ -15,23 +15,12 @@ export async function findDataSources(model: vscode.Uri): Promise<readonly DataS
   const isInside = vscode.workspace.getWorkspaceFolder(model) !== undefined, beside = vscode.Uri.joinPath(model, '..');
   const find = (pattern: string, most: number) => vscode.workspace.findFiles(isInside ? pattern : new vscode.RelativePattern(beside, pattern), ignored, most);
   const [images, files, idx] = await Promise.all([find(imagePattern, 2000), find(filePattern, 100), find(idxPattern, 20)]);
-  const folders = await imageFolders(images.map(({ fsPath }) => fsPath));
+  const roots = isInside ? vscode.workspace.workspaceFolders!.map(({ uri }) => uri) : [beside];
+  const folders = (await imageFolders(images.map(({ fsPath }) => fsPath), roots.map(({ fsPath }) => fsPath))).map(({ path, classes, files: count = 0 }) =>
+    ({ path, description: classes === undefined ? vscode.l10n.t('folder with {0} files, no labels', count) : vscode.l10n.t('{0} class folders', classes) }));
   const found = [...folders, ...files.map(({ fsPath }) => ({ path: fsPath, description: vscode.l10n.t('data file') })), ...idx.map(({ fsPath }) => ({ path: fsPath, description: vscode.l10n.t('IDX file') }))];
   const rank = ({ path }: DataSource) => (/val|test|eval/i.test(basename(path)) ? 0 : 2) + (dirname(path) === dirname(model.fsPath) ? 0 : 1);
   return found.sort((a, b) => rank(a) - rank(b) || a.path.localeCompare(b.path));
-}
-
-/** A folder of class folders is one source, and so is a flat folder of images. */
-async function imageFolders(images: readonly string[]): Promise<DataSource[]> {
-  const leaves = new Set(images.map((path) => dirname(path)));
-  const classesOf = new Map<string, number>();
-  for (const leaf of leaves) classesOf.set(dirname(leaf), (classesOf.get(dirname(leaf)) ?? 0) + 1);
-  const withClasses = [...classesOf].filter(([folder, classes]) => classes >= 2 && !leaves.has(folder)).map(([path, classes]) => ({ path, description: vscode.l10n.t('{0} class folders', classes) }));
-  const covered = new Set(withClasses.map(({ path }) => path));
-  const flat = [...leaves].filter((folder) => !covered.has(dirname(folder)));
-  const counted = await Promise.all(flat.map(async (path) => ({ path, files: await readdir(path).catch(() => []) })));
-  const readable = counted.filter(({ files }) => files.length > 0).map(({ path, files }) => ({ path, description: vscode.l10n.t('folder with {0} files, no labels', files.length) }));
-  return [...withClasses, ...readable];
 }
 
 /** Lets the user point at a folder or a file that is not in the workspace. */
@@ -39,7 +28,7 @@ export async function browseForData(model: vscode.Uri, kind: 'folder' | 'file'):
   const picked = await vscode.window.showOpenDialog({
     title: kind === 'folder' ? vscode.l10n.t('Folder of images') : vscode.l10n.t('File of images'), defaultUri: vscode.Uri.file(join(model.fsPath, '..')),
     canSelectFolders: kind === 'folder', canSelectFiles: kind === 'file', canSelectMany: false, openLabel: vscode.l10n.t('Use'),
-    ...(kind === 'file' ? { filters: { [vscode.l10n.t('Images of a run')]: ['npz', 'npy', 'csv', 'gz', 'idx3-ubyte'] } } : {}),
+    ...(kind === 'file' ? { filters: { [vscode.l10n.t('Images of a run')]: ['npz', 'npy', 'csv', 'gz', 'idx3-ubyte'], [vscode.l10n.t('All files')]: ['*'] } } : {}),
   });
   return picked?.[0]?.fsPath;
 }

@@ -17,7 +17,10 @@ export function registerLanguageModelTools(runs: RunManager, inspections: Inspec
   return vscode.Disposable.from(
     vscode.lm.registerTool<InspectInput>('auto-compress_inspect', {
       prepareInvocation: ({ input }) => ({ invocationMessage: vscode.l10n.t('Reading {0}', basename(input.model)) }),
-      invoke: async ({ input }) => answer(await inspections.inspect(await absolute(input.model))),
+      invoke: async ({ input }, token) => {
+        const abort = new AbortController(), cancelled = token.onCancellationRequested(() => abort.abort());
+        try { return answer(await inspections.inspect(await absolute(input.model), { signal: abort.signal })); } finally { cancelled.dispose(); }
+      },
     }),
     vscode.lm.registerTool<CompressInput>('auto-compress_compress', {
       prepareInvocation: async ({ input }) => ({

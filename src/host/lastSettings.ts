@@ -7,6 +7,9 @@ const asked = ['target', 'method', 'episodes', 'finetune'] as const;
 /** The images of a run, and what was chosen other than the settings say. */
 export type LastSettings = Pick<CompressRequest, 'val'> & Partial<Pick<CompressRequest, (typeof asked)[number]>>;
 
+/** That there is no number of episodes, so that the time decides, is a choice too: it is kept as 0. */
+const valueOf = (request: CompressRequest, name: (typeof asked)[number]) => (name === 'episodes' ? request.episodes ?? 0 : request[name]);
+
 const key = 'autoCompress.lastSettings';
 const all = (memento: Memento) => memento.get<Readonly<Record<string, LastSettings>>>(key, {});
 
@@ -15,7 +18,10 @@ export const lastSettings = (memento: Memento, modelPath: string): LastSettings 
 
 /** Notes a run that the engine accepted. What it has from the settings is left out, so that settings that change later count. */
 export async function rememberSettings(memento: Memento, request: CompressRequest, settings: CompressRequest): Promise<void> {
-  const chosen = asked.filter((name) => request[name] !== undefined && JSON.stringify(request[name]) !== JSON.stringify(settings[name]));
-  const last: LastSettings = { val: request.val, ...Object.fromEntries(chosen.map((name) => [name, request[name]])) };
+  const chosen = asked.filter((name) => valueOf(request, name) !== undefined && JSON.stringify(valueOf(request, name)) !== JSON.stringify(valueOf(settings, name)));
+  const last: LastSettings = { val: request.val, ...Object.fromEntries(chosen.map((name) => [name, valueOf(request, name)])) };
   await memento.update(key, { ...all(memento), [request.model]: last, '': last });
 }
+
+/** The request that the settings make, with those on top. */
+export const withLast = (request: CompressRequest, last: LastSettings): CompressRequest => ({ ...request, ...last, ...(last.episodes === 0 ? { episodes: undefined } : {}) });

@@ -3,6 +3,7 @@ import * as vscode from 'vscode';
 import { messageOf } from '../engine/errors.ts';
 import type { GraphListing } from '../engine/protocol.ts';
 import type { Inspections } from './inspections.ts';
+import { onModelChange } from './modelWatcher.ts';
 import { type Analysed, type OnnxText, onnxText } from './onnxText.ts';
 
 export const onnxScheme = 'onnx';
@@ -17,16 +18,18 @@ export class ModelText implements vscode.TextDocumentContentProvider, vscode.Dis
   private readonly inspections: Inspections;
   private readonly changes = new vscode.EventEmitter<vscode.Uri>();
   readonly onDidChange = this.changes.event;
-  private readonly watcher = vscode.workspace.createFileSystemWatcher('**/*.onnx');
+  /** What watches the model of each open document. */
+  private readonly watchers = new Map<string, vscode.Disposable>();
   /** An analysis that was done before the document was open could not change it: its text is asked for once more. */
-  private readonly opened = vscode.workspace.onDidOpenTextDocument(({ uri }) => { if (uri.scheme === onnxScheme) this.changes.fire(uri); });
+  private readonly documents = vscode.Disposable.from(
+    vscode.workspace.onDidOpenTextDocument(({ uri }) => { if (this.watch(uri)) this.changes.fire(uri); }),
+    vscode.workspace.onDidCloseTextDocument(({ uri }) => this.unwatch(uri.toString())),
+  );
   private readonly analysed = new Map<string, { readonly listing: GraphListing; readonly analysed: Analysed }>();
 
   constructor(inspections: Inspections) {
     this.inspections = inspections;
-    const refresh = (uri: vscode.Uri) => { if (vscode.workspace.textDocuments.some((document) => document.uri.toString() === textUri(uri).toString())) this.changes.fire(textUri(uri)); };
-    this.watcher.onDidChange(refresh);
-    this.watcher.onDidCreate(refresh);
+    for (const { uri } of vscode.workspace.textDocuments) this.watch(uri);
   }
 
   async provideTextDocumentContent(uri: vscode.Uri): Promise<string> {
@@ -58,5 +61,19 @@ export class ModelText implements vscode.TextDocumentContentProvider, vscode.Dis
     await vscode.window.showTextDocument(document, { preview: false });
   }
 
-  dispose(): void { this.changes.dispose(); this.watcher.dispose(); this.opened.dispose(); }
+  /** Follows the model of an open document; false where it is none of a model's text. */
+  private watch(uri: vscode.Uri): boolean {
+    if (uri.scheme !== onnxScheme) return false;
+    const key = uri.toString();
+    if (!this.watchers.has(key)) this.watchers.set(key, onModelChange(modelOfText(uri), () => this.changes.fire(uri)));
+    return true;
+  }
+
+  private unwatch(key: string): void { this.watchers.get(key)?.dispose(); this.watchers.delete(key); }
+
+  dispose(): void {
+    this.documents.dispose();
+    for (const key of [...this.watchers.keys()]) this.unwatch(key);
+    this.changes.dispose();
+  }
 }

@@ -4,6 +4,8 @@ import { messageOf } from '../engine/errors.ts';
 import { renderPage, webviewOptions, webviewTexts } from '../webview/page.ts';
 import { type HostToModelView, modelViewMessageSchema } from '../webview/protocol.ts';
 import type { Inspections } from './inspections.ts';
+import { onModelChange } from './modelWatcher.ts';
+import { onDisk } from './onDisk.ts';
 
 export const onnxEditorViewType = 'autoCompress.onnxEditor';
 
@@ -21,19 +23,18 @@ export class OnnxEditor implements vscode.CustomReadonlyEditorProvider {
 
   resolveCustomEditor({ uri }: vscode.CustomDocument, { webview, onDidDispose }: vscode.WebviewPanel): void {
     webview.options = webviewOptions(this.extensionUri);
-    const post = (message: HostToModelView) => void webview.postMessage(message);
+    const closed = new AbortController();
+    const post = (message: HostToModelView) => { if (!closed.signal.aborted) void webview.postMessage(message); };
     const send = async () => {
-      try { post({ type: 'inspection', inspection: await this.inspections.inspect(uri.fsPath), texts: webviewTexts() }); } catch (error) { post({ type: 'failed', message: messageOf(error), texts: webviewTexts() }); }
+      try { post({ type: 'inspection', inspection: await this.inspections.inspect(onDisk(uri).fsPath, { signal: closed.signal }), texts: webviewTexts() }); } catch (error) { post({ type: 'failed', message: messageOf(error), texts: webviewTexts() }); }
     };
     webview.onDidReceiveMessage((raw: unknown) => {
       const { data: message } = modelViewMessageSchema.safeParse(raw);
       if (message?.type === 'ready') void send();
       else if (message) void vscode.commands.executeCommand(`autoCompress.${message.action}`, uri);
     });
-    const watcher = vscode.workspace.createFileSystemWatcher(new vscode.RelativePattern(vscode.Uri.joinPath(uri, '..'), basename(uri.fsPath)));
-    watcher.onDidChange(() => void send());
-    watcher.onDidCreate(() => void send()); // what is renamed over it
-    onDidDispose(() => watcher.dispose());
+    const watcher = onModelChange(uri, () => void send());
+    onDidDispose(() => { watcher.dispose(); closed.abort(); });
     webview.html = renderPage(webview, this.extensionUri, 'model', basename(uri.fsPath));
   }
 }

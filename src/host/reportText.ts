@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import { type Measurements, type Report, formatTarget } from '../engine/protocol.ts';
 import { formatNumber as fixed, formatPercent as percent, t } from '../webview/client/l10n.ts';
 import { isWon, outcomeOf } from '../webview/client/state.ts';
+import { speedText } from '../webview/client/words.ts';
 
 type Cell = string | number;
 const cell = (value: Cell) => String(value).replaceAll('|', '\\|');
@@ -17,7 +18,7 @@ export function reportMarkdown(report: Report): string {
   const row = (name: string, value: (measured: Measurements) => string, change: string): Cell[] => [name, value(before), value(after), change];
   const kilobytes = (bytes: number) => t('{0} kB', fixed(Math.round(bytes / 1000))), smaller = (ratio: number) => t('{0}x smaller', fixed(ratio, 2));
   const fewer = (ratio: number) => t('{0}x fewer', fixed(ratio, 2));
-  const faster = !speedChanged ? t('no clear difference in speed') : speedRatio >= 1 ? t('{0}x faster', fixed(speedRatio, 2)) : t('{0}x slower', fixed(1 / speedRatio, 2));
+  const faster = !speedChanged ? t('no clear difference in speed') : speedText(speedRatio, 2);
   const points = isWon(pointsLost) ? t('{0} points of accuracy won', fixed(-pointsLost, 1)) : t('{0} points of accuracy lost', fixed(Math.abs(pointsLost), 1));
   const policy = report.policy === 'agent' ? t("the agent's policy") : t('the policy "{0}"', report.policy);
   const stepName = { reconstruct: t('Repaired by least squares'), refine: t('Refined without labels'), finetune: t('Fine-tuned') } as const;

@@ -39,6 +39,7 @@ export class RunsView implements vscode.TreeDataProvider<TreeNode> {
   getTreeItem(node: TreeNode): vscode.TreeItem {
     if ('modelPath' in node) {
       const item = new vscode.TreeItem(basename(node.modelPath), vscode.TreeItemCollapsibleState.Expanded);
+      item.id = `model:${node.modelPath}`;
       item.description = dirname(vscode.workspace.asRelativePath(node.modelPath)).replace(/^\.$/, '');
       item.iconPath = new vscode.ThemeIcon('symbol-namespace');
       item.contextValue = 'model';
@@ -53,6 +54,7 @@ function runItem({ record }: Run): vscode.TreeItem {
   const outcome = record.outcome && record.status === 'done' ? outcomeText(record.outcome) : undefined;
   const detail = outcome ?? statusText(record.status);
   const item = new vscode.TreeItem(outcome ?? targetText(record.target));
+  item.id = record.runId; // by their labels alone VS Code takes one for another
   item.description = [createdText(record), outcome ? record.target : detail].filter(Boolean).join(' · ');
   item.iconPath = new vscode.ThemeIcon(icons[record.status]);
   item.tooltip = [modelNameOf(record), targetText(record.target), detail, record.problem, createdText(record)].filter(Boolean).join('\n');

@@ -1,7 +1,7 @@
 import * as vscode from 'vscode';
 import type { Report } from '../engine/protocol.ts';
 import { type ListedOutcome, type RunStatus, type RunView, isWon, outcomeOf } from '../webview/client/state.ts';
-import { stageText } from '../webview/client/words.ts';
+import { speedText, stageText } from '../webview/client/words.ts';
 import type { RunRecord } from './runStore.ts';
 
 const number = (value: number, digits: number) => value.toLocaleString(vscode.env.language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
@@ -32,7 +32,7 @@ export const statusText = (status: RunStatus): string => ({
 
 /** `2.0x fewer MACs, 1.7x faster, 0.6 points lost`, for lists; or where single weights were pruned `5.0x fewer weights, 3.7x smaller in a zip, ...`. */
 export function outcomeText({ macsRatio, speedRatio, speedChanged, pointsLost, weights }: ListedOutcome): string {
-  const speed = !speedChanged ? vscode.l10n.t('as fast') : speedRatio > 1 ? vscode.l10n.t('{0}x faster', number(speedRatio, 1)) : vscode.l10n.t('{0}x slower', number(1 / speedRatio, 1));
+  const speed = !speedChanged ? vscode.l10n.t('as fast') : speedText(speedRatio);
   const smaller = weights ? [vscode.l10n.t('{0}x fewer weights', number(weights.nonZeroRatio, 1)), vscode.l10n.t('{0}x smaller in a zip', number(weights.zipRatio, 1))] : [vscode.l10n.t('{0}x fewer MACs', number(macsRatio, 1)), speed];
   const points = number(Math.abs(pointsLost), 1);
   return [...smaller, isWon(pointsLost) ? vscode.l10n.t('{0} points won', points) : vscode.l10n.t('{0} points lost', points)].join(', ');

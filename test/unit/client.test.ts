@@ -111,7 +111,17 @@ describe('the engine\'s client', () => {
 
   it('rejects when the worker can\'t be started', async () => {
     const other = new EngineClient(join(folder, 'nothing.mjs'));
-    await expect(other.inspect('x')).rejects.toThrow(/^The engine's process ended unexpectedly \(exit status 1\)/);
+    await expect(other.inspect('x')).rejects.toThrow(/^The engine's process ended unexpectedly \(exit status 1\): Error.*: Cannot find module '.*nothing\.mjs'\.$/);
+  });
+
+  it.each([
+    ['the last error', "throw new TypeError('x is not a function', { cause: 1 })", 'TypeError: x is not a function'],
+    ['the last line where there is none', "process.stderr.write('first\\nNo space left on device\\n\\nNode.js v20.1.0\\n', () => process.exit(1))", 'No space left on device'],
+  ])('repeats of what its process wrote %s', async (_what, program, said) => {
+    const other = new EngineClient(join(folder, 'dying.mjs'));
+    await writeFile(join(folder, 'dying.mjs'), `process.on('message', () => { ${program}; });`);
+    await expect(other.inspect('x')).rejects.toThrow(`(exit status 1): ${said}`);
+    other.dispose();
   });
 
   it('cancels open calls when it is disposed, and leaves no process', async () => {

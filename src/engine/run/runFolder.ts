@@ -120,7 +120,7 @@ function defaultPath(model: string): string {
 
 /** @returns the folder, and the outermost folder that had to be made for it */
 async function makeFolder(path: string, isDefault: boolean): Promise<{ path: string; firstMade: string | undefined }> {
-  const cantMake = (error: unknown): never => { throw new InputError(`Can't make the run folder ${path}: ${messageOf(error)}. Give another with --run-dir.`, { cause: error }); };
+  const cantMake = (error: unknown): never => { throw new InputError(`Can't make the run folder ${path}: ${messageOf(error)}. ${isDefault ? 'Copy the model to a folder that can be written, or give another run folder' : 'Give another'} with --run-dir.`, { cause: error }); };
   if (!isDefault) {
     return { path, firstMade: await mkdir(path, { recursive: true }).catch(cantMake) };
   }

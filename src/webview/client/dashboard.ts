@@ -4,6 +4,7 @@ import '@vscode-elements/elements/dist/vscode-radio-group/index.js';
 import '@vscode-elements/elements/dist/vscode-radio/index.js';
 import type { BenchmarkResult, Latency } from '../../engine/protocol.ts';
 import type { DashboardMessage, RunInfo } from '../protocol.ts';
+import type { CellButton } from './cells.ts';
 import { episodeChart } from './charts/episodeChart.ts';
 import { ScatterChart, axisWords, kindLabel } from './charts/scatterChart.ts';
 import { onThemeChange } from './charts/theme.ts';
@@ -11,7 +12,8 @@ import { epochsInOrder, trainingChart } from './charts/trainingChart.ts';
 import { el, setText, show, throttleToFrame } from './dom.ts';
 import { formatNumber, formatPercent, formatSeconds, t } from './l10n.ts';
 import { layerTable } from './layerTable.ts';
-import { type CostAxis, type RunStatus, type RunView, isWrittenPoint, layerRows, progressFraction, shownAxes, shownPoint, tradeOffPoints } from './state.ts';
+import { pointButtons } from './pointButtons.ts';
+import { type CostAxis, type Point, type RunStatus, type RunView, isWrittenPoint, layerRows, progressFraction, shownAxes, shownPoint, tradeOffPoints } from './state.ts';
 import { Table } from './table.ts';
 import { costSentence, outcomeSentence, progressSentence, stageText, stepsSentence } from './words.ts';
 
@@ -41,7 +43,7 @@ export class Dashboard {
   private readonly progress = el('progress', { id: 'progress', 'aria-label': t('Progress of the run'), max: 1 });
   private readonly progressText = el('p', { id: 'progress-text', class: 'muted' });
   private readonly episodeHost = el('div', { class: 'chart', 'aria-hidden': 'true' });
-  private readonly episodeTable = new Table();
+  private readonly episodeTable = new Table({ id: 'episodes' });
   private readonly episodeDetails = details(t('Episodes as a table'), this.episodeTable.element);
   private readonly trainingHost = el('div', { class: 'chart', 'aria-hidden': 'true' });
   private readonly trainingTable = new Table({ id: 'training' });
@@ -145,11 +147,15 @@ export class Dashboard {
     );
   }
 
-  private renderEpisodes({ candidates, bestEpisode }: RunView): void {
+  private renderEpisodes(view: RunView): void {
+    const { candidates, bestEpisode } = view;
     this.episodeChart.update(candidates);
     if (!this.episodeDetails.open) return; // thousands of rows are made only when someone looks
-    this.episodeTable.update(t('Every episode'), [{ title: t('Episode'), numeric: true }, { title: t('Accuracy'), numeric: true }, { title: t('MACs'), numeric: true }, { title: t('Reward'), numeric: true }],
-      candidates.map(({ episode, accuracy, macs, reward }) => ({ id: episode, cells: [episode === bestEpisode ? t('{0} (best)', episode) : String(episode), formatPercent(accuracy, 2), formatPercent(macs), formatNumber(reward, 3)] })));
+    const shown = shownPoint(view, this.choice.chosen), points = new Map(tradeOffPoints(view, 'macs').map((point) => [point.episode, point]));
+    this.episodeTable.update(t('Every episode'), [{ title: t('Episode'), numeric: true }, { title: t('Accuracy'), numeric: true }, { title: t('MACs'), numeric: true }, { title: t('Reward'), numeric: true }, { title: t('Layers') }, { title: t('Model') }],
+      candidates.map(({ episode, accuracy, macs, reward }) => ({ id: episode, cells: [
+        episode === bestEpisode ? t('{0} (best)', episode) : String(episode), formatPercent(accuracy, 2), formatPercent(macs), formatNumber(reward, 3), ...this.buttonsOf(points.get(episode)!, shown, view),
+      ] })));
   }
 
   private renderTraining({ training }: RunView): void {
@@ -170,10 +176,12 @@ export class Dashboard {
     this.pointTable.update(t('Pareto front, baselines and original'),
       [{ title: t('Network') }, { title: axisWords(this.axis).short, numeric: true }, { title: t('Accuracy'), numeric: true }, { title: t('Layers') }, { title: t('Model') }],
       listed.map((point) => ({ id: point.id, cells: [
-        `${kindLabel(point.kind)} ${point.episode === undefined ? point.label : t('(episode {0})', point.episode)}`.trim(), formatPercent(point.cost), formatPercent(point.accuracy, 2),
-        point.preserve ? { text: t('Show'), label: t('Show the layers of {0}', point.label), pressed: point.id === shown?.id, act: () => this.choose({ chosen: point.id }) } : '',
-        point.episode !== undefined && view.runDir ? { text: t('Write...'), label: t('Write the model of episode {0}', point.episode), act: () => this.connection.send({ type: 'export', episode: point.episode! }) } : '',
+        `${kindLabel(point.kind)} ${point.episode === undefined ? point.label : t('(episode {0})', point.episode)}`.trim(), formatPercent(point.cost), formatPercent(point.accuracy, 2), ...this.buttonsOf(point, shown, view),
       ] })));
+  }
+
+  private buttonsOf(point: Point, shown: Point | undefined, { runDir }: RunView): readonly (string | CellButton)[] {
+    return pointButtons(point, shown, { choose: (id) => this.choose({ chosen: id }), write: runDir === undefined ? undefined : (episode) => this.connection.send({ type: 'export', episode }) });
   }
 
   private renderLayers(view: RunView): void {

@@ -18,6 +18,9 @@ export function outcomeSentence(report: Report): string {
   ].join(', ') + '.';
 }
 
+/** `1.7x faster`. @param speedRatio time of the original / time of the other */
+export const speedText = (speedRatio: number, digits = 1): string => (speedRatio >= 1 ? t('{0}x faster', formatNumber(speedRatio, digits)) : t('{0}x slower', formatNumber(1 / speedRatio, digits)));
+
 /** `Reconstructed 85.2%, refined 87.1%, fine-tuned 89.0%.`; empty where there was one step only. */
 export function stepsSentence({ steps }: Pick<Report, 'steps'>): string {
   if (steps.length < 2) return '';

@@ -6,7 +6,7 @@ import { offeredMethods, offeredTargets, targetPresets, targetProblem, targetsFo
 
 interface Setting { readonly type: string | readonly string[]; readonly default: unknown; readonly minimum?: number; readonly maximum?: number; readonly enum?: readonly string[]; readonly scope?: string; readonly pattern?: string; readonly items?: { readonly enum?: readonly string[] }; readonly markdownDescription: string }
 interface Step { readonly description: string; readonly media: { readonly image: Readonly<Record<string, string>> }; readonly completionEvents: readonly string[] }
-const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { capabilities: { untrustedWorkspaces: { supported: string; description: string; restrictedConfigurations: readonly string[] } }; contributes: { configuration: { properties: Readonly<Record<string, Setting>> }; commands: readonly { command: string; icon?: string }[]; walkthroughs: readonly { steps: readonly Step[] }[]; viewsWelcome: readonly { contents: string }[] } };
+const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { activationEvents: readonly string[]; capabilities: { untrustedWorkspaces: { supported: string; description: string; restrictedConfigurations: readonly string[] } }; contributes: { configuration: { properties: Readonly<Record<string, Setting>> }; commands: readonly { command: string; icon?: string }[]; walkthroughs: readonly { steps: readonly Step[] }[]; viewsWelcome: readonly { contents: string }[] } };
 const texts = JSON.parse(readFileSync('package.nls.json', 'utf8')) as Readonly<Record<string, string>>;
 const { contributes } = manifest;
 const settings = contributes.configuration.properties;
@@ -62,6 +62,11 @@ describe('in a folder that is not trusted', () => {
 describe('contributions', () => {
   const known = new Set(contributes.commands.map(({ command }) => command));
   it('give every command an icon', () => { expect(contributes.commands.filter(({ icon }) => !icon)).toEqual([]); });
+
+  it('wake the extension for documents of its own, which a reload of the window brings back', () => {
+    const schemes = ['modelText', 'reports'].map((name) => /scheme = '([\w-]+)'/i.exec(readFileSync(`src/host/${name}.ts`, 'utf8'))![1]!);
+    expect(manifest.activationEvents).toEqual(expect.arrayContaining(schemes.map((scheme) => `onFileSystem:${scheme}`)));
+  });
 
   it('lead from the walkthrough and the empty view to commands and pictures that are there', () => {
     const steps = contributes.walkthroughs.flatMap(({ steps: all }) => all);

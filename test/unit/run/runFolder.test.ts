@@ -217,9 +217,10 @@ describe('a run folder', () => {
     }
   });
 
-  it('that can\'t be made says so', async () => {
-    const path = await fresh({ ...inputs, file: '' });
-    await expect(createRunFolder(optionsIn(path, { runDir: join(path, 'file', 'run') }))).rejects.toThrow(/^Can't make the run folder .*Give another with --run-dir\./);
+  it('that can\'t be made says so, and what helps where it was not chosen', async () => {
+    const path = await fresh({ ...inputs, '.auto-compress': '' });
+    await expect(createRunFolder(optionsIn(path, { runDir: join(path, '.auto-compress', 'run') }))).rejects.toThrow(/^Can't make the run folder .*\. Give another with --run-dir\.$/);
+    await expect(createRunFolder(optionsIn(path))).rejects.toThrow(/^Can't make the run folder .*\. Copy the model to a folder that can be written, or give another run folder with --run-dir\.$/);
   });
 
   it('is not made where an input is missing', async () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { stages } from '../../../src/engine/protocol.ts';
 import { formatBytes, formatCount, formatSeconds, t, useTexts } from '../../../src/webview/client/l10n.ts';
 import { emptyRunView } from '../../../src/webview/client/state.ts';
-import { costSentence, outcomeSentence, progressSentence, stageText, stepsSentence } from '../../../src/webview/client/words.ts';
+import { costSentence, outcomeSentence, progressSentence, speedText, stageText, stepsSentence } from '../../../src/webview/client/words.ts';
 import { candidate, sampleReport, sparseReport } from '../../support/sampleReport.ts';
 
 describe('words', () => {
@@ -22,6 +22,8 @@ describe('words', () => {
     expect(outcomeSentence({ ...sampleReport, after: { ...after, accuracy: { ...after.accuracy, value: 0.9273 } } })).toContain('0.0 points of accuracy lost');
     expect(outcomeSentence({ ...sampleReport, after: { ...after, latencyMs: before.latencyMs } })).toContain(' no clear difference in speed on this machine,');
   });
+
+  it.each([[1.731, '1.73x faster'], [1, '1.00x faster'], [0.8, '1.25x slower']])('tells a speed of %d times the original', (ratio, text) => { expect(speedText(ratio, 2)).toBe(text); });
 
   it.each([['macs=0.5', 'at most 50% of the MACs'], ['latency=0.6', 'at most 60% of the time'], ['accuracy-drop=1', 'at most 1 points of accuracy lost'], ['macs=0.5,latency=0.6', 'at most 50% of the MACs and at most 60% of the time'], ['odd', 'odd']])('reads the target %s', (target, text) => { expect(costSentence(target)).toBe(text); });
 

@@ -1,0 +1,30 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { modelPair } from '../../../src/host/modelPair.ts';
+
+describe('the models that are compared', () => {
+  let folder: string;
+  const at = (name: string) => join(folder, name), write = (...names: string[]) => Promise.all(names.map((name) => writeFile(at(name), '')));
+  const run = (out: string) => ({ modelPath: at('net.onnx'), out: at(out) });
+  beforeEach(async () => { folder = await mkdtemp(join(tmpdir(), 'auto-compress-pair-')); });
+  afterEach(() => rm(folder, { recursive: true, force: true }));
+
+  it('are the original and what the newest run wrote that is still there', async () => {
+    await write('net.onnx', 'half.onnx', 'third.onnx');
+    expect(await modelPair(at('net.onnx'), [run('gone.onnx'), run('half.onnx'), run('third.onnx')])).toEqual([at('net.onnx'), at('half.onnx')]);
+  });
+
+  it('are those of the run that wrote the compressed one', async () => {
+    await write('net.onnx', 'half.onnx', 'third.onnx');
+    expect(await modelPair(at('third.onnx'), [run('half.onnx'), run('third.onnx')])).toEqual([at('net.onnx'), at('third.onnx')]);
+  });
+
+  it('are told by their names where no run has its output any more', async () => {
+    await write('net.onnx', 'net.compressed.onnx');
+    expect(await modelPair(at('net.onnx'), [run('gone.onnx')])).toEqual([at('net.onnx'), at('net.compressed.onnx')]);
+    await rm(at('net.compressed.onnx'));
+    expect(await modelPair(at('net.onnx'), [run('gone.onnx')])).toBeUndefined();
+  });
+});
