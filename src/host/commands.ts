@@ -197,9 +197,9 @@ async function exportCandidate(context: CommandContext, { record: { runId, runDi
   if (await vscode.window.showInformationMessage(t('{0} is written.', basename(target.fsPath)), open) === open) await vscode.commands.executeCommand('vscode.openWith', target, onnxEditorViewType);
 }
 
-async function deleteRun({ runs, dashboards }: CommandContext, { record: { runId, modelPath } }: Run): Promise<void> {
-  const remove = t('Delete');
-  const answer = await vscode.window.showWarningMessage(t('Delete this run of {0}? Its journal, plan and report go; models that were written stay.', basename(modelPath)), { modal: true }, remove);
+async function deleteRun({ runs, dashboards }: CommandContext, { record }: Run): Promise<void> {
+  const { runId, modelPath, target } = record, remove = t('Delete');
+  const answer = await vscode.window.showWarningMessage(t('Delete this run of {0} ({1})? Its journal, plan and report go; models that were written stay.', basename(modelPath), [createdText(record), targetText(target)].filter(Boolean).join(', ')), { modal: true }, remove);
   if (answer !== remove) return;
   await runs.remove(runId);
   dashboards.close(runId);
