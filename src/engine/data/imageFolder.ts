@@ -1,10 +1,11 @@
 import type { Dirent } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InputError, messageOf } from '../errors.ts';
+import { InputError } from '../errors.ts';
 import { describe } from './arrayDataset.ts';
 import { checkIndices, type ImageDataset } from './dataset.ts';
 import { isImageName, readImageFiles } from './imageFile.ts';
+import { readFolder } from './readFolder.ts';
 
 const byName = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 const isFolder = async (parent: string, entry: Dirent): Promise<boolean> =>
@@ -12,7 +13,7 @@ const isFolder = async (parent: string, entry: Dirent): Promise<boolean> =>
 
 /** Image files under a folder, sorted by path; linked folders below it are not followed. */
 async function imagesUnder(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true, recursive: true });
+  const entries = await readFolder(folder, { recursive: true });
   return entries.filter((entry) => !entry.isDirectory() && isImageName(entry.name)).map((entry) => join(entry.parentPath, entry.name)).sort(byName);
 }
 
@@ -22,8 +23,7 @@ async function imagesUnder(folder: string): Promise<string[]> {
  * @throws {InputError} where some sub-folders hold images and others none: whether those are classes decides the numbers of all that follow
  */
 export async function openImageFolder(path: string): Promise<ImageDataset> {
-  let entries: Dirent[];
-  try { entries = await readdir(path, { withFileTypes: true }); } catch (error) { throw new InputError(`Can't read the folder ${path}: ${messageOf(error)}.`, { cause: error }); }
+  const entries = await readFolder(path);
   const classNames: string[] = [], empty: string[] = [];
   const files: string[] = [], labels: number[] = [];
   for (const entry of entries.sort((a, b) => byName(a.name, b.name))) {

@@ -1,7 +1,8 @@
-import { mkdir, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises';
+import { mkdir, readFile, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { identityOf, type Identity } from '../data/identity.ts';
+import { readFolder } from '../data/readFolder.ts';
 import { InputError, messageOf } from '../errors.ts';
 import { writeAtomically } from '../onnx/modelFile.ts';
 import { sha256OfModel } from '../onnx/modelIdentity.ts';
@@ -106,7 +107,7 @@ export class RunFolder {
 
 /** Names of the files that runs make in their folder. */
 const runFile = /^((options|plan|pareto-.+\.plan|report|latency-table)\.json|journal\.ndjson|checkpoint.*\.bin.*|(reconstructed|candidate-\d+)\.onnx(\.data)?)$/;
-const ownFiles = async (path: string): Promise<string[]> => (await readdir(path)).filter((name) => runFile.test(name));
+const ownFiles = async (path: string): Promise<string[]> => (await readFolder(path)).map(({ name }) => name).filter((name) => runFile.test(name));
 
 /** What another run left would be taken for this one's, or written over. @throws {InputError} */
 async function checkUnused(path: string): Promise<void> {
