@@ -1,6 +1,6 @@
 import type { Dirent } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative, sep } from 'node:path';
 import { InputError } from '../errors.ts';
 import { describe } from './arrayDataset.ts';
 import { checkIndices, type ImageDataset } from './dataset.ts';
@@ -11,10 +11,11 @@ const byName = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 const isFolder = async (parent: string, entry: Dirent): Promise<boolean> =>
   entry.isDirectory() || (entry.isSymbolicLink() && ((await stat(join(parent, entry.name)).catch(() => undefined))?.isDirectory() ?? false));
 
-/** Image files under a folder, sorted by path; linked folders below it are not followed. */
+/** Image files under a folder, sorted by path; linked folders below it are not followed, and hidden ones, in which programs keep copies, left out. */
 async function imagesUnder(folder: string): Promise<string[]> {
   const entries = await readFolder(folder, { recursive: true });
-  return entries.filter((entry) => !entry.isDirectory() && isImageName(entry.name)).map((entry) => join(entry.parentPath, entry.name)).sort(byName);
+  const isHidden = ({ parentPath }: Dirent): boolean => relative(folder, parentPath).split(sep).some((part) => part.startsWith('.'));
+  return entries.filter((entry) => !entry.isDirectory() && isImageName(entry.name) && !isHidden(entry)).map((entry) => join(entry.parentPath, entry.name)).sort(byName);
 }
 
 /**
