@@ -58,7 +58,7 @@ export function parseOptions<T extends z.ZodType>(schema: T, value: unknown): z.
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0]!;
-  throw new InputError(`Option "${issue.path.join('.')}": ${issue.message}.`);
+  throw new InputError(`${issue.path.length > 0 ? `Option "${issue.path.join('.')}"` : 'Options'}: ${issue.message}.`);
 }
 
 /** Checks the options of `compress`, what they mean together included. @throws {InputError} */

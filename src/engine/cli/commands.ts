@@ -118,7 +118,8 @@ export const commands: Readonly<Record<string, Command>> = {
         model: resolve(model!), out: resolve(text(values, 'out')!), preserve: number(values, 'preserve'), plan: path(text(values, 'plan')), planOut: path(text(values, 'plan-out')),
         roundTo: number(values, 'round-to'), calibration, preprocess: recipe(text(values, 'preprocess')), signal: terminal.signal,
       }));
-      printResult(terminal, values, { ...result, repaired: calibration !== undefined }, () => [...pruneTable(result), ...(calibration === undefined ? ['The remaining weights are as they were: --calibration DATA repairs them by least squares.'] : [])]);
+      if (result.repairedLayers === 0) terminal.emit({ type: 'warning', message: 'Nothing was repaired: no layer that comes after a removed channel can be fitted. The remaining weights are as they were.' });
+      printResult(terminal, values, { ...result, repaired: (result.repairedLayers ?? 0) > 0 }, () => [...pruneTable(result), ...(calibration === undefined ? ['The remaining weights are as they were: --calibration DATA repairs them by least squares.'] : [])]);
     },
   },
   evaluate: {

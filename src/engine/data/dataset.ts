@@ -40,6 +40,8 @@ export interface ImageDataset extends DatasetCommon {
    * @throws {InputError} names the image that can't be read
    */
   read(indices: readonly number[], covering?: ImageSize): Promise<readonly RawImage[]>;
+  /** The images and the arrays beside them as ready-made tensors, for a model of several inputs; absent where there are no other arrays. Closed with the images. */
+  tensors?(): Promise<TensorDataset>;
 }
 /** Ready-made tensors, one a model input, which are fed as they are. A single unnamed array has the name ''. */
 export interface TensorDataset extends DatasetCommon {

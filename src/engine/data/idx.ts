@@ -1,10 +1,10 @@
-import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { InputError } from '../errors.ts';
 import { imageDataset, readLabels } from './arrayDataset.ts';
 import { type ByteSource, fileSource, inflate, memorySource, openForReading, readBytes } from './byteSource.ts';
 import type { Dataset, ElementType } from './dataset.ts';
 import { type RowArray, rowArray } from './npyArray.ts';
+import { readFolder } from './readFolder.ts';
 
 /** File names of IDX pairs: train-images-idx3-ubyte, t10k-labels.idx1-ubyte.gz, emnist-letters-test-images-idx3-ubyte ... */
 const pattern = /^(.*?)(images|labels)([-.]idx)[1-4]-ubyte(\.gz)?$/i;
@@ -35,17 +35,18 @@ async function openIdxArray(path: string): Promise<{ rows: RowArray; source: Byt
   }
 }
 
-/** The image files of the IDX pairs in a folder. */
+const namesIn = async (folder: string): Promise<string[]> => (await readFolder(folder)).map(({ name }) => name).sort();
+
+/** The image files of the IDX pairs in a folder. @throws {InputError} when it can't be read */
 export async function findIdxImages(folder: string): Promise<string[]> {
-  const names = await readdir(folder);
-  return names.filter((name) => pattern.exec(name)?.[2]?.toLowerCase() === 'images').sort().map((name) => join(folder, name));
+  return (await namesIn(folder)).filter((name) => pattern.exec(name)?.[2]?.toLowerCase() === 'images').map((name) => join(folder, name));
 }
 
 /** The other file of a pair, gzipped or not; undefined where there is none. */
 async function partnerOf(path: string): Promise<string | undefined> {
   const [, prefix = '', kind = ''] = pattern.exec(basename(path)) ?? [];
   const wanted = kind.toLowerCase() === 'images' ? 'labels' : 'images';
-  const name = (await readdir(dirname(path))).sort().find((other) => {
+  const name = (await namesIn(dirname(path))).find((other) => {
     const match = pattern.exec(other);
     return match?.[1]?.toLowerCase() === prefix.toLowerCase() && match[2]?.toLowerCase() === wanted;
   });

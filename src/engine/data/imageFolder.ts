@@ -1,19 +1,21 @@
 import type { Dirent } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { InputError, messageOf } from '../errors.ts';
+import { stat } from 'node:fs/promises';
+import { join, relative, sep } from 'node:path';
+import { InputError } from '../errors.ts';
 import { describe } from './arrayDataset.ts';
 import { checkIndices, type ImageDataset } from './dataset.ts';
 import { isImageName, readImageFiles } from './imageFile.ts';
+import { readFolder } from './readFolder.ts';
 
 const byName = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 const isFolder = async (parent: string, entry: Dirent): Promise<boolean> =>
   entry.isDirectory() || (entry.isSymbolicLink() && ((await stat(join(parent, entry.name)).catch(() => undefined))?.isDirectory() ?? false));
 
-/** Image files under a folder, sorted by path; linked folders below it are not followed. */
+/** Image files under a folder, sorted by path; linked folders below it are not followed, and hidden ones, in which programs keep copies, left out. */
 async function imagesUnder(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true, recursive: true });
-  return entries.filter((entry) => !entry.isDirectory() && isImageName(entry.name)).map((entry) => join(entry.parentPath, entry.name)).sort(byName);
+  const entries = await readFolder(folder, { recursive: true });
+  const isHidden = ({ parentPath }: Dirent): boolean => relative(folder, parentPath).split(sep).some((part) => part.startsWith('.'));
+  return entries.filter((entry) => !entry.isDirectory() && isImageName(entry.name) && !isHidden(entry)).map((entry) => join(entry.parentPath, entry.name)).sort(byName);
 }
 
 /**
@@ -22,8 +24,7 @@ async function imagesUnder(folder: string): Promise<string[]> {
  * @throws {InputError} where some sub-folders hold images and others none: whether those are classes decides the numbers of all that follow
  */
 export async function openImageFolder(path: string): Promise<ImageDataset> {
-  let entries: Dirent[];
-  try { entries = await readdir(path, { withFileTypes: true }); } catch (error) { throw new InputError(`Can't read the folder ${path}: ${messageOf(error)}.`, { cause: error }); }
+  const entries = await readFolder(path);
   const classNames: string[] = [], empty: string[] = [];
   const files: string[] = [], labels: number[] = [];
   for (const entry of entries.sort((a, b) => byName(a.name, b.name))) {

@@ -11,7 +11,7 @@ export interface Measured {
 }
 
 /**
- * What makes a measured accuracy doubtful, in words for the user: class folders that are not the model's classes, and an accuracy that guessing would reach.
+ * What makes a measured accuracy doubtful, in words for the user: fewer named classes than the model has, and an accuracy that guessing would reach.
  * @param path of the data
  */
 export function doubtsAbout(path: string, { metric, accuracy, images, classes, classNames }: Measured): string[] {
@@ -19,7 +19,7 @@ export function doubtsAbout(path: string, { metric, accuracy, images, classes, c
   const doubts: string[] = [], chance = (metric === 'top5' ? 5 : 1) / classes;
   if (classNames && classNames.length < classes) {
     const some = classNames.slice(0, 4).join(', ');
-    doubts.push(`${path} has ${classNames.length} class folders (${some}${classNames.length > 4 ? ', ...' : ''}), the model ${classes} classes: the folders were taken for classes 0 to ${classNames.length - 1}. Is it the right folder?`);
+    doubts.push(`${path} has ${classNames.length} classes (${some}${classNames.length > 4 ? ', ...' : ''}), the model ${classes}: these were taken for its classes 0 to ${classNames.length - 1}. Are they the right data?`);
   }
   if (accuracy < Math.min(chance + 3 * Math.sqrt((chance * (1 - chance)) / images), (1 + chance) / 2)) { // of few images nothing is sure: half way to perfect will do
     doubts.push(`The model is no better than guessing on ${path} (${(100 * accuracy).toFixed(1)}% right, ${classes} classes): the order of the classes or the preprocessing is wrong, and a search can't tell good candidates from bad ones.`);

@@ -22,6 +22,9 @@ const usualSide = 224, largestKept = 512;
 /** How images are brought into a model: found once on the validation data, used for all others. */
 export interface Preparation { readonly recipe: Preprocessing | undefined; readonly description: string; /** Of the model; images go into the first. */ readonly inputNames: readonly string[]; /** Of the first input, batch first. */ readonly inputDims: readonly number[] }
 
+/** What a model of these inputs reads of a data set: of images with further arrays beside them all arrays, where it has several inputs. */
+const readBy = async (inputs: readonly string[], dataset: Dataset): Promise<Dataset> => (dataset.kind === 'images' && inputs.length > 1 ? await dataset.tensors?.() : undefined) ?? dataset;
+
 export interface OpenOptions { readonly preprocess?: string; readonly seed: number; readonly signal?: AbortSignal; readonly threads?: number }
 
 /**
@@ -29,8 +32,8 @@ export interface OpenOptions { readonly preprocess?: string; readonly seed: numb
  * (labelled images) or the most confident answers (unlabelled ones).
  * @param inputDims of the model's one input, batch first
  */
-export async function prepare(model: Model, dataset: Dataset, inputDims: readonly number[], options: OpenOptions): Promise<Preparation> {
-  const inputNames = new GraphView(model.graph).inputs;
+export async function prepare(model: Model, data: Dataset, inputDims: readonly number[], options: OpenOptions): Promise<Preparation> {
+  const inputNames = new GraphView(model.graph).inputs, dataset = await readBy(inputNames, data);
   if (dataset.kind === 'tensors') return { recipe: undefined, description: 'ready-made tensors, fed as they are', inputNames, inputDims };
   if (options.preprocess !== undefined) {
     const recipe = await parsePreprocessing(options.preprocess);
@@ -69,8 +72,8 @@ const scorer = (session: Session, name: string, dims: readonly number[], fixed: 
  * Reads samples for a model into memory; arrays for which it has no input are left out.
  * @param order their numbers
  */
-export async function loadSamples(dataset: Dataset, { inputDims, inputNames, recipe }: Preparation, order: readonly number[], { signal }: Pick<OpenOptions, 'signal'>): Promise<Samples> {
-  const first = inputNames[0]!;
+export async function loadSamples(data: Dataset, { inputDims, inputNames, recipe }: Preparation, order: readonly number[], { signal }: Pick<OpenOptions, 'signal'>): Promise<Samples> {
+  const first = inputNames[0]!, dataset = await readBy(inputNames, data);
   requireSamples(order.length, dataset.path);
   const inputs = dataset.kind === 'images'
     ? [{ name: first, type: 'float32', dims: inputDims.slice(1), data: await loadImages(dataset, recipe!, inputDims, order, signal ? { signal } : {}) }]
@@ -83,10 +86,10 @@ export const loadTaskData = (dataset: Dataset, preparation: Preparation, chosen:
 
 /**
  * Dimensions of the model's first data input, with the images' size where the model leaves it open (for files larger than 512 pixels: 224 x 224). Tensors are fed to every input by its name.
- * @throws {InputError} for images and several inputs, tensors of another shape, or an input without data
+ * @throws {InputError} for images alone and several inputs, tensors of another shape, or an input without data
  */
-export async function taskInputDims(model: Model, dataset: Dataset): Promise<readonly number[]> {
-  const view = new GraphView(model.graph);
+export async function taskInputDims(model: Model, data: Dataset): Promise<readonly number[]> {
+  const view = new GraphView(model.graph), dataset = await readBy(view.inputs, data);
   if (dataset.kind === 'tensors') return tensorDims(model, view, dataset);
   if (view.inputs.length !== 1) throw new InputError(`The model has ${view.inputs.length} inputs (${view.inputs.join(', ')}), so images alone are not enough; give an .npz with an array for each input, by its name.`);
   const dims = declaredDims(model.graph.input.find(({ name }) => name === view.inputs[0])!);
@@ -103,7 +106,7 @@ export async function taskInputDims(model: Model, dataset: Dataset): Promise<rea
  */
 export async function prepareAlike(model: Model, dataset: Dataset, preparation: Preparation): Promise<Preparation> {
   const inputDims = await taskInputDims(model, dataset);
-  if (dataset.kind !== 'images') return { ...preparation, inputDims };
+  if ((await readBy(preparation.inputNames, dataset)).kind !== 'images') return { ...preparation, inputDims };
   if (!preparation.recipe) throw new InputError(`${dataset.path} holds images, but the validation data are ready-made tensors, which do not tell how images are prepared: give both in the same form.`);
   return preparation;
 }

@@ -25,11 +25,12 @@ export async function checkOut(out: string, original: string, { written = {}, re
   if (!bytes) return; // whoever loads it says why it can't be read
   const taken = new Map([[await realFile(original), 'the model']]);
   for await (const { path } of filesBeside(bytes, original)) taken.set(await realFile(path), `${path}, which holds the model's weights`);
+  const weightsBeside = taken.size > 1;
   for (const path of read) if (path !== undefined) taken.set(await realFile(path), `${path}, which is read`);
   for (const [option, path] of Object.entries({ out, ...written })) {
     if (path === undefined) continue;
-    await checkPlace(path);
     for (const file of option === 'out' ? [path, `${path}.data`] : [path]) { // saveModel puts large weights into a file beside it
+      if (file === path || weightsBeside) await checkPlace(file);
       const place = await realFile(file), inTheWay = taken.get(place);
       if (inTheWay !== undefined) throw new InputError(`The output ${path} would overwrite ${inTheWay}: give another --${option}.`);
       taken.set(place, `${file}, which --${option} names`);
@@ -37,9 +38,10 @@ export async function checkOut(out: string, original: string, { written = {}, re
   }
 }
 
-/** @throws {InputError} where a file can't be written: there is no folder for it, or a folder has its name */
+/** @throws {InputError} where a file can't be written: there is no folder for it, a folder has its name, or its name is too long */
 async function checkPlace(path: string): Promise<void> {
   const refuse = (why: string, cause?: unknown): never => { throw new InputError(`Can't write ${path}: ${why}.`, { cause }); };
+  const info = await stat(path).catch((error: NodeJS.ErrnoException) => (error.code === 'ENAMETOOLONG' ? refuse('its name is too long', error) : undefined));
   await access(`${dirname(resolve(path))}/`, constants.W_OK).catch((error: NodeJS.ErrnoException) => refuse(['ENOENT', 'ENOTDIR'].includes(error.code ?? '') ? 'its folder does not exist' : 'its folder is read-only', error));
-  if ((await stat(path).catch(() => undefined))?.isDirectory()) refuse('it is a folder');
+  if (info?.isDirectory()) refuse('it is a folder');
 }

@@ -130,7 +130,7 @@ export function splitModel(proto: ModelProto & { graph: GraphProto }, location: 
 
 /** Writes pieces to a file under a temporary name in the same folder, flushes them to disk and renames: readers see all or nothing. */
 export async function writeAtomically(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`);
+  const temporary = join(dirname(path), `.auto-compress-${process.pid}-${randomBytes(4).toString('hex')}.tmp`); // not made of the file's name, which may be as long as names can be
   try {
     const file = await open(temporary, 'wx');
     try { await write(file); await file.sync(); } finally { await file.close(); }

@@ -144,8 +144,7 @@ export class NodeAxes {
   private biasAfter(): string {
     const [use, ...others] = this.view.usesOf(this.output());
     if (!use || others.length > 0 || use.node.opType !== 'Add' || this.view.isOutput(this.output())) return '';
-    const tensor = this.view.constants.get(use.node.input[1 - use.index] ?? '');
-    const dims = tensor ? dimsOf(tensor) : [];
-    return tensor && dims.length === 1 && dims[0] === this.outputShape().at(-1) ? use.node.input[1 - use.index]! : '';
+    const name = use.node.input[1 - use.index] ?? '', tensor = this.view.constants.get(name), dims = tensor ? dimsOf(tensor) : [], shape = this.outputShape();
+    return dims.length > 0 && dims.length <= shape.length && dims.at(-1) === shape.at(-1) && dims.slice(0, -1).every((dim) => dim === 1) ? name : '';
   }
 }

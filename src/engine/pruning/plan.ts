@@ -39,7 +39,7 @@ export function planFrom(analysis: Analysis, kept: KeptUnits, model: { readonly 
 const allUnits = (group: PruningGroup): number[] => Array.from({ length: group.channels }, (_, unit) => unit);
 
 export async function writePlan(path: string, plan: Plan): Promise<void> {
-  await writeAtomically(path, async (file) => { await file.write(`${JSON.stringify(plan)}\n`); });
+  await writeAtomically(path, async (file) => { await file.writeFile(`${JSON.stringify(plan)}\n`); });
 }
 
 /** What a plan asks for: the units that stay, and the share of single weights that stays, by tensor. */

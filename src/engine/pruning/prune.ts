@@ -27,14 +27,19 @@ export interface PruneOptions {
   /** The data that `repair` reads, which no output replaces. */
   readonly calibration?: string;
   /** Repairs the pruned model (least squares on calibration data); absent for --no-reconstruct. */
-  readonly repair?: (original: Model, analysis: Analysis, choice: PlanChoice, pruned: Model) => Promise<Model>;
+  readonly repair?: (original: Model, analysis: Analysis, choice: PlanChoice, pruned: Model) => Promise<Repaired>;
 }
+
+/** A repaired model, and how many of its layers were fitted. */
+export interface Repaired { readonly model: Model; readonly layers: number }
 
 export interface PruneResult {
   readonly out: string;
   readonly plan?: string;
   readonly before: { readonly macs: number; readonly params: number; readonly sizeBytes: number };
   readonly after: { readonly macs: number; readonly params: number; readonly sizeBytes: number };
+  /** How many layers the repair fitted; absent where there was none. */
+  readonly repairedLayers?: number;
 }
 
 /**
@@ -52,7 +57,7 @@ export async function pruneCommand(options: PruneOptions): Promise<PruneResult> 
   const analysis = await analyse(proto);
   const choice = preserve === undefined ? await readPlan(planFile!, analysis, sha256) : { kept: uniformKept(analysis, preserve, { order: channelOrders(proto, analysis), roundTo: roundTo ?? stepOf }), densities: new Map<string, number>() };
   const { kept, densities } = choice, cut = zeroSmallest(applyPlan(proto, analysis, kept), densities);
-  const pruned = options.repair ? await options.repair(proto, analysis, choice, cut) : cut;
+  const repaired = await options.repair?.(proto, analysis, choice, cut), pruned = repaired?.model ?? cut;
   await (await Session.create(pruned)).release();
   await saveModel(pruned, options.out, hadExternalData ? { externalData: true } : {});
   if (options.planOut !== undefined) await writePlan(options.planOut, planFrom(analysis, kept, { path: options.model, sha256 }, densities));
@@ -60,5 +65,6 @@ export async function pruneCommand(options: PruneOptions): Promise<PruneResult> 
     out: options.out, ...(options.planOut !== undefined ? { plan: options.planOut } : {}),
     before: { macs: analysis.macs, params: analysis.params, sizeBytes },
     after: { ...costs(analysis, kept), sizeBytes: (await loadModel(options.out)).sizeBytes },
+    ...(repaired ? { repairedLayers: repaired.layers } : {}),
   };
 }

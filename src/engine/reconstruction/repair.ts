@@ -6,6 +6,7 @@ import { withPreprocessing } from '../evaluation/recordedPreprocessing.ts';
 import { chunked, elementsOf } from '../evaluation/samples.ts';
 import { loadTaskData, prepare, taskInputDims } from '../evaluation/taskData.ts';
 import type { PlanChoice } from '../pruning/plan.ts';
+import type { Repaired } from '../pruning/prune.ts';
 import type { Analysis } from '../pruning/types.ts';
 import { refitTargets } from './refitTargets.ts';
 import { requireFloat32 } from './regressibleLayers.ts';
@@ -17,8 +18,8 @@ type Model = ModelProto & { graph: GraphProto };
 const calibrationImages = 1024, chunkElements = 6e6;
 const budget: RowBudget = { rows: 10_240, perColumn: 2, points: 10, mostImages: calibrationImages, ...memoryLimits };
 
-/** A repair of pruned models by least squares on calibration data (labels are used only to find the preprocessing). @see sequentialRefit */
-export function repairOn(calibration: string, { preprocess, seed = 0, signal }: { preprocess?: string; seed?: number; signal?: AbortSignal } = {}): (original: Model, analysis: Analysis, choice: PlanChoice, pruned: Model) => Promise<Model> {
+/** A repair of pruned models by least squares on calibration data (labels are used only to find the preprocessing), which tells how many layers it fitted. @see sequentialRefit */
+export function repairOn(calibration: string, { preprocess, seed = 0, signal }: { preprocess?: string; seed?: number; signal?: AbortSignal } = {}): (original: Model, analysis: Analysis, choice: PlanChoice, pruned: Model) => Promise<Repaired> {
   return async (original, analysis, { kept, densities }, pruned) => {
     requireFloat32(analysis);
     const dataset = await openDataset(calibration);
@@ -27,7 +28,9 @@ export function repairOn(calibration: string, { preprocess, seed = 0, signal }: 
       const preparation = await prepare(original, dataset, await taskInputDims(original, dataset), open), images = await loadTaskData(dataset, preparation, fairSubset(dataset, calibrationImages, seed), open);
       const most = Math.max(1, Math.min(64, Math.floor(chunkElements / elementsOf(images))));
       const targets = await refitTargets(original, analysis, chunked(images, images.count, most, fixedBatch(original)), budget, seed, { firstLayers: densities.size > 0 });
-      return withPreprocessing(await sequentialRefit(pruned, kept, targets, { rounds: 4, ridge: 1e-4, grouped: true, densities, ...(signal ? { signal } : {}) }), preparation.recipe);
+      let layers = 0;
+      const repaired = await sequentialRefit(pruned, kept, targets, { rounds: 4, ridge: 1e-4, grouped: true, densities, fitted: () => { layers++; }, ...(signal ? { signal } : {}) });
+      return { model: withPreprocessing(repaired, preparation.recipe), layers };
     } finally {
       await dataset.close();
     }

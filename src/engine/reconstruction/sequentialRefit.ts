@@ -24,6 +24,8 @@ export interface RefitOptions {
   /** Share of the weights that stay, for layers that are pruned weight by weight, by the name of their weight. */
   readonly densities?: ReadonlyMap<string, number>;
   readonly signal?: AbortSignal;
+  /** Told of each layer that has fitted weights now. */
+  readonly fitted?: (layer: Layer) => void;
 }
 
 /** Kept positions of an axis of a constant tensor; undefined where all stay. */
@@ -47,7 +49,10 @@ export async function sequentialRefit(pruned: Model, kept: KeptUnits, { feeds, l
     const thinned = (options.densities?.get(refit.layer.weight) ?? 1) < 1;
     changed ||= thinned || touches(keptOf, refit.layer);
     if (!changed || (refit.layout.groups > 1 && !thinned && (!options.grouped || refit.layout.channels === 1))) continue;
-    if (await refitLayer(refit, network, view, biases.get(refit.layer) ?? refit.layer.bias, keptOf, images, options)) left.delete(refit.layer.weight);
+    if (await refitLayer(refit, network, view, biases.get(refit.layer) ?? refit.layer.bias, keptOf, images, options)) {
+      left.delete(refit.layer.weight);
+      options.fitted?.(refit.layer);
+    }
   }
   const { initializers } = network;
   return zeroSmallest({ ...model, graph: { ...model.graph, initializer: model.graph.initializer.map((tensor) => initializers.get(tensor.name) ?? tensor) } }, left);

@@ -1,20 +1,20 @@
 /** Which files of a folder are a run's own, and how they go. Loads nothing heavy: the host deletes runs by it. */
 import { readdir, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readFolder } from '../data/readFolder.ts';
 import { takeLock } from './lock.ts';
 
 /** Names of the files that runs make in their folder. */
 const ownFile = /^((options|plan|pareto-.+\.plan|report|latency-table)\.json|journal\.ndjson|checkpoint.*\.bin.*|reconstructed\.onnx(\.data)?)$/;
 /** Names under which a run that is killed leaves what it was writing. */
-const tornLock = /^lock\.[0-9a-f]{8}\.tmp$/, tornFile = /^\.(.+)\.\d+-[0-9a-f]{8}\.tmp$/;
+const torn = /^(lock\.|\.auto-compress-\d+-)[0-9a-f]{8}\.tmp$/;
 
 /** Names of the files of a folder that are a run's own. */
-export const ownFiles = async (path: string): Promise<string[]> => (await readdir(path)).filter((name) => ownFile.test(name));
+export const ownFiles = async (path: string): Promise<string[]> => (await readFolder(path)).map(({ name }) => name).filter((name) => ownFile.test(name));
 
 /** Removes a run's own files, torn ones too, from its folder, and nothing else. */
 export async function removeOwnFiles(path: string): Promise<void> {
-  const isOwn = (name: string): boolean => tornLock.test(name) || ownFile.test(tornFile.exec(name)?.[1] ?? name);
-  for (const name of (await readdir(path)).filter(isOwn)) await rm(join(path, name), { force: true });
+  for (const name of (await readdir(path)).filter((each) => ownFile.test(each) || torn.test(each))) await rm(join(path, name), { force: true });
 }
 
 /**

@@ -157,9 +157,10 @@ async function readOptionsFile(path: string): Promise<Pick<RunFolder, 'options' 
   const file = join(path, 'options.json');
   const info = await stat(path).catch(() => undefined);
   if (!info?.isDirectory()) throw new InputError(`There is no run folder ${path}.`);
-  const parsed = optionsFileSchema.safeParse(await readJson(file));
-  if (!parsed.success) throw new InputError(`${file} is damaged or from another version ("${parsed.error.issues[0]!.path.join('.')}": ${parsed.error.issues[0]!.message}).`);
-  return { options: { ...parseCompressOptions(parsed.data.options), runDir: path }, inputs: parsed.data.inputs };
+  const refuse = (why: string, cause: unknown): never => { throw new InputError(`${file} is damaged or from another version (${why}).`, { cause }); };
+  const { data, error: wrong } = optionsFileSchema.safeParse(await readJson(file));
+  if (!data) return refuse(`"${wrong.issues[0]!.path.join('.')}": ${wrong.issues[0]!.message}`, wrong);
+  try { return { options: { ...parseCompressOptions(data.options), runDir: path }, inputs: data.inputs }; } catch (error) { return refuse(messageOf(error).replace(/\.$/, ''), error); }
 }
 
 /** @param names of the inputs that matter @throws {InputError} when one is not what the run began with */

@@ -182,7 +182,7 @@ async function measure(
 /**
  * Finds input shapes on which the model runs, and the shapes of all its values on them.
  * @param given shapes that the caller knows, by input name
- * @throws {InputError} when no usual shape fits: says to give one
+ * @throws {InputError} when no usual shape fits: says how to export the model
  */
 export async function findShapes(model: Model, view: GraphView, options: { batch?: number; given?: Readonly<Record<string, readonly number[]>> } = {}): Promise<ValueShapes> {
   let failure = '';
@@ -192,5 +192,5 @@ export async function findShapes(model: Model, view: GraphView, options: { batch
       failure = messageOf(error);
     }
   }
-  throw new InputError(`The model does not run on any of the usual input shapes (${failure}). Give the shape of its inputs.`);
+  throw new InputError(`The model does not run on any of the usual input shapes (${failure}). Export it with inputs of fixed size, such as height and width, and an open batch.`);
 }

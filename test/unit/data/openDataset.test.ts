@@ -1,5 +1,5 @@
 import { mkdir, readdir, readlink, truncate } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import sharp from 'sharp';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -231,6 +231,11 @@ it('refuses an empty class folder beside others, and takes folders without image
   await mkdir(join(path, 'a'));
   await expect(openDataset(path)).rejects.toThrow(/The class folder .*a holds no images\. Classes are counted by their folders/);
   expect(await opened({ 'x.png': red, 'annotations/x.xml': '' })).toMatchObject({ count: 1 });
+});
+
+it('leaves out hidden folders, in which programs keep copies of images, also those in class folders', async () => {
+  const dataset = await opened({ '.cache/x.png': red, 'a/x.png': red, 'a/.ipynb_checkpoints/x-checkpoint.png': red, 'a/b.c/y.png': red, 'a/b.c/.old/z/y.png': red, 'b/.y.png': red, 'b/x.png': red });
+  expect(dataset.files!.map((file) => relative(dataset.path, file).replaceAll('\\', '/'))).toEqual(['a/b.c/y.png', 'a/x.png', 'b/x.png']);
 });
 
 it('takes the first row of a CSV for an image where that file is there, whatever its name', async () => {

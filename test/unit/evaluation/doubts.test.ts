@@ -22,8 +22,8 @@ describe('doubts about a measured accuracy', () => {
     expect(doubtsAbout('val', { ...measured, metric: 'top5', classes: 5, accuracy: 1 })).toEqual([]);
   });
 
-  it('names class folders that are fewer than the classes', () => {
-    expect(doubtsAbout('images', { ...measured, classNames: ['test', 'train', 'val'] })).toEqual(['images has 3 class folders (test, train, val), the model 10 classes: the folders were taken for classes 0 to 2. Is it the right folder?']);
+  it('names classes that are fewer than those of the model, be they folders or names in a CSV', () => {
+    expect(doubtsAbout('images', { ...measured, classNames: ['test', 'train', 'val'] })).toEqual(['images has 3 classes (test, train, val), the model 10: these were taken for its classes 0 to 2. Are they the right data?']);
     expect(doubtsAbout('images', { ...measured, classNames: Array.from({ length: 10 }, (_, i) => `c${i}`) })).toEqual([]);
   });
 });

@@ -4,7 +4,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { Dataset } from '../../../src/engine/data/dataset.ts';
 import { openDataset } from '../../../src/engine/data/openDataset.ts';
 import { Judge } from '../../../src/engine/evaluation/judge.ts';
-import { loadTaskData, prepare, prepareAlike, taskInputDims } from '../../../src/engine/evaluation/taskData.ts';
+import { loadSamples, loadTaskData, prepare, prepareAlike, taskInputDims } from '../../../src/engine/evaluation/taskData.ts';
 import { makeNode } from '../../../src/engine/onnx/attributes.ts';
 import { buildModel, valueInfo } from '../../../src/engine/onnx/buildModel.ts';
 import { temporaryFolder, writeTree } from '../../support/files.ts';
@@ -65,5 +65,35 @@ describe('another data set of a run', () => {
   it('is no images beside ready-made tensors, which do not tell how images are prepared', async () => {
     const model = pooling(['n', 3, 30, 40]), val = await opened({ 'a.npz': npz({ x: npy('<f4', [1, 3, 30, 40], new Float32Array(3600)) }) }, 'a.npz'), other = await opened({ 'a.png': small });
     await expect(prepareAlike(model, other, await prepare(model, val, await taskInputDims(model, val), { seed: 0 }))).rejects.toThrow(/holds images, but the validation data are ready-made tensors/);
+  });
+});
+
+describe('an .npz of images and further arrays', () => {
+  const arrays = { images: npy('<f4', [2, 1, 2, 2], Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8)), sizes: npy('<f4', [2, 2], Float32Array.of(1, 2, 3, 4)), labels: npy('<i8', [2], BigInt64Array.of(1n, 0n)) };
+  const named = npy('<U1', [2], new Uint8Array(8)), options = { seed: 0 };
+  const model = (inputs: readonly [string, (number | string)[]][], nodes: Parameters<typeof buildModel>[0]['nodes']): ReturnType<typeof buildModel> => buildModel({ nodes, inputs: inputs.map(([name, dims]) => valueInfo(name, dims, 1)), outputs: [valueInfo('y', ['n', 2], 1)] });
+  /** The mean of each column of an image, times a size: two answers a sample. */
+  const two = model([['images', ['n', 1, 2, 2]], ['sizes', ['n', 2]]], [makeNode('ReduceMean', ['images'], ['m'], { axes: [1, 2], keepdims: 0 }), makeNode('Mul', ['m', 'sizes'], ['y'])]);
+  const one = model([['x', ['n', 1, 2, 2]]], [makeNode('ReduceMean', ['x'], ['y'], { axes: [1, 2], keepdims: 0 })]);
+
+  it.each([0, 6] as const)('feeds all of them to a model of several inputs, as they are (level %i)', async (level) => {
+    const dataset = await opened({ 'a.npz': npz(arrays, level) }, 'a.npz'), inputDims = await taskInputDims(two, dataset);
+    expect(inputDims).toEqual([1, 1, 2, 2]);
+    const preparation = await prepare(two, dataset, inputDims, options), { inputs, labels } = await loadSamples(dataset, preparation, [1, 0], {});
+    expect(preparation).toMatchObject({ recipe: undefined, description: 'ready-made tensors, fed as they are' });
+    expect(inputs.map(({ name, data }) => [name, [...data as Float32Array]])).toEqual([['images', [5, 6, 7, 8, 1, 2, 3, 4]], ['sizes', [3, 4, 1, 2]]]);
+    expect([...labels!]).toEqual([0, 1]);
+  });
+
+  it('is of images for a model of one input, whatever stands beside them', async () => {
+    const dataset = await opened({ 'a.npz': npz({ ...arrays, names: named }) }, 'a.npz'), preparation = await prepare(one, dataset, await taskInputDims(one, dataset), options);
+    expect(preparation.recipe).toBeDefined();
+    expect((await loadSamples(dataset, preparation, [0], {})).inputs.map(({ name }) => name)).toEqual(['x']);
+  });
+
+  it('says what is missing of several inputs', async () => {
+    const dataset = await opened({ 'a.npz': npz({ images: arrays.images, other: arrays.sizes }) }, 'a.npz'), alone = await opened({ 'a.npz': npz({ images: arrays.images }) }, 'a.npz');
+    await expect(taskInputDims(two, dataset)).rejects.toThrow(/has no array for the model's input "sizes" \(it has "images", "other"\)\./);
+    await expect(taskInputDims(two, alone)).rejects.toThrow('so images alone are not enough');
   });
 });

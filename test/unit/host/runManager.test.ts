@@ -265,7 +265,7 @@ describe('RunManager', () => {
       await manager.stop(runId);
       return runId;
     };
-    const own = ['options.json', 'journal.ndjson', 'report.json', 'pareto-episode-1.plan.json', 'checkpoint-refine.bin.previous', '.plan.json.17-0123abcd.tmp', 'lock.0123abcd.tmp'], others = ['mine.onnx', 'candidate-1.onnx', 'notes/plan.json'];
+    const own = ['options.json', 'journal.ndjson', 'report.json', 'pareto-episode-1.plan.json', 'checkpoint-refine.bin.previous', '.auto-compress-17-0123abcd.tmp', 'lock.0123abcd.tmp'], others = ['mine.onnx', 'candidate-1.onnx', 'notes/plan.json'];
     await writeTree(runDir, Object.fromEntries([...own, ...others].map((name) => [name, 'x'])));
     const lone = await writeTree(join(folder, 'lone'), Object.fromEntries(own.map((name) => [name, 'x'])));
     const [shared, alone] = [await runIn(runDir), await runIn(lone)];

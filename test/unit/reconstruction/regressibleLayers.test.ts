@@ -151,3 +151,18 @@ it('one number that is the bias of all outputs becomes a bias of each, which can
   expect([...biases.keys()].map(({ name: layer }) => layer)).toEqual([layers[1]!.name]);
   expect([...floatsOf(changed.graph.initializer.find((tensor) => tensor.name === name)!)]).toEqual(Array(5).fill(0.5));
 });
+
+it('what is added to a MatMul is its bias in the shape [1, N] too, and is fitted; where it gives the sum a dimension more it is none', async () => {
+  const build = (dims: readonly number[]): ModelProto & { graph: GraphProto } => {
+    const net = new Net(), x = net.input('x', ['n', 12]), bias = (outs: number): string => net.floats([...dims, outs], some(outs, 0.1));
+    net.output(net.add(net.op('MatMul', [net.relu(net.add(net.op('MatMul', [x, net.weight([12, 24])]), bias(24))), net.weight([24, 6])]), bias(6)), 'y', [...dims.slice(1), 'n', 6]);
+    return net.model();
+  };
+  const model = build([1]), analysis = await analyse(model), feeds = feedsOf([12]), kept = uniformKept(analysis, 0.5, { roundTo: 1 }), pruned = applyPlan(model, analysis, kept);
+  const refitted = await sequentialRefit(pruned, kept, await refitTargets(model, analysis, feeds, budget, 1), { rounds: 1, ridge: 1e-3, grouped: true });
+  expect(analysis.layers.map(({ bias }) => bias)).not.toContain('');
+  const answers = async (each: typeof model): Promise<Float32Array> => { for await (const { y } of runChunks(each, feeds, (chunk) => (chunk < 1 ? ['y'] : []))) return y!.data as Float32Array; throw new Error('no answers'); };
+  const [own, cut, fitted] = await Promise.all([model, pruned, refitted].map(answers)) as [Float32Array, Float32Array, Float32Array], distance = (other: Float32Array): number => own.reduce((sum, value, i) => sum + (value - other[i]!) ** 2, 0);
+  expect(distance(fitted)).toBeLessThan(0.5 * distance(cut));
+  expect((await analyse(build([1, 1]))).layers[0]!.bias).toBe('');
+});

@@ -181,12 +181,18 @@ describe('a run folder', () => {
     await (await createRunFolder(optionsIn(path, { runDir: join(path, 'run') }))).close();
     return path;
   };
+  const changeOptions = async (path: string, more: object): Promise<void> => {
+    const file = join(path, 'run/options.json'), { options, ...others } = JSON.parse(await readFile(file, 'utf8')) as { options: object };
+    await writeFile(file, JSON.stringify({ ...others, options: { ...options, ...more } }));
+  };
   it.each<[string, (path: string) => Promise<unknown>, RegExp]>([
     ['whose model has changed', (path) => appendFile(join(path, 'net.onnx'), 'x'), /net\.onnx \(option model of the run\) has changed since the run began\. Restore it, or start a new run\./],
     ['whose model is gone', (path) => rm(join(path, 'net.onnx')), /net\.onnx \(option model of the run\): it is gone/],
     ['whose data have changed', (path) => writeFile(join(path, 'val.npz'), 'other'), /val\.npz \(option val of the run\) has changed/],
     ['whose options are torn', async (path) => truncate(join(path, 'run/options.json'), 30), /Can't read .*options\.json: /],
     ['whose options are of another kind', (path) => writeFile(join(path, 'run/options.json'), '{}'), /options\.json is damaged or from another version \("format"/],
+    ['with an option of another version', (path) => changeOptions(path, { episode: 3 }), /run.options\.json is damaged or from another version \(Options: Unrecognized key: "episode"\)\.$/],
+    ['with an option out of its range', (path) => changeOptions(path, { episodes: 0 }), /run.options\.json is damaged or from another version \(Option "episodes": Too small.*\)\.$/],
     ['without options', (path) => rm(join(path, 'run/options.json')), /options\.json: there is no such file/],
     ['that is gone', (path) => rm(join(path, 'run'), { recursive: true }), /There is no run folder .*run\./],
   ])('%s is refused', async (_title, change, message) => {
