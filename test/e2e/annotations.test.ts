@@ -50,7 +50,7 @@ describe.skipIf(whyNot)('a model as a document', () => {
   });
 
   it('shows the model that was written over the one in its editor, with the search and the order that were chosen', async () => {
-    const { workspace, driver } = world.server, path = join(workspace, 'written.onnx'), [original, compressed] = ['resnet20.onnx', 'resnet20.compressed.onnx'].map((name) => join(workspace, name)) as [string, string];
+    const { workspace, driver } = world.server, path = join(workspace, 'written [1].onnx'), [original, compressed] = ['resnet20.onnx', 'resnet20.compressed.onnx'].map((name) => join(workspace, name)) as [string, string];
     copyFileSync(original, path);
     await driver.run((vscode, file) => vscode.commands.executeCommand<undefined>('vscode.openWith', vscode.Uri.file(file), 'autoCompress.onnxEditor'), path);
     const params = (count: number) => world.workbench.webview(`.facts:has-text("${(count / 1000).toFixed(0)} k")`);
@@ -65,10 +65,10 @@ describe.skipIf(whyNot)('a model as a document', () => {
     editor = await params(report().after.params);
     await until('the layers of a kind, of the other model', chosen);
     await driver.run((vscode, file) => vscode.commands.executeCommand<undefined>('vscode.open', vscode.Uri.file(file)), join(workspace, 'resnet.py')); // a tab that is hidden is made anew
-    await world.workbench.tab('written.onnx').click();
+    await world.workbench.tab('written [1].onnx').click();
     editor = await params(report().after.params);
     await until('the same after it was hidden', chosen);
-    await world.workbench.closeTab('written.onnx');
+    await world.workbench.closeTab('written [1].onnx');
     await world.workbench.closeTab('resnet.py');
   });
 
