@@ -1,6 +1,8 @@
+import type { NodeProto } from 'onnx-buf';
 import { dimsOf, isFloatTensor } from '../onnx/tensor.ts';
 import type { AxisId } from './axes.ts';
 import { type Removal, keyOf, removalFor } from './branches.ts';
+import type { Structure } from './structure.ts';
 import type { Analysis, KeptUnits, Layer } from './types.ts';
 
 /** How many positions of an atom stay, as a sum over groups: positions that always stay, plus kept units times their multiplicity. */
@@ -24,6 +26,18 @@ interface CostModel {
   readonly params: readonly Term[];
   /** Size of each layer's weight along its input and its output channels. */
   readonly widths: readonly { readonly ins: Term; readonly outs: Term }[];
+}
+
+/**
+ * Samples in the run that found the shapes, which a model may fix: the size of its first input's first axis, where every multiplication is made once for each position of that. 1 where that
+ * is not so, as in attention over that axis, or not known, as behind a Reshape that folds others into it. Steps of time are no samples.
+ */
+function samplesInRun({ facts: { axes, view }, atoms }: Structure): number {
+  const [input = ''] = view.inputs, [batch, ...others] = axes.shapeOf(input)?.length ? atoms.of(axes.axis(input, 0)) : [];
+  if (batch === undefined || others.length > 0) return 1;
+  const isTime = (node: NodeProto, [time]: readonly AxisId[]): boolean => /^(LSTM|GRU|RNN)$/.test(node.opType) && atoms.of(time!).includes(batch);
+  const once = (factors: readonly AxisId[]): boolean => factors.flatMap((axis) => atoms.of(axis)).filter((atom) => atom === batch).length === 1;
+  return axes.costs.every(({ node, axes: factors }) => once(factors) && !isTime(node, factors)) ? atoms.sizeOf(batch) : 1;
 }
 
 function buildCostModel(analysis: Omit<Analysis, 'macs' | 'params'>): CostModel {
@@ -55,7 +69,10 @@ function buildCostModel(analysis: Omit<Analysis, 'macs' | 'params'>): CostModel 
     }
     return { constant: fixed, factors: indices };
   };
-  const macs = axes.costs.map(({ node, constant, axes: factors }) => ({ ...term(constant, factors), of: keyOf(node) }));
+  const samples = samplesInRun(analysis.structure), macs = axes.costs.map(({ node, constant, axes: factors }): Term => {
+    const whole = term(constant, factors);
+    return { ...whole, constant: whole.constant / samples, of: keyOf(node) };
+  });
   const weights = [...new Map([...view.initializers, ...view.constants])].filter(([, tensor]) => isFloatTensor(tensor) && dimsOf(tensor).length > 0);
   const widths = analysis.layers.map(({ node, weight, inAxis, outAxis }) => ({ ins: { ...term(1, [axes.axis(weight, inAxis)]), of: keyOf(node) }, outs: { ...term(1, [axes.axis(weight, outAxis)]), of: keyOf(node) } }));
   return { sizes, macs, widths, params: [...weights.map(([name]) => ({ ...term(1, axes.axesOf(name)), of: name })), { constant: fixedParams, factors: [] }] };
@@ -101,7 +118,7 @@ export function costs(analysis: Omit<Analysis, 'macs' | 'params'>, kept: KeptUni
   return { macs: total(model.macs), params: total(model.params) };
 }
 
-/** Multiply-accumulates of each layer of `analysis.layers`, in their order, when pruned to `kept`. */
+/** Multiply-accumulates for one sample of each layer of `analysis.layers`, in their order, when pruned to `kept`. */
 export function layerMacs(analysis: Omit<Analysis, 'macs' | 'params'>, kept: KeptUnits): Float64Array {
   const model = costModelOf(analysis), sizes = sizesOf(analysis, model, kept);
   const byNode = new Map<object, number>();
