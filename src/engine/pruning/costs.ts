@@ -1,6 +1,8 @@
+import type { NodeProto } from 'onnx-buf';
 import { dimsOf, isFloatTensor } from '../onnx/tensor.ts';
 import type { AxisId } from './axes.ts';
 import { type Removal, keyOf, removalFor } from './branches.ts';
+import type { Structure } from './structure.ts';
 import type { Analysis, KeptUnits, Layer } from './types.ts';
 
 /** How many positions of an atom stay, as a sum over groups: positions that always stay, plus kept units times their multiplicity. */
@@ -20,10 +22,24 @@ interface Term {
 /** Costs of a model as sums of products of atom sizes: exact for every set of kept units, and cheap to evaluate. */
 interface CostModel {
   readonly sizes: readonly AtomSize[];
+  /** Of all samples of the run. */
   readonly macs: readonly Term[];
+  readonly samples: number;
   readonly params: readonly Term[];
   /** Size of each layer's weight along its input and its output channels. */
   readonly widths: readonly { readonly ins: Term; readonly outs: Term }[];
+}
+
+/**
+ * Samples in the run that found the shapes, which a model may fix: the size of its first input's first axis, where every multiplication is made once for each position of that. 1 where that
+ * is not so, as in attention over that axis, or not known, as behind a Reshape that folds others into it. Steps of time are no samples.
+ */
+function samplesInRun({ facts: { axes, view }, atoms }: Structure): number {
+  const [input = ''] = view.inputs, [batch, ...others] = axes.shapeOf(input)?.length ? atoms.of(axes.axis(input, 0)) : [];
+  if (batch === undefined || others.length > 0) return 1;
+  const isTime = (node: NodeProto, [time]: readonly AxisId[]): boolean => /^(LSTM|GRU|RNN)$/.test(node.opType) && atoms.of(time!).includes(batch);
+  const once = (factors: readonly AxisId[]): boolean => factors.flatMap((axis) => atoms.of(axis)).filter((atom) => atom === batch).length === 1;
+  return axes.costs.every(({ node, axes: factors }) => once(factors) && !isTime(node, factors)) ? atoms.sizeOf(batch) : 1;
 }
 
 function buildCostModel(analysis: Omit<Analysis, 'macs' | 'params'>): CostModel {
@@ -58,7 +74,7 @@ function buildCostModel(analysis: Omit<Analysis, 'macs' | 'params'>): CostModel 
   const macs = axes.costs.map(({ node, constant, axes: factors }) => ({ ...term(constant, factors), of: keyOf(node) }));
   const weights = [...new Map([...view.initializers, ...view.constants])].filter(([, tensor]) => isFloatTensor(tensor) && dimsOf(tensor).length > 0);
   const widths = analysis.layers.map(({ node, weight, inAxis, outAxis }) => ({ ins: { ...term(1, [axes.axis(weight, inAxis)]), of: keyOf(node) }, outs: { ...term(1, [axes.axis(weight, outAxis)]), of: keyOf(node) } }));
-  return { sizes, macs, widths, params: [...weights.map(([name]) => ({ ...term(1, axes.axesOf(name)), of: name })), { constant: fixedParams, factors: [] }] };
+  return { sizes, macs, samples: samplesInRun(analysis.structure), widths, params: [...weights.map(([name]) => ({ ...term(1, axes.axesOf(name)), of: name })), { constant: fixedParams, factors: [] }] };
 }
 
 const models = new WeakMap<object, CostModel>();
@@ -98,15 +114,15 @@ function evaluate({ constant, factors, of }: Term, { atoms, removal }: Sizes): n
 export function costs(analysis: Omit<Analysis, 'macs' | 'params'>, kept: KeptUnits): { macs: number; params: number } {
   const model = costModelOf(analysis), sizes = sizesOf(analysis, model, kept);
   const total = (terms: readonly Term[]): number => terms.reduce((sum, term) => sum + evaluate(term, sizes), 0);
-  return { macs: total(model.macs), params: total(model.params) };
+  return { macs: total(model.macs) / model.samples, params: total(model.params) };
 }
 
-/** Multiply-accumulates of each layer of `analysis.layers`, in their order, when pruned to `kept`. */
+/** Multiply-accumulates for one sample of each layer of `analysis.layers`, in their order, when pruned to `kept`. */
 export function layerMacs(analysis: Omit<Analysis, 'macs' | 'params'>, kept: KeptUnits): Float64Array {
   const model = costModelOf(analysis), sizes = sizesOf(analysis, model, kept);
   const byNode = new Map<object, number>();
   analysis.structure.facts.axes.costs.forEach(({ node }, i) => { byNode.set(node, (byNode.get(node) ?? 0) + evaluate(model.macs[i]!, sizes)); });
-  return Float64Array.from(analysis.layers, ({ node }: Pick<Layer, 'node'>) => byNode.get(node) ?? 0);
+  return Float64Array.from(analysis.layers, ({ node }: Pick<Layer, 'node'>) => (byNode.get(node) ?? 0) / model.samples);
 }
 
 /** Sizes of each layer's weight along its input channels (per convolution group) and its output channels, when pruned to `kept`. */

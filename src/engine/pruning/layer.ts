@@ -18,7 +18,7 @@ export interface Layer {
   readonly inAxis: number;
   /** Convolution groups; 1 otherwise. */
   readonly groups: number;
-  /** Multiply-accumulates for one sample (batch 1). */
+  /** Multiply-accumulates for one sample. */
   readonly macs: number;
   readonly params: number;
 }
