@@ -57,10 +57,13 @@ export class Workbench {
 
   statusBar(): Locator { return this.page.locator('.statusbar-item', { hasText: '.onnx:' }); }
   toast(text: string): Locator { return this.page.locator('.notifications-toasts .notification-toast', { hasText: text }); }
-  /** Waits for a notification, also one whose toast was there for a moment only. */
+  /** Waits for a notification, also one whose toast was there for a moment only. The list of them may close again when one comes: it is opened until that one is there. */
   async told(text: string): Promise<void> {
-    await this.command('Notifications: Show Notifications');
-    await this.page.locator('.notifications-center .monaco-list-row', { hasText: text }).waitFor();
+    await until(`"${text}" among the notifications`, async () => {
+      await this.command('Notifications: Show Notifications');
+      await this.page.locator('.notifications-center .monaco-list-row', { hasText: text }).waitFor({ timeout: 5000 });
+      return true;
+    });
   }
   quickInput(): Locator { return this.page.locator('.quick-input-widget:not([inert])'); }
   quickItem(text: string): Locator { return this.quickInput().locator('.monaco-list-row', { hasText: text }).first(); }
