@@ -124,6 +124,21 @@ describe.skipIf(whyNot)('the dashboard', () => {
     await clearNotifications();
   });
 
+  it('shows the layers of any candidate, also by the keyboard', async () => {
+    const dashboard = await shown('[data-status="stopped"]'), summary = dashboard.locator('summary', { hasText: 'Episodes as a table' });
+    await summary.click();
+    const first = dashboard.locator('#episodes').getByLabel('Show the layers of 1', { exact: true });
+    await first.focus();
+    await world.workbench.page.keyboard.press('Enter');
+    await until('the layers of the first candidate', async () => await first.getAttribute('aria-pressed') === 'true');
+    await dashboard.getByText('Channels of episode 1', { exact: true }).waitFor();
+    await dashboard.locator('#episodes-card').scrollIntoViewIfNeeded();
+    for (const name of world.themes) { await world.useTheme(name, dashboard); await world.screenshot(`episodes as a table ${name}`); }
+    await world.useTheme('light', dashboard);
+    expect(await seriousViolations(dashboard)).toEqual([]);
+    await summary.click();
+  });
+
   it("does not take another run's file for the one that was written over", async () => {
     const { workbench } = world;
     await start('resnet20.compressed.onnx', 2);
