@@ -31,7 +31,7 @@ import type { Counts } from '../src/engine/rl/searchSpace.ts';
 import { createRunFolder } from '../src/engine/run/runFolder.ts';
 import { testImages } from './cifar10.ts';
 
-interface Row { network: string; macsTarget: number; method: string; seed: number; val: number; test: number; macs: number; params: number; latency: number; seconds: number; episodes: number; measured: string; machine: string; commit: string }
+interface Row { network: string; macsTarget: number; method: string; seed: number; val: number; test: number; macs: number; params: number; latency: number; seconds: number; episodes: number; measured: string; /** When its time was measured again. */ timed?: string; machine: string; commit: string }
 
 const args = process.argv.slice(2), option = (name: string): string | undefined => (args.includes(name) ? args[args.indexOf(name) + 1] : undefined);
 const rowsFile = 'docs/results.jsonl', models = '../shared/models/cifar10', data = '../shared/data/cifar10';
@@ -127,6 +127,7 @@ async function measureLatencyAgain(): Promise<void> {
   for (const row of rows.filter((each) => existsSync(fileFor(each)))) {
     const before = row.latency, original = await loadModel(resolve(`${models}/${row.network}.onnx`));
     row.latency = await latencyOf(original.proto, (await loadModel(fileFor(row))).proto);
+    row.timed = today();
     console.log(`${row.network} ${row.macsTarget} ${row.method} seed ${row.seed}: latency ${before.toFixed(2)} -> ${row.latency.toFixed(2)}`);
   }
   writeFileSync(rowsFile, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
@@ -136,10 +137,11 @@ async function measure(network: string, macsTarget: number, seed: number, { meth
   const original = await openNetwork(resolve(`${models}/${network}.onnx`)), { proto } = await loadModel(file), { macs, params } = await analyse(proto);
   return {
     network, macsTarget, method, seed, val: await accuracyOn(file, `${data}/val5k.npz`), test: await accuracyOn(file, await testImages()), macs: macs / original.analysis.macs, params: params / original.analysis.params,
-    latency: await latencyOf(original.proto, proto), seconds: Math.round(seconds), episodes, measured: new Date().toISOString().slice(0, 10), machine, commit,
+    latency: await latencyOf(original.proto, proto), seconds: Math.round(seconds), episodes, measured: today(), machine, commit,
   };
 }
 
+const today = (): string => new Date().toISOString().slice(0, 10);
 const since = (start: number): number => (performance.now() - start) / 1000;
 const percent = (value: number): string => (100 * value).toFixed(2);
 const spread = (values: readonly number[], show: (value: number) => string): string => (values.length === 1 ? show(values[0]!) : `${show(median(values))} (${show(Math.min(...values))} to ${show(Math.max(...values))})`);
@@ -168,7 +170,7 @@ function besideThePaper(): string[] {
 
 /** docs/results.md from all rows: medians over seeds, with the least and the greatest. */
 function writeResults(): void {
-  const lines = ['# Results', '', `Written by \`npm run bench:paper\` from docs/results.jsonl, which holds every row with its date, commit and machine. Unless it says fine-tuned, no labels were used but those of the search's reward; the search and every choice saw val5k (5,000 images), never the 10,000 test images. Median of the seeds, least and greatest in brackets. "ours" is one command with default settings; "not refined" is the same run before its label-free refinement; "fine-tuned" is its model after about ${finetuneMinutes} more minutes of training on the labels of 45,000 training images (the seconds are those); "random search" and "paper's agent" (it begins cold, as with \`--agent paper\`) had as many episodes, and their candidates were scored, repaired and chosen as ours, not refined. Seconds are of a two-core machine that was not always quiet; latency is batch 1, measured in turn with the original; that of the rows of 2026-11-27 was measured again afterwards by a process that did nothing else (\`--latency\`), and is up to a fifth lower than right after the search.`, '', ...besideThePaper()];
+  const lines = ['# Results', '', `Written by \`npm run bench:paper\` from docs/results.jsonl, which holds every row with its date, commit and machine. Unless it says fine-tuned, no labels were used but those of the search's reward; the search and every choice saw val5k (5,000 images), never the 10,000 test images. Median of the seeds, least and greatest in brackets. "ours" is one command with default settings; "not refined" is the same run before its label-free refinement; "fine-tuned" is its model after about ${finetuneMinutes} more minutes of training on the labels of 45,000 training images (the seconds are those); "random search" and "paper's agent" (it begins cold, as with \`--agent paper\`) had as many episodes, and their candidates were scored, repaired and chosen as ours, not refined. Seconds are of a two-core machine that was not always quiet; latency is batch 1, measured in turn with the original; with a star, that of some of the seeds or all was measured again afterwards by a process that did nothing else (\`--latency\`), and came out as much as a fifth lower than right after the search.`, '', ...besideThePaper()];
   for (const [network, macsTarget] of settings) {
     const own = rows.filter((row) => row.network === network && row.macsTarget === macsTarget);
     if (!own.some(({ method }) => method !== 'original')) continue;
@@ -176,7 +178,7 @@ function writeResults(): void {
     for (const method of methods) {
       const of = own.filter((row) => row.method === method);
       if (of.length === 0) continue;
-      lines.push(`| ${method} | ${spread(of.map(({ test }) => test), percent)} | ${spread(of.map(({ val }) => val), percent)} | ${median(of.map(({ macs }) => macs)).toFixed(3)} | ${median(of.map(({ params }) => params)).toFixed(3)} | ${spread(of.map(({ latency }) => latency), (value) => value.toFixed(2))} | ${median(of.map(({ episodes }) => episodes))} | ${Math.round(median(of.map(({ seconds }) => seconds)))} | ${of.map(({ seed }) => seed).sort((a, b) => a - b).join(', ')} | ${[...new Set(of.map((row) => row.commit))].join(', ')} |`);
+      lines.push(`| ${method} | ${spread(of.map(({ test }) => test), percent)} | ${spread(of.map(({ val }) => val), percent)} | ${median(of.map(({ macs }) => macs)).toFixed(3)} | ${median(of.map(({ params }) => params)).toFixed(3)} | ${spread(of.map(({ latency }) => latency), (value) => value.toFixed(2))}${of.some(({ timed }) => timed) ? '*' : ''} | ${median(of.map(({ episodes }) => episodes))} | ${Math.round(median(of.map(({ seconds }) => seconds)))} | ${of.map(({ seed }) => seed).sort((a, b) => a - b).join(', ')} | ${[...new Set(of.map((row) => row.commit))].join(', ')} |`);
     }
     lines.push('');
   }

@@ -1,6 +1,6 @@
 /** Which two models are compared where one of them is given. Pure: no VS Code. */
-import { stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
+import { isThere } from './paths.ts';
 import type { RunRecord } from './runStore.ts';
 
 /** Paths of an original and its compressed model, of which `path` is one: those of a finished run, of which the first is taken whose output is still there, or the file named as its output beside it. */
@@ -11,5 +11,3 @@ export async function modelPair(path: string, finished: readonly Pick<RunRecord,
   for (const output of [...outputs, join(dirname(path), `${basename(path, extname(path))}.compressed.onnx`)]) if (await isThere(output)) return [path, output];
   return undefined;
 }
-
-const isThere = (path: string) => stat(path).then(() => true, () => false);

@@ -106,11 +106,10 @@ export function inputShapeCandidates(view: GraphView, batch: number): Record<str
   const free = dims.some((own) => own.slice(1).some((dim) => typeof dim === 'string'));
   const read = readWidths(view.nodes, view.constants), readOf = (name: string, i: number, rank: number): number | undefined => read.find(({ value, axis }) => value === name && (axis < 0 ? axis + rank : axis) === i)?.width;
   const shapes = (size: number, sizeOf: (symbol: string) => number | undefined, channels = 3): Record<string, number[]> => Object.fromEntries(inputs.map((input, at) => [input.name, dims[at]!.map((dim, i) => {
-    const taken = typeof dim === 'number' ? dim : readOf(input.name, i, dims[at]!.length);
-    if (typeof dim === 'number' || taken !== undefined) return taken!;
+    if (typeof dim === 'number') return dim;
     const parts = dim.split('+').map((part) => part.trim()); // exporters write sums of other dims: past_sequence_length + 1
     const known = parts.length > 1 ? parts.reduce((sum, part) => sum + (/^\d+$/.test(part) ? Number(part) : sizeOf(part) ?? (first.has(part) ? batch : size)), 0) : sizeOf(dim);
-    return known ?? (i === 0 || (dim !== '' && first.has(dim)) ? batch : i === 1 && dims[at]!.length === 4 && !/seq|time|len|head/i.test(dim) ? channels : size);
+    return readOf(input.name, i, dims[at]!.length) ?? known ?? (i === 0 || (dim !== '' && first.has(dim)) ? batch : i === 1 && dims[at]!.length === 4 && !/seq|time|len|head/i.test(dim) ? channels : size);
   })]));
   const sizes = free ? [224, 256, 32, 64, 128, 299, 384, 512, 640, 16, 8, 1] : [0];
   const plain = sizes.map((size) => shapes(size, () => undefined));
