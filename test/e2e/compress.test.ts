@@ -36,6 +36,7 @@ describe.skipIf(whyNot)('compressing a model', () => {
     const { workbench } = world;
     await workbench.contextMenu('broken.onnx', 'Compress Model...');
     await workbench.toast('broken.onnx is not an ONNX model').waitFor();
+    await workbench.toast('Reading broken.onnx').waitFor({ state: 'detached' }); // on a slow machine that was told before, and goes
     expect(await workbench.page.locator('.notifications-toasts .notification-toast').count()).toBe(1);
     await workbench.closeNotifications();
   });
