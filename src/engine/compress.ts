@@ -52,7 +52,8 @@ export async function exportCandidate(runDir: string, episode: number, out: stri
   clock.start('calibrate');
   const { space, thorough } = await calibrate(network, task, options, signal, (fraction) => { clock.progress(fraction); });
   clock.start('rebuild');
-  await saveModel(withPreprocessing(await new CandidateJudge(network.proto, space, task.judge).make(entry.counts, await thorough()), task.preparation.recipe), resolve(out));
+  const made = await new CandidateJudge(network.proto, space, task.judge).make(entry.counts, await thorough());
+  await saveModel(withPreprocessing(network.inFileType(made), task.preparation.recipe), resolve(out));
 }
 
 /** Data that a run reads. */
@@ -94,7 +95,7 @@ async function runStages(run: RunFolder, caller: RunContext): Promise<Report> {
   await writePlans(found, network, run);
 
   const { proto, steps, notes } = await trainSteps(network, task, { ...winner, kept, macs: space.costOf(winner.counts).macs }, options, run, clock, context);
-  await saveModel(withPreprocessing(proto, task.preparation.recipe), out);
+  await saveModel(withPreprocessing(network.inFileType(proto), task.preparation.recipe), out);
 
   clock.start('report');
   const report = await makeReport({ ...found, network, task, out, steps, notes: [...found.notes, ...notes] }, options, () => clock.seconds());

@@ -1,4 +1,5 @@
 import { InputError } from '../errors.ts';
+import { inType } from '../runtime/elementTypes.ts';
 import type { Session, Tensor, TypedArray } from '../runtime/session.ts';
 
 /** One input of a model for all samples. `dims` are those of one sample. */
@@ -48,15 +49,19 @@ function filled(all: Samples, samples: Int32Array, fixed: number | undefined): I
   return Int32Array.from({ length: fixed }, (_, i) => samples[i % samples.length]!);
 }
 
+const each = (tensors: Readonly<Record<string, Tensor>>, change: (tensor: Tensor, name: string) => Tensor): Record<string, Tensor> => Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, change(tensor, name)]));
+
 /**
  * A model's answers to the samples of these numbers. Where it fixes its batch, samples are repeated to fill that, and what the repeated ones give is left out.
+ * Real numbers are fed in the type that the model takes, and come as float32.
  * @param samples no more than `fixed` @param outputs names of the outputs wanted; all by default
  * @returns outputs by name; those that hold one row a sample have `samples.length` rows
  */
 export async function answersTo(session: Session, all: Samples, samples: Int32Array, fixed: number | undefined, outputs: readonly string[] = session.outputNames): Promise<Record<string, Tensor>> {
-  const fed = filled(all, samples, fixed), answers = await session.run(gathered(all, fed), outputs);
+  const fed = filled(all, samples, fixed), feeds = each(gathered(all, fed), (tensor, name) => inType(tensor, session.inputTypes[name] ?? tensor.type) ?? tensor);
+  const answers = each(await session.run(feeds, outputs), (tensor) => inType(tensor, 'float32') ?? tensor);
   if (fed === samples) return answers;
-  return Object.fromEntries(Object.entries(answers).map(([name, { type, dims, data }]) => [name, dims[0] === fed.length ? { type, dims: [samples.length, ...dims.slice(1)], data: data.subarray(0, samples.length * (data.length / fed.length)) } : { type, dims, data }]));
+  return each(answers, ({ type, dims, data }) => (dims[0] === fed.length ? { type, dims: [samples.length, ...dims.slice(1)], data: data.subarray(0, samples.length * (data.length / fed.length)) } : { type, dims, data }));
 }
 
 /**

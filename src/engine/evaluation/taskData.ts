@@ -7,23 +7,27 @@ import { describePreprocessing } from '../data/recipes.ts';
 import { InputError } from '../errors.ts';
 import { Random } from '../numerics/random.ts';
 import { GraphView } from '../onnx/graphView.ts';
+import { inType } from '../runtime/elementTypes.ts';
 import { Session } from '../runtime/session.ts';
-import { declaredDims } from '../runtime/shapes.ts';
+import { declaredDims, declaredType } from '../runtime/shapes.ts';
 import { probabilityOf, topClass } from './answers.ts';
 import { fixedBatch } from './fixedBatch.ts';
 import { recordedPreprocessing } from './recordedPreprocessing.ts';
-import { type Samples, answersTo, batchesOf, firstSamples, requireSamples, usualBatch } from './samples.ts';
+import { type SampleInput, type Samples, answersTo, batchesOf, firstSamples, requireSamples, usualBatch } from './samples.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
 /** Side of the images that most networks take, and the longest side of an image file that is taken as it is, in pixels. */
 const usualSide = 224, largestKept = 512;
 
+/** An input that a model is fed by, and its element type by onnxruntime's name. */
+export interface ModelInput { readonly name: string; readonly type: string }
+
 /** How images are brought into a model: found once on the validation data, used for all others. */
-export interface Preparation { readonly recipe: Preprocessing | undefined; readonly description: string; /** Of the model; images go into the first. */ readonly inputNames: readonly string[]; /** Of the first input, batch first. */ readonly inputDims: readonly number[] }
+export interface Preparation { readonly recipe: Preprocessing | undefined; readonly description: string; /** Of the model; images go into the first. */ readonly inputs: readonly ModelInput[]; /** Of the first input, batch first. */ readonly inputDims: readonly number[] }
 
 /** What a model of these inputs reads of a data set: of images with further arrays beside them all arrays, where it has several inputs. */
-const readBy = async (inputs: readonly string[], dataset: Dataset): Promise<Dataset> => (dataset.kind === 'images' && inputs.length > 1 ? await dataset.tensors?.() : undefined) ?? dataset;
+const readBy = async (inputs: readonly unknown[], dataset: Dataset): Promise<Dataset> => (dataset.kind === 'images' && inputs.length > 1 ? await dataset.tensors?.() : undefined) ?? dataset;
 
 export interface OpenOptions { readonly preprocess?: string; readonly seed: number; readonly signal?: AbortSignal; readonly threads?: number }
 
@@ -33,17 +37,17 @@ export interface OpenOptions { readonly preprocess?: string; readonly seed: numb
  * @param inputDims of the model's one input, batch first
  */
 export async function prepare(model: Model, data: Dataset, inputDims: readonly number[], options: OpenOptions): Promise<Preparation> {
-  const inputNames = new GraphView(model.graph).inputs, dataset = await readBy(inputNames, data);
-  if (dataset.kind === 'tensors') return { recipe: undefined, description: 'ready-made tensors, fed as they are', inputNames, inputDims };
+  const inputs = inputsOf(model), dataset = await readBy(inputs, data);
+  if (dataset.kind === 'tensors') return { recipe: undefined, description: 'ready-made tensors, fed as they are', inputs, inputDims };
   if (options.preprocess !== undefined) {
     const recipe = await parsePreprocessing(options.preprocess);
-    return { recipe, description: describePreprocessing(recipe, false) + chosenSize(model, inputDims, recipe), inputNames, inputDims };
+    return { recipe, description: describePreprocessing(recipe, false) + chosenSize(model, inputDims, recipe), inputs, inputDims };
   }
   const session = await Session.create(model, { threads: options.threads ?? 0 });
   try {
-    const score = scorer(session, inputNames[0]!, inputDims.slice(1), fixedBatch(model));
+    const score = scorer(session, inputs[0]!.name, inputDims.slice(1), fixedBatch(model));
     const { recipe, description } = await findPreprocessing(dataset, inputDims, score, { seed: options.seed, recorded: recordedPreprocessing(model), ...(options.signal ? { signal: options.signal } : {}) });
-    return { recipe, description: description + chosenSize(model, inputDims, recipe), inputNames, inputDims };
+    return { recipe, description: description + chosenSize(model, inputDims, recipe), inputs, inputDims };
   } finally {
     await session.release();
   }
@@ -72,14 +76,29 @@ const scorer = (session: Session, name: string, dims: readonly number[], fixed: 
  * Reads samples for a model into memory; arrays for which it has no input are left out.
  * @param order their numbers
  */
-export async function loadSamples(data: Dataset, { inputDims, inputNames, recipe }: Preparation, order: readonly number[], { signal }: Pick<OpenOptions, 'signal'>): Promise<Samples> {
-  const first = inputNames[0]!, dataset = await readBy(inputNames, data);
+export async function loadSamples(data: Dataset, { inputDims, inputs: own, recipe }: Preparation, order: readonly number[], { signal }: Pick<OpenOptions, 'signal'>): Promise<Samples> {
+  const first = own[0]!.name, dataset = await readBy(own, data);
   requireSamples(order.length, dataset.path);
   const inputs = dataset.kind === 'images'
     ? [{ name: first, type: 'float32', dims: inputDims.slice(1), data: await loadImages(dataset, recipe!, inputDims, order, signal ? { signal } : {}) }]
-    : Object.entries(await dataset.read(order)).map(([name, { type, dims, data }]) => ({ name: name === '' ? first : name, type, dims: dims.slice(1), data })).filter(({ name }) => inputNames.includes(name));
+    : Object.entries(await dataset.read(order)).flatMap(([given, { type, dims, data }]) => {
+        const name = given === '' ? first : given, input = own.find((each) => each.name === name);
+        return input ? [fed({ name, type, dims: dims.slice(1), data }, input.type, dataset.path)] : [];
+      });
   return { inputs, count: order.length, ...(dataset.labels ? { labels: Int32Array.from(order, (i) => dataset.labels![i]!) } : {}) };
 }
+
+/** An array in the element type that the model's input takes. @throws {InputError} where its numbers are of another kind, or none of that type */
+function fed(array: SampleInput, type: string, path: string): SampleInput {
+  const fitting = inType(array, type);
+  if (!fitting) throw new InputError(`${path} holds ${array.type} numbers for the model's input "${array.name}", which takes ${type}: store them as ${type}${array.type === 'uint8' ? ', prepared as the model takes them, or as "images", whose preparation is found' : ''}.`);
+  return fitting;
+}
+
+const inputsOf = ({ graph }: Model): ModelInput[] => {
+  const { inputs } = new GraphView(graph);
+  return inputs.map((name) => ({ name, type: declaredType(graph.input.find((input) => input.name === name)!) }));
+};
 
 /** The same in a seeded random order, so that the first few of them are a fair sample as well. @param chosen their numbers */
 export const loadTaskData = (dataset: Dataset, preparation: Preparation, chosen: readonly number[], options: OpenOptions): Promise<Samples> => loadSamples(dataset, preparation, new Random(options.seed).shuffle([...chosen]), options);
@@ -106,7 +125,7 @@ export async function taskInputDims(model: Model, data: Dataset): Promise<readon
  */
 export async function prepareAlike(model: Model, dataset: Dataset, preparation: Preparation): Promise<Preparation> {
   const inputDims = await taskInputDims(model, dataset);
-  if ((await readBy(preparation.inputNames, dataset)).kind !== 'images') return { ...preparation, inputDims };
+  if ((await readBy(preparation.inputs, dataset)).kind !== 'images') return { ...preparation, inputDims };
   if (!preparation.recipe) throw new InputError(`${dataset.path} holds images, but the validation data are ready-made tensors, which do not tell how images are prepared: give both in the same form.`);
   return preparation;
 }

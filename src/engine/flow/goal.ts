@@ -16,12 +16,12 @@ export interface Goal {
 }
 
 /** What a target means for a method. */
-export function goalOf({ target, method }: Pick<CompressOptions, 'target' | 'method'>, { proto, sizeBytes }: Pick<Network, 'proto' | 'sizeBytes'>): Goal {
+export function goalOf({ target, method }: Pick<CompressOptions, 'target' | 'method'>, { file, sizeBytes }: Pick<Network, 'file' | 'sizeBytes'>): Goal {
   const limitOf = (asked: Budget): AskedLimit => {
     const { metric, value } = asked;
     switch (metric) {
       case 'macs': case 'params': case 'latency': return { asked, cost: metric, budget: value };
-      case 'size': return { asked, cost: 'params', budget: budgetForSize(value, proto, sizeBytes) - (method === 'weights' ? bitmapShare : 0) };
+      case 'size': return { asked, cost: 'params', budget: budgetForSize(value, file, sizeBytes) - (method === 'weights' ? bitmapShare : 0) };
       case 'accuracy-drop': return { asked, cost: method === 'weights' ? 'params' : 'macs', budget: 1 };
       default: { const never: never = metric; return never; }
     }
@@ -40,8 +40,8 @@ export const shareExpected = ({ limits: [{ budget }], allowedDrop }: Goal): numb
 export const floorOf = ({ allowedDrop }: Goal, original: number): number => (allowedDrop === undefined ? 0 : original - allowedDrop - 1e-9);
 
 /** A file is its weights and a graph that stays: the size left for weights is what the graph leaves, and half a percent for the names of biases that the repair adds. */
-function budgetForSize(value: number, proto: Network['proto'], sizeBytes: number): number {
-  const weightBytes = proto.graph.initializer.reduce((sum, { rawData }) => sum + rawData.length, 0);
+function budgetForSize(value: number, { graph }: Network['file'], sizeBytes: number): number {
+  const weightBytes = graph.initializer.reduce((sum, { rawData }) => sum + rawData.length, 0);
   return (value * sizeBytes - Math.max(0, sizeBytes - weightBytes)) / Math.max(1, weightBytes) - 0.005;
 }
 

@@ -1,6 +1,7 @@
 import { basename, dirname, extname, join } from 'node:path';
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { UnsupportedModelError } from '../errors.ts';
+import { float32Form } from '../onnx/float32Form.ts';
 import { loadModel } from '../onnx/modelFile.ts';
 import { sha256OfModel } from '../onnx/modelIdentity.ts';
 import type { CompressOptions, LayerSummary, RunEvent } from '../protocol.ts';
@@ -8,26 +9,37 @@ import { analyse } from '../pruning/analysis.ts';
 import { channelsOf } from '../pruning/inspect.ts';
 import type { Analysis } from '../pruning/types.ts';
 import { requireFloat32 } from '../reconstruction/regressibleLayers.ts';
+import { Session } from '../runtime/session.ts';
+
+type Model = ModelProto & { graph: GraphProto };
 
 /** A model to be compressed and what is known of it. */
 export interface Network {
   readonly path: string;
   readonly sha256: string;
   readonly sizeBytes: number;
-  readonly proto: ModelProto & { graph: GraphProto };
+  /** As the file has it. */
+  readonly file: Model;
+  /** The same in float32: what is searched, repaired and trained. */
+  readonly proto: Model;
   readonly analysis: Analysis;
+  /** A model made of `proto`, in the number type of the file. */
+  inFileType(model: Model): Model;
+  /** Name of that type, where it is not float32. */
+  readonly fileType?: string;
 }
 
-/** Reads and analyses a model. @throws {UnsupportedModelError} when it is not float32 or nothing in it can be pruned: says why */
+/** Reads and analyses a model. @throws {UnsupportedModelError} when its numbers can't be had in float32, or nothing in it can be pruned: says why */
 export async function openNetwork(path: string, method: CompressOptions['method'] = 'channels'): Promise<Network> {
-  const { proto, sizeBytes } = await loadModel(path);
+  const { proto: file, sizeBytes } = await loadModel(path), { model: proto, restore: inFileType, fileType } = float32Form(file);
+  if (fileType !== undefined) await (await Session.create(file)).release(); // no search for what can't be measured in the end
   const analysis = await analyse(proto);
   requireFloat32(analysis);
   if (method === 'channels' && analysis.groups.length === 0) {
     const reasons = [...new Set(analysis.frozen.map(({ reason }) => reason))].slice(0, 3).join('; ');
     throw new UnsupportedModelError(`${path} has no channels that can be removed${reasons ? ` (${reasons})` : ''}. Run "auto-compress inspect" on it for the details.`);
   }
-  return { path, sha256: await sha256OfModel(path), sizeBytes, proto, analysis };
+  return { path, sha256: await sha256OfModel(path), sizeBytes, file, proto, analysis, inFileType, ...(fileType === undefined ? {} : { fileType }) };
 }
 
 export const defaultOut = (model: string): string => join(dirname(model), `${basename(model, extname(model))}.compressed.onnx`);

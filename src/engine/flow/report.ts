@@ -22,14 +22,14 @@ import type { Task } from './task.ts';
 /** Measures two model files on the user's disk: nothing is carried over from the search. */
 async function measureFiles(network: Network, out: string, task: Task, options: CompressOptions): Promise<{ before: Measurements; after: Measurements; pruned: Analysis }> {
   const { proto, sizeBytes } = await loadModel(out), pruned = await analyse(proto);
-  const [before, after] = await measureLatency([network.proto, proto], { batch: 1, threads: options.threads, inputShapes: inputShapesOf(task.judge.images) });
-  const accuracy = async (model: Network['proto']) => ({ metric: task.judge.metric, value: model === network.proto ? task.judge.original : await task.judge.accuracy(model), images: task.judge.images.count, dataset: task.dataset });
+  const [before, after] = await measureLatency([network.file, proto], { batch: 1, threads: options.threads, inputShapes: inputShapesOf(task.judge.images) });
+  const accuracy = async (model: Network['file']) => ({ metric: task.judge.metric, value: model === network.proto ? task.judge.original : await task.judge.accuracy(model), images: task.judge.images.count, dataset: task.dataset });
   const storageOf = async (path: string, model: Network['proto'], size: number): Promise<Pick<Measurements, 'sparse'>> => {
     if (options.method === 'channels') return {};
     return { sparse: { ...sparseStorage(model, size), zipBytes: await deflatedBytes(path) } };
   };
   return {
-    before: { macs: network.analysis.macs, params: network.analysis.params, sizeBytes: network.sizeBytes, ...await storageOf(network.path, network.proto, network.sizeBytes), latencyMs: before!, accuracy: await accuracy(network.proto) },
+    before: { macs: network.analysis.macs, params: network.analysis.params, sizeBytes: network.sizeBytes, ...await storageOf(network.path, network.file, network.sizeBytes), latencyMs: before!, accuracy: await accuracy(network.file) },
     after: { macs: pruned.macs, params: pruned.params, sizeBytes, ...await storageOf(out, proto, sizeBytes), latencyMs: after!, accuracy: await accuracy(proto) },
     pruned,
   };
@@ -92,6 +92,7 @@ export interface Findings {
 export async function makeReport({ network, space, task, out, winner, standings, agent, baselines, profile, steps, notes: stepNotes }: Findings, options: CompressOptions, seconds: () => Record<string, number>): Promise<Report> {
   const { before, after, pruned } = await measureFiles(network, out, task, options);
   const kept = space.keptFor(winner.counts), notes = [...task.notes, ...removedBranches(network.analysis, kept), ...stepNotes], own = standings.get('agent') ?? bestOf(agent);
+  if (network.fileType !== undefined) notes.push(`The numbers of the model are ${network.fileType}: it was searched and repaired as float32, and written as ${network.fileType} again. The accuracy and the times are those of the files.`);
   if (winner.policy !== 'agent') notes.push(`The ${winner.policy} baseline was better than the agent (${percent(winner.accuracy)} against ${percent(own.accuracy)}), so its model was written.`);
   if (options.method === 'weights') notes.push('Single weights were pruned: the file and its time stay as they were until it is stored in a zip, or run by a program that makes use of zeros.');
   else if (after.latencyMs.median > before.latencyMs.median * 0.95) notes.push('On this machine the smaller model is not clearly faster at batch 1: its layers are too small for the arithmetic to dominate, or their widths do not suit its kernels. --target latency=R searches for time instead; --round-to 16 gives widths that kernels like, which costs narrow networks much accuracy.');

@@ -6,7 +6,7 @@ import { floatsOf, int64Tensor, intsOf, withFloats } from '../onnx/tensor.ts';
 import { type Adjustment, adjusted, isUnchanged, replacedBy, scaled, unchanged } from './adjustment.ts';
 import type { AxisId } from './axes.ts';
 import { type ConstantLayer, channelAxis, keyOf, removalFor } from './branches.ts';
-import { elementTypeOf } from './elementType.ts';
+import { elementTypeOf } from '../onnx/elementType.ts';
 import { cutShape, gatherAxes } from './gather.ts';
 import { KeptPositions } from './keptPositions.ts';
 import { NodeAxes } from './nodeAxes.ts';

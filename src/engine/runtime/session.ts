@@ -58,12 +58,15 @@ export const runtimeVersion = ort.env.versions.node ?? ort.env.versions.common;
 export class Session {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
+  /** Element types of the inputs that are tensors, by name. */
+  readonly inputTypes: Readonly<Record<string, string>>;
   private readonly session: ort.InferenceSession;
 
   private constructor(session: ort.InferenceSession) {
     this.session = session;
     this.inputNames = session.inputNames;
     this.outputNames = session.outputNames;
+    this.inputTypes = Object.fromEntries(session.inputMetadata.flatMap((input) => (input.isTensor ? [[input.name, input.type]] : [])));
   }
 
   /**

@@ -4,7 +4,8 @@ import { InputError, UnsupportedModelError, messageOf } from '../errors.ts';
 import { hasAttribute, intAttribute, makeNode, subgraphsOf, tensorAttribute } from '../onnx/attributes.ts';
 import { capturedValues, type GraphView } from '../onnx/graphView.ts';
 import { elementCount } from '../onnx/tensor.ts';
-import { Session, loadFailure, type Tensor, type TypedArray } from './session.ts';
+import { arrayFor, typeName } from './elementTypes.ts';
+import { Session, loadFailure, type Tensor } from './session.ts';
 import { readWidths } from './readWidths.ts';
 import { thinLayers } from './thinLayers.ts';
 
@@ -62,31 +63,29 @@ function integerValues(view: GraphView): ReadonlySet<string> {
 
 const withoutType = (name: string): ValueInfoProto => create(ValueInfoProtoSchema, { name });
 
-const arrays: Readonly<Record<number, { type: string; make: (count: number) => TypedArray } | undefined>> = {
-  [DataType.FLOAT]: { type: 'float32', make: (n) => new Float32Array(n) }, [DataType.DOUBLE]: { type: 'float64', make: (n) => new Float64Array(n) },
-  [DataType.FLOAT16]: { type: 'float16', make: (n) => new Uint16Array(n) }, [DataType.INT64]: { type: 'int64', make: (n) => new BigInt64Array(n) },
-  [DataType.INT32]: { type: 'int32', make: (n) => new Int32Array(n) }, [DataType.UINT8]: { type: 'uint8', make: (n) => new Uint8Array(n) },
-  [DataType.INT8]: { type: 'int8', make: (n) => new Int8Array(n) }, [DataType.BOOL]: { type: 'bool', make: (n) => new Uint8Array(n) },
-};
+/** The element type of a graph input, by onnxruntime's name. @throws {UnsupportedModelError} for one that is no tensor, or of a type that no array holds */
+export function declaredType(input: ValueInfoProto): string {
+  const type = input.type?.value;
+  if (type?.case !== undefined && type.case !== 'tensorType') throw new UnsupportedModelError(`Graph input "${input.name}" is a ${type.case.replace('Type', '')} and not a tensor, which is not supported.`);
+  const elementType = type?.case === 'tensorType' ? type.value.elemType : DataType.FLOAT, name = typeName(elementType);
+  if (name === undefined) throw new UnsupportedModelError(`Graph input "${input.name}" has element type ${DataType[elementType] ?? elementType}, which is not supported.`);
+  return name;
+}
 
 /** Values in [0, 1) that look like nothing in particular, the same every time: an input that exercises a model without data. @throws {InputError} where it would be too large */
 export function syntheticInput(input: ValueInfoProto, dims: readonly number[]): Tensor {
-  const type = input.type?.value;
-  if (type?.case !== undefined && type.case !== 'tensorType') throw new UnsupportedModelError(`Graph input "${input.name}" is a ${type.case.replace('Type', '')} and not a tensor, which is not supported.`);
-  const elementType = type?.case === 'tensorType' ? type.value.elemType : DataType.FLOAT;
-  const array = arrays[elementType];
-  if (!array) throw new UnsupportedModelError(`Graph input "${input.name}" has element type ${DataType[elementType] ?? elementType}, which is not supported.`);
+  const type = declaredType(input);
   const count = elementCount(dims, input.name);
   if (count > mostInputElements) throw new InputError(`Graph input "${input.name}" of the shape [${dims.join(', ')}] is too large to try the model on.`);
-  const data = array.make(count);
+  const data = arrayFor(type, count);
   let state = 0x2545f491;
   for (let i = 0; i < data.length; i++) {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     const unit = state / 2 ** 32;
     if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[i] = 1n;
-    else data[i] = elementType === DataType.FLOAT16 ? 0x3000 + (state >>> 22) : data instanceof Float32Array || data instanceof Float64Array ? unit : 1;
+    else data[i] = type === 'float16' ? 0x3000 + (state >>> 22) : data instanceof Float32Array || data instanceof Float64Array ? unit : 1;
   }
-  return { type: array.type, dims, data };
+  return { type, dims, data };
 }
 
 /** The dims that a graph input declares; undefined where symbolic or absent. An input without a shape gives []. */

@@ -1,13 +1,9 @@
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from 'onnx-buf';
-import { TensorProto_DataType as DataType } from 'onnx-buf';
 import { buildModel, valueInfo } from '../onnx/buildModel.ts';
 import type { GraphView} from '../onnx/graphView.ts';
 import { capturedValues } from '../onnx/graphView.ts';
+import { dataTypeOf } from './elementTypes.ts';
 import { Session, type SessionOptions, type Tensor } from './session.ts';
-
-const elementTypes: Readonly<Record<string, number>> = {
-  float32: DataType.FLOAT, float64: DataType.DOUBLE, float16: DataType.FLOAT16, int64: DataType.INT64, int32: DataType.INT32, bool: DataType.BOOL, uint8: DataType.UINT8, int8: DataType.INT8,
-};
 
 /**
  * A network that is run piece by piece over a set of images, keeping only the values that later pieces need, so that weights may be
@@ -84,7 +80,7 @@ export class StagedNetwork {
     const inputs = [...used].filter((value) => value !== '' && !made.has(value) && !this.initializers.has(value));
     const session = await Session.create(buildModel({
       nodes: [...nodes].sort((a, b) => this.position.get(a)! - this.position.get(b)!),
-      inputs: inputs.map((value) => { const { type, dims } = given[value]![0]!; return valueInfo(value, dims, elementTypes[type] ?? DataType.FLOAT); }),
+      inputs: inputs.map((value) => { const { type, dims } = given[value]![0]!; return valueInfo(value, dims, dataTypeOf(type)); }),
       outputs: outputs.map((value) => ({ ...valueInfo(value), type: undefined }) as never),
       initializers: [...used].map((name) => this.initializers.get(name)).filter((tensor) => tensor !== undefined),
       opsetImport: this.model.opsetImport,

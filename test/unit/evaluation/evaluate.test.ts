@@ -6,6 +6,7 @@ import { evaluateFiles, evaluateModel } from '../../../src/engine/evaluation/eva
 import { makeNode } from '../../../src/engine/onnx/attributes.ts';
 import { buildModel, valueInfo } from '../../../src/engine/onnx/buildModel.ts';
 import { saveModel } from '../../../src/engine/onnx/modelFile.ts';
+import { DataType, floatToHalf } from '../../../src/engine/onnx/tensor.ts';
 import { hasShared, shared, temporaryFolder, writeTree } from '../../support/files.ts';
 import { npy, npz } from '../../support/npy.ts';
 
@@ -22,6 +23,23 @@ async function opened(path: string): Promise<Dataset> {
 const identity = (dims: (number | string)[]): ReturnType<typeof buildModel> => buildModel({ nodes: [makeNode('Identity', ['x'], ['y'])], inputs: [valueInfo('x', dims, 1)], outputs: [valueInfo('y', dims, 1)] });
 const scores = Float32Array.of(9, 8, 7, 6, 5, 4, 3, /**/ 1, 2, 3, 4, 5, 6, 7, /**/ 1, 1, 1, 1, 1, 1, 1, /**/ NaN, 0, 0, 0, 0, 0, 0);
 const dataset = async (labels: number[]): Promise<Dataset> => opened(join(await writeTree(folder, { 'a.npz': npz({ x: npy('<f4', [4, 7], scores), labels: npy('<i4', [4], Int32Array.from(labels)) }) }), 'a.npz'));
+
+describe('numbers of another element type than the model takes', () => {
+  const labels = npy('<i4', [4], Int32Array.of(0, 6, 0, 1)), value = async (array: Uint8Array, type: number): Promise<number> =>
+    (await evaluateModel(buildModel({ nodes: [makeNode('Cast', ['x'], ['y'], { to: type === DataType.INT64 || type === DataType.INT8 ? DataType.FLOAT : type })], inputs: [valueInfo('x', ['n', 7], type)], outputs: [valueInfo('y', ['n', 7], type === DataType.INT64 || type === DataType.INT8 ? DataType.FLOAT : type)] }), await opened(join(await writeTree(folder, { 'b.npz': npz({ x: array, labels }) }), 'b.npz')))).value;
+  const whole = scores.map((score) => score || 0), halves = floatToHalf(scores, DataType.FLOAT16);
+
+  it.each<[string, Uint8Array, number]>([
+    ['float64, as numpy makes them, for float32', npy('<f8', [4, 7], Float64Array.from(scores)), DataType.FLOAT], ['float16 for float32', npy('<f2', [4, 7], halves), DataType.FLOAT],
+    ['float32 for float16', npy('<f4', [4, 7], scores), DataType.FLOAT16], ['float16 for float16', npy('<f2', [4, 7], halves), DataType.FLOAT16], ['float32 for float64', npy('<f4', [4, 7], scores), DataType.DOUBLE],
+    ['int32 for int64', npy('<i4', [4, 7], Int32Array.from(whole)), DataType.INT64], ['int64 for int8', npy('<i8', [4, 7], BigInt64Array.from(whole, BigInt)), DataType.INT8],
+  ])('%s', async (_title, array, type) => { expect(await value(array, type)).toBe(type === DataType.INT64 || type === DataType.INT8 ? 0.75 : 1); }); // without NaN the last one's answer is another
+
+  it.each<[string, Uint8Array, number, RegExp]>([
+    ['pixels for reals', npy('|u1', [4, 7], new Uint8Array(28)), DataType.FLOAT, /b\.npz holds uint8 numbers for the model's input "x", which takes float32: store them as float32, prepared as the model takes them, or as "images"/],
+    ['reals for integers', npy('<f4', [4, 7], scores), DataType.INT64, /holds float32 numbers .* takes int64: store them as int64\.$/], ['integers that are too large', npy('<i4', [4, 7], new Int32Array(28).fill(300)), DataType.INT8, /takes int8/],
+  ])('%s are refused', async (_title, array, type, message) => { await expect(value(array, type)).rejects.toThrow(message); });
+});
 
 describe('accuracy of known scores', () => {
   it.each<[string, 'top1' | 'top5', number[], number]>([

@@ -3,14 +3,17 @@ import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { compress } from '../../../src/engine/compress.ts';
+import { evaluateFiles } from '../../../src/engine/evaluation/evaluate.ts';
 import { Random } from '../../../src/engine/numerics/random.ts';
 import { makeNode } from '../../../src/engine/onnx/attributes.ts';
 import { buildModel, valueInfo } from '../../../src/engine/onnx/buildModel.ts';
-import { saveModel } from '../../../src/engine/onnx/modelFile.ts';
-import { DataType, floatTensor } from '../../../src/engine/onnx/tensor.ts';
+import { copyOf } from '../../../src/engine/onnx/copyOf.ts';
+import { loadModel, saveModel } from '../../../src/engine/onnx/modelFile.ts';
+import { DataType, dimsOf, floatTensor, floatsOf, withFloats } from '../../../src/engine/onnx/tensor.ts';
 import { type CompressRequest, type Report, parseCompressOptions } from '../../../src/engine/protocol.ts';
 import { temporaryFolder, writeTree } from '../../support/files.ts';
 import { npy, npz } from '../../support/npy.ts';
+import { smallTask } from '../../support/smallTask.ts';
 
 const folder = await temporaryFolder(), zoo = resolve('../shared/zoo'), random = new Random(5);
 const normal = (count: number, scale = 1): Float32Array => Float32Array.from({ length: count }, () => scale * random.normal());
@@ -37,6 +40,19 @@ describe('compressing models that are no image classifiers, without labels', () 
     expect(report.after.macs / report.before.macs).toBeLessThanOrEqual(0.6);
     expect(report.after.accuracy.value).toBeGreaterThan(0.9); // the copies could go for nothing
     expect(report.after.accuracy.value).toBeLessThanOrEqual(1);
+  }, 120_000);
+
+  it('a network in half precision, from its input to its output', async () => {
+    const { model: float32, data } = await smallTask(folder), { proto } = await loadModel(float32), model = join(folder, 'half.onnx');
+    for (const { type } of [...proto.graph.input, ...proto.graph.output]) if (type?.value.case === 'tensorType') type.value.value.elemType = DataType.FLOAT16;
+    proto.graph.initializer = proto.graph.initializer.map((tensor) => withFloats(copyOf(tensor, { dataType: DataType.FLOAT16 }), dimsOf(tensor), floatsOf(tensor)));
+    await saveModel(proto, model);
+    const report = await run(model, data, { target: { metric: 'size', value: 0.6 }, preprocess: '{"scale": 0.00392156862745098}' }), written = (await loadModel(report.out)).proto.graph;
+    expect([...new Set(written.initializer.map(({ dataType }) => dataType))]).toEqual([DataType.FLOAT16]); // with the biases that the repair adds
+    expect(report.after.sizeBytes / report.before.sizeBytes).toBeLessThanOrEqual(0.63); // in so small a file the names of new biases take three percent
+    expect(report.after.accuracy.value).toBeCloseTo((await evaluateFiles(report.out, data, { against: model })).value, 1);
+    expect(report.notes.join(' ')).toContain('The numbers of the model are float16');
+    expect(report.after.accuracy.value).toBeGreaterThan(0.5);
   }, 120_000);
 
   it.skipIf(!existsSync(zoo))('a segmentation network of the zoo judged by its answer at every pixel, on random inputs (../shared/zoo is not part of a clone)', async () => {

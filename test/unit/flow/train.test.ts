@@ -83,7 +83,7 @@ describe('training in a run', () => {
 
 describe('augmentation of a run\'s samples', () => {
   const samples = (shape: number[]): Parameters<typeof augmentationFor>[0] => ({ count: 1, inputs: [{ name: 'x', type: 'float32', dims: shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) }] });
-  const preparation = (shape: number[], layout: 'nchw' | 'nhwc' | undefined): Parameters<typeof augmentationFor>[1] => ({ recipe: layout && checkPreprocessing({ layout }), description: '', inputNames: ['x'], inputDims: [1, ...shape] });
+  const preparation = (shape: number[], layout: 'nchw' | 'nhwc' | undefined): Parameters<typeof augmentationFor>[1] => ({ recipe: layout && checkPreprocessing({ layout }), description: '', inputs: [{ name: 'x', type: 'float32' }], inputDims: [1, ...shape] });
 
   it.each<[number[], 'nchw' | 'nhwc' | undefined, boolean]>([[[3, 32, 32], 'nchw', true], [[32, 32, 3], 'nhwc', true], [[3, 12, 12], 'nchw', false], [[3, 32, 32], undefined, true], [[224, 224, 3], undefined, true], [[1, 128, 9], undefined, false], [[64, 32, 32], undefined, false], [[16, 16, 16], undefined, false], [[3, 16], undefined, false]])(
     '%j prepared as %s: %s', (shape, layout, changed) => {

@@ -1,7 +1,7 @@
 /** Operators that mix the positions of an axis: reductions, Softmax, ArgMax, CumSum, TopK, DFT; and pooling and resizing of spatial axes. */
 import { floatsOf, isFloatTensor, isFloatType } from '../../onnx/tensor.ts';
 import { makeNode, stringAttribute } from '../../onnx/attributes.ts';
-import { elementTypeOf } from '../elementType.ts';
+import { elementTypeOf } from '../../onnx/elementType.ts';
 import { type NodeAxes, positive } from '../nodeAxes.ts';
 import type { NodeEdit, Rule } from '../rule.ts';
 

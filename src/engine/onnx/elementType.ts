@@ -1,7 +1,7 @@
 import type { NodeProto, ValueInfoProto } from 'onnx-buf';
-import { intAttribute, subgraphsOf, tensorAttribute } from '../onnx/attributes.ts';
-import type { GraphView } from '../onnx/graphView.ts';
-import { DataType } from '../onnx/tensor.ts';
+import { intAttribute, subgraphsOf, tensorAttribute } from './attributes.ts';
+import type { GraphView } from './graphView.ts';
+import { DataType } from './tensor.ts';
 
 /** Inputs whose element type an operator's output has, where it is not the first one. */
 const sources: Readonly<Record<string, number>> = { Where: 1, CastLike: 1, OneHot: 2 };
