@@ -1,5 +1,5 @@
 import type { NodeProto } from 'onnx-buf';
-import { intAttribute, intsAttribute, stringAttribute } from './attributes.ts';
+import { hasAttribute, intAttribute, intsAttribute, stringAttribute } from './attributes.ts';
 
 /** How a sliding window (convolution or pooling) moves over each spatial axis. */
 export interface Windows {
@@ -21,6 +21,19 @@ export function windowsOf(node: NodeProto, kernel: readonly number[], input: rea
   const before = autoPad.startsWith('SAME') ? overhang.map((total) => (autoPad === 'SAME_LOWER' ? Math.ceil(Math.max(0, total) / 2) : Math.floor(Math.max(0, total) / 2)))
     : autoPad === 'VALID' ? zeros : pads.slice(0, rank);
   return { kernel, strides, dilations, before, after: overhang.map((total, i) => total - before[i]!) };
+}
+
+/**
+ * How the windows of a transposed convolution move: those of the convolution from its output to its input, of which it is the input gradient.
+ * @param input and output spatial dims of the ConvTranspose @see ONNX ConvTranspose-11: padding that follows from a given size of the output stands first where auto_pad does not say SAME_UPPER
+ */
+export function transposedWindowsOf(node: NodeProto, kernel: readonly number[], input: readonly number[], output: readonly number[]): Windows {
+  const windows = windowsOf(node, kernel, output, input), { strides, dilations } = windows, autoPad = stringAttribute(node, 'auto_pad', 'NOTSET');
+  if (!autoPad.startsWith('SAME') && !hasAttribute(node, 'output_shape')) return windows;
+  const extra = intsAttribute(node, 'output_padding') ?? kernel.map(() => 0);
+  const total = kernel.map((k, i) => Math.max(0, strides[i]! * (input[i]! - 1) + extra[i]! + (k - 1) * dilations[i]! + 1 - output[i]!));
+  const before = total.map((padding) => (autoPad === 'SAME_UPPER' ? Math.floor(padding / 2) : padding - Math.floor(padding / 2)));
+  return { ...windows, before };
 }
 
 export const groupsOf = (node: NodeProto): number => intAttribute(node, 'group', 1);

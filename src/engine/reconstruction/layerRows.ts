@@ -1,11 +1,11 @@
 import { intAttribute } from '../onnx/attributes.ts';
-import { windowsOf } from '../onnx/windows.ts';
+import { transposedWindowsOf, windowsOf } from '../onnx/windows.ts';
 import type { Layer } from '../pruning/types.ts';
 
 /**
  * How one layer reads its input as rows of a linear regression: output = rows x weight + bias at sampled output positions.
  * Columns run over (channel, kernel tap), channel-major, as in a Conv weight [out, in/groups, ...kernel] flattened from axis 1;
- * a Gemm or MatMul has one tap. Convolution groups are separate regressions.
+ * a Gemm or MatMul has one tap. An output of a transposed convolution reads an input, or padding, through each tap as well. Convolution groups are separate regressions.
  */
 export interface RowLayout {
   readonly groups: number;
@@ -15,23 +15,23 @@ export interface RowLayout {
   readonly outs: number;
   /** Output positions of one image: for Gemm and MatMul, so many of its rows. Where another dimension stands before the batch or is folded into it, those are rows of any images of the chunk. */
   readonly positions: number;
-  /** For a convolution: input element within a channel for [position, tap]; -1 is padding. Absent for Gemm and MatMul. */
+  /** For a convolution, transposed or not: input element within a channel for [position, tap]; -1 is padding. Absent for Gemm and MatMul. */
   readonly gather?: Int32Array;
 }
 
 const prod = (values: readonly number[]): number => values.reduce((a, b) => a * b, 1);
 
 /**
- * The layout of a layer for given shapes, or undefined for a layer that is not a plain regression (transposed convolution, Einsum, Gemm with alpha, a convolution
- * that sees parts of images, such as frames, as images).
+ * The layout of a layer for given shapes, or undefined for a layer that is not a plain regression (Einsum, Gemm with alpha, a convolution
+ * that sees parts of images, such as frames, as images, a transposed one of several groups).
  * @param inputDims and outputDims: for a chunk of `images` @param weightDims of the constant weight
  */
 export function rowLayout(layer: Layer, inputDims: readonly number[], outputDims: readonly number[], weightDims: readonly number[], images: number): RowLayout | undefined {
-  if (layer.opType === 'Conv') {
+  if (layer.opType === 'Conv' || layer.opType === 'ConvTranspose') {
+    const { groups } = layer, spatialIn = inputDims.slice(2), spatialOut = outputDims.slice(2), kernel = weightDims.slice(2), shape = { taps: prod(kernel), positions: prod(spatialOut) };
     if (inputDims[0] !== images) return undefined;
-    const groups = layer.groups, spatialIn = inputDims.slice(2), spatialOut = outputDims.slice(2), kernel = weightDims.slice(2);
-    const gather = convolutionGather(layer, spatialIn, spatialOut, kernel);
-    return { groups, channels: weightDims[1]!, taps: prod(kernel), outs: weightDims[0]! / groups, positions: prod(spatialOut), gather };
+    if (layer.opType === 'Conv') return { ...shape, groups, channels: weightDims[1]!, outs: weightDims[0]! / groups, gather: gatherBy(convolved(layer, spatialIn, spatialOut, kernel), spatialIn, spatialOut, kernel) };
+    return groups > 1 ? undefined : { ...shape, groups, channels: weightDims[0]!, outs: weightDims[1]!, gather: gatherBy(transposed(layer, spatialIn, spatialOut, kernel), spatialIn, spatialOut, kernel) };
   }
   const { node } = layer;
   if (layer.opType === 'Gemm' && (intAttribute(node, 'transA', 0) !== 0 || node.attribute.some(({ name, f }) => (name === 'alpha' || name === 'beta') && f !== 1))) return undefined;
@@ -43,24 +43,37 @@ export function rowLayout(layer: Layer, inputDims: readonly number[], outputDims
   return undefined;
 }
 
+/** Where along a spatial axis an output position reads through a tap; anything but a position of the input is padding. */
+type Reading = (axis: number, output: number, tap: number) => number;
+
 /** Conv (ONNX 11): strides, dilations, pads or auto_pad over any number of spatial axes. */
-function convolutionGather(layer: Layer, spatialIn: readonly number[], spatialOut: readonly number[], kernel: readonly number[]): Int32Array {
-  const { strides, dilations, before } = windowsOf(layer.node, kernel, spatialIn, spatialOut), rank = kernel.length;
-  const positions = prod(spatialOut), taps = prod(kernel);
-  const gather = new Int32Array(positions * taps);
+function convolved({ node }: Layer, spatialIn: readonly number[], spatialOut: readonly number[], kernel: readonly number[]): Reading {
+  const { strides, dilations, before } = windowsOf(node, kernel, spatialIn, spatialOut);
+  return (axis, output, tap) => output * strides[axis]! - before[axis]! + tap * dilations[axis]!;
+}
+
+/** ConvTranspose (ONNX 11): an input reaches the outputs that a convolution would read it from, so that through most taps of a strided one nothing is read. */
+function transposed({ node }: Layer, spatialIn: readonly number[], spatialOut: readonly number[], kernel: readonly number[]): Reading {
+  const { strides, dilations, before } = transposedWindowsOf(node, kernel, spatialIn, spatialOut);
+  return (axis, output, tap) => (output + before[axis]! - tap * dilations[axis]!) / strides[axis]!;
+}
+
+/** The input element within a channel for every output position and tap; -1 is padding. */
+function gatherBy(reading: Reading, spatialIn: readonly number[], spatialOut: readonly number[], kernel: readonly number[]): Int32Array {
+  const rank = kernel.length, outputs = prod(spatialOut), taps = prod(kernel), gather = new Int32Array(outputs * taps);
   const unravel = (index: number, dims: readonly number[]): number[] => {
     const at = new Array<number>(rank);
     for (let axis = rank - 1, rest = index; axis >= 0; axis--) { at[axis] = rest % dims[axis]!; rest = Math.floor(rest / dims[axis]!); }
     return at;
   };
   const tapOffsets = Array.from({ length: taps }, (_, tap) => unravel(tap, kernel));
-  for (let position = 0; position < positions; position++) {
+  for (let position = 0; position < outputs; position++) {
     const at = unravel(position, spatialOut);
     tapOffsets.forEach((tap, t) => {
       let flat = 0;
       for (let axis = 0; axis < rank; axis++) {
-        const x = at[axis]! * strides[axis]! - before[axis]! + tap[axis]! * dilations[axis]!;
-        if (x < 0 || x >= spatialIn[axis]!) { flat = -1; break; }
+        const x = reading(axis, at[axis]!, tap[axis]!);
+        if (!Number.isInteger(x) || x < 0 || x >= spatialIn[axis]!) { flat = -1; break; }
         flat = flat * spatialIn[axis]! + x;
       }
       gather[position * taps + t] = flat;

@@ -39,7 +39,7 @@ export function outputSink(view: GraphView, initializers: ReadonlyMap<string, Te
       if (least !== undefined && most !== undefined) { low = least; high = most; }
       break;
     }
-    if (node.opType === 'BatchNormalization' && layer.opType === 'Conv') {
+    if (node.opType === 'BatchNormalization' && (layer.opType === 'Conv' || layer.opType === 'ConvTranspose')) {
       const [gamma, beta, mean, variance] = [1, 2, 3, 4].map((i) => constant(node.input[i]));
       if (!gamma || !beta || !mean || !variance || gamma.length !== outs || residual !== undefined) break;
       const epsilon = floatAttribute(node, 'epsilon', 1e-5);

@@ -131,8 +131,11 @@ export function pickColumns(matrix: Float32Array, width: number, columns: ArrayL
   return out;
 }
 
+/** Operators that take a bias as their third input. */
+const biased = new Set(['Conv', 'ConvTranspose', 'Gemm']);
+
 /**
- * Gives every layer a bias of its own to be fitted (Conv and Gemm take it as their third input): of zeros where it has none, a copy where several nodes read
+ * Gives every layer a bias of its own to be fitted (convolutions and Gemm take it as their third input): of zeros where it has none, a copy where several nodes read
  * the same one or a node computes it, or where one number stands for all outputs. What a layer with nothing left to read answers is its bias.
  */
 export function withBiases(model: Model, layers: readonly Layer[]): { model: Model; biases: ReadonlyMap<Layer, string> } {
@@ -140,7 +143,7 @@ export function withBiases(model: Model, layers: readonly Layer[]): { model: Mod
   for (const { input } of model.graph.node) for (const value of input) readers.set(value, (readers.get(value) ?? 0) + 1);
   const sizeOf = (name: string, axis?: number): number | undefined => initializers.get(name)?.dims.reduce((size, dim, i) => (axis === undefined || axis === i ? size * Number(dim) : size), 1);
   const own = ({ bias, weight, outAxis }: Layer): boolean => readers.get(bias) === 1 && sizeOf(bias) === sizeOf(weight, outAxis);
-  const needing = new Map(layers.filter((layer) => initializers.has(layer.weight) && !own(layer) && (layer.opType === 'Conv' || layer.opType === 'Gemm')).map((layer) => [layer.node.output[0]!, layer]));
+  const needing = new Map(layers.filter((layer) => initializers.has(layer.weight) && !own(layer) && biased.has(layer.opType)).map((layer) => [layer.node.output[0]!, layer]));
   const biases = new Map<Layer, string>(), added: TensorProto[] = [];
   const constants = [...needing.values()].some(({ bias }) => bias !== '') ? new GraphView(model.graph).constants : initializers;
   const constant = new Map(layers.filter(({ weight }) => !initializers.has(weight)).map((layer) => [layer.biased, layer]));

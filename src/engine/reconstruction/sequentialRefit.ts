@@ -103,7 +103,7 @@ const touches = (keptOf: KeptOf, layer: Layer): boolean => [0, 1].some((axis) =>
 
 function prunedLayout(layout: RowLayout, layer: Layer, weight: TensorProto): RowLayout {
   const dims = dimsOf(weight);
-  if (!layout.gather) return { ...layout, channels: dims[layer.inAxis]!, outs: dims[layer.outAxis]! };
-  const groups = layout.groups === 1 ? 1 : layout.channels === dims[1] ? dims[0]! / layout.outs : layout.groups; // whole groups went, or the same positions of each
+  if (layout.groups === 1) return { ...layout, channels: dims[layer.inAxis]!, outs: dims[layer.outAxis]! };
+  const groups = layout.channels === dims[1] ? dims[0]! / layout.outs : layout.groups; // whole groups went, or the same positions of each
   return { ...layout, groups, channels: dims[1]!, outs: dims[0]! / groups };
 }

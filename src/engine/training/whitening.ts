@@ -27,6 +27,8 @@ export interface WhitenedLayer {
   readonly bias: Parameter | undefined;
   readonly outs: number;
   readonly inputs: number;
+  /** Kernel positions among the inputs; 1 for Gemm and MatMul. */
+  readonly taps: number;
   /** m, [inputs]; zero without a bias. */
   readonly mean: Float32Array;
   readonly blocks: readonly WhitenedBlock[];
@@ -90,7 +92,7 @@ async function inputMoments(model: Model, requests: readonly Request[], feeds: R
 
 async function whitened({ weight, bias, layout }: Request, moments: Moments): Promise<WhitenedLayer> {
   const inputs = columnsOf(layout) - 1, { outs } = layout, mean = Float32Array.from(moments.sums, (sum) => (bias ? sum / moments.rows : 0)), blocks: WhitenedBlock[] = [];
-  const values = rowsOf(weight, outs, inputs), squares = new Float64Array(outs);
+  const values = rowsOf(weight, layout), squares = new Float64Array(outs);
   for (const { from, width, gram } of moments.blocks) {
     const covariance = gram.map((sum, i) => sum / moments.rows - mean[from + Math.floor(i / width)]! * mean[from + (i % width)]!), part = new Float64Array(width * outs), identity = new Float64Array(width * width);
     let trace = 0, power = 0;
@@ -104,13 +106,13 @@ async function whitened({ weight, bias, layout }: Request, moments: Moments): Pr
     own.forEach((v, i) => { squares[i % outs]! += v * v; });
     blocks.push({ from, width, inverse: Float32Array.from(await factor.forward(identity, width)) });
   }
-  return { weight, bias, outs, inputs, mean, blocks, sizes: Float32Array.from(squares, (sum) => Math.sqrt(sum / inputs)) };
+  return { weight, bias, outs, inputs, taps: layout.taps, mean, blocks, sizes: Float32Array.from(squares, (sum) => Math.sqrt(sum / inputs)) };
 }
 
-/** Weights as [outs, inputs]. */
-function rowsOf({ tensor, outAxis }: Parameter, outs: number, inputs: number): Float32Array {
-  const values = floatsOf(tensor);
-  return outAxis === 0 ? values : Float32Array.from(values, (_, i) => values[(i % inputs) * outs + Math.floor(i / inputs)]!);
+/** Weights as [outs, inputs]: they are so, or [channels, outs, taps]. */
+function rowsOf({ tensor, outAxis }: Parameter, { outs, channels, taps }: RowLayout): Float32Array {
+  const values = floatsOf(tensor), inputs = channels * taps;
+  return outAxis === 0 ? values : Float32Array.from(values, (_, i) => { const column = i % inputs; return values[(Math.floor(column / taps) * outs + Math.floor(i / inputs)) * taps + (column % taps)]!; });
 }
 
 /** Appends what turns gradients by weights into gradients by V and v. @param vector of all parameters @param kept zeros for weights that stay zero, ones for others @returns another vector */
@@ -124,16 +126,18 @@ export const appendToWhitened = (build: GraphBuilder, vector: string, parameters
 /** Appends what turns steps of V and v into steps of weights and biases. @param vector of all parameters @param kept @see appendToWhitened @returns another vector */
 export const appendToWeights = (build: GraphBuilder, vector: string, parameters: readonly Parameter[], layers: readonly WhitenedLayer[], kept?: string): string =>
   appendMapped(build, vector, parameters, layers, kept, (layer, weight, bias, ones) => {
-    const { outs, inputs, mean, blocks, weight: { outAxis } } = layer, whole = appendBlocks(build, build.reshape(weight, [outs, inputs]), blocks, 0), rows = ones === undefined ? whole : build.mul(whole, appendRows(build, layer, ones));
+    const { outs, inputs, taps, mean, blocks, weight: { outAxis } } = layer, whole = appendBlocks(build, build.reshape(weight, [outs, inputs]), blocks, 0), rows = ones === undefined ? whole : build.mul(whole, appendRows(build, layer, ones));
     return {
-      weight: build.reshape(outAxis === 0 ? rows : build.transpose(rows, [1, 0]), [outs * inputs]),
+      weight: build.reshape(outAxis === 0 ? rows : swapped(build, rows, [outs, inputs / taps, taps]), [outs * inputs]),
       bias: bias && build.sub(bias, build.reshape(build.op('MatMul', [rows, build.floats([inputs, 1], mean)]), [outs])),
     };
   });
 
 /** A layer's part of a vector as [outs, inputs]. */
-const appendRows = (build: GraphBuilder, { outs, inputs, weight: { outAxis } }: WhitenedLayer, part: string): string =>
-  outAxis === 0 ? build.reshape(part, [outs, inputs]) : build.transpose(build.reshape(part, [inputs, outs]), [1, 0]);
+const appendRows = (build: GraphBuilder, { outs, inputs, taps, weight: { outAxis } }: WhitenedLayer, part: string): string =>
+  build.reshape(outAxis === 0 ? part : swapped(build, part, [inputs / taps, outs, taps]), [outs, inputs]);
+/** A tensor of these dims with its first two axes exchanged. */
+const swapped = (build: GraphBuilder, tensor: string, dims: readonly [number, number, number]): string => build.transpose(build.reshape(tensor, dims), [1, 0, 2]);
 
 /** Every block of a matrix [outs, inputs] times its K⁻¹, or its transpose. */
 function appendBlocks(build: GraphBuilder, matrix: string, blocks: readonly WhitenedBlock[], transB: 0 | 1): string {

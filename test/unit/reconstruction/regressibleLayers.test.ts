@@ -15,7 +15,7 @@ import { uniformKept } from '../../../src/engine/pruning/uniform.ts';
 import { AnchoredRefit } from '../../../src/engine/reconstruction/anchoredRefit.ts';
 import { rankGroups } from '../../../src/engine/reconstruction/calibration.ts';
 import { columnsOf, inputRows, outputRows, samplePositions } from '../../../src/engine/reconstruction/layerRows.ts';
-import { weightMatrices } from '../../../src/engine/reconstruction/layerWeights.ts';
+import { tensorsFromMatrices, weightMatrices } from '../../../src/engine/reconstruction/layerWeights.ts';
 import { rankWeights } from '../../../src/engine/reconstruction/rankWeights.ts';
 import { refitTargets, withBiases } from '../../../src/engine/reconstruction/refitTargets.ts';
 import { regressibleLayers, requireFloat32 } from '../../../src/engine/reconstruction/regressibleLayers.ts';
@@ -88,6 +88,44 @@ describe('layers that see another dimension in the batch', () => {
     expect(layers.map(({ layer }) => layer.opType)).toEqual(['Gemm']);
     expect(await rankGroups(model, analysis, feeds, rankOptions)).toHaveLength(2);
     expect((await whitenLayers(model, feeds, { threads: 1, seed: 1 })).map(({ outs }) => outs)).toEqual([5]);
+  });
+});
+
+describe('transposed convolutions', () => {
+  /** 12 channels of 5 x 6, each made of the same three, are widened to 10 of another size, and those make the answer. @param kernel of the ConvTranspose */
+  const upsampling = (kernel: number, attributes: Record<string, number | string | number[]>): ModelProto & { graph: GraphProto } => {
+    const net = new Net(), x = net.input('x', ['n', 3, 5, 6]), wide = net.op('ConvTranspose', [net.relu(net.op('Conv', [x, net.weight([12, 3, 1, 1]), net.floats([12], some(12, 0.1))])), net.weight([12, 10, kernel, kernel]), net.floats([10], some(10, 0.1))], attributes);
+    net.output(net.conv(net.relu(wide), 10, 4), 'y', ['n', 4, 'h', 'w']);
+    return net.model();
+  };
+  const cases: [string, number, Record<string, number | string | number[]>][] = [
+    ['windows side by side', 2, { strides: [2, 2] }], ['windows that overlap, with padding', 4, { strides: [2, 2], pads: [1, 1, 1, 1] }], ['unequal pads and an output padding', 3, { strides: [2, 2], pads: [1, 0, 1, 1], output_padding: [1, 0] }],
+    ['gaps between windows', 2, { strides: [3, 3], output_padding: [1, 2] }], ['dilations', 3, { strides: [2, 1], dilations: [2, 2], pads: [1, 2, 1, 2] }], ['SAME_UPPER', 3, { strides: [2, 2], auto_pad: 'SAME_UPPER' }],
+    ['SAME_LOWER', 3, { strides: [2, 2], auto_pad: 'SAME_LOWER' }], ['a size that is given', 4, { strides: [2, 2], output_shape: [9, 11] }],
+  ];
+
+  it.each(cases)('%s: rows times weights are the outputs, at all positions', async (_title, kernel, attributes) => {
+    const model = upsampling(kernel, attributes), view = new GraphView(model.graph), feeds = feedsOf([3, 5, 6]), { found } = await regressibleLayers(model, view, (await analyse(model)).layers, feeds);
+    const { layer, layout } = found.find(({ layer: { opType } }) => opType === 'ConvTranspose')!;
+    for await (const values of runChunks(model, feeds, (chunk) => (chunk < 1 ? [layer.input, layer.output] : []))) {
+      const sampled = samplePositions(layout.positions, images, layout.positions, 3), [rows] = inputRows(layout, values[layer.input]!.data as Float32Array, images, sampled), outputs = outputRows(layout, values[layer.output]!.data as Float32Array, images, sampled);
+      const weight = view.constants.get(layer.weight)!, bias = view.constants.get(layer.bias)!, matrices = weightMatrices(layer, layout, weight, bias), made = await product(rows!, matrices[0]!, sampled.length, columnsOf(layout), layout.outs);
+      expect(Math.max(...made.map((value, i) => Math.abs(value - outputs[i]!)))).toBeLessThan(1e-4);
+      const back = tensorsFromMatrices(layer, layout, matrices, weight, layer.bias);
+      expect([floatsOf(back.weight), floatsOf(back.bias)]).toEqual([floatsOf(weight), floatsOf(bias)]);
+    }
+  });
+
+  it('are repaired, their readers and those of their channels too, and trained in whitened coordinates', async () => {
+    const model = upsampling(4, { strides: [2, 2], pads: [1, 1, 1, 1] }), analysis = await analyse(model), feeds = feedsOf([3, 5, 6]), targets = await refitTargets(model, analysis, feeds, budget, 1);
+    expect(targets.layers.map(({ layer }) => layer.opType)).toEqual(['ConvTranspose', 'Conv']);
+    const ranked = await rankGroups(model, analysis, feeds, rankOptions), kept = uniformKept(analysis, 0.6, { order: new Map(ranked.map(({ group, order }) => [group.id, [...order].reverse()])) }), pruned = applyPlan(model, analysis, kept);
+    const fitted: string[] = [], repaired = await sequentialRefit(pruned, kept, targets, { rounds: 1, ridge: 1e-3, grouped: true, fitted: ({ opType }) => fitted.push(opType) });
+    const answers = async (each: typeof model): Promise<Float32Array> => { for await (const { y } of runChunks(each, feeds, (chunk) => (chunk < 1 ? ['y'] : []))) return y!.data as Float32Array; throw new Error('no answers'); };
+    const [own, cut, better] = await Promise.all([model, pruned, repaired].map(answers)) as [Float32Array, Float32Array, Float32Array], distance = (other: Float32Array): number => own.reduce((sum, value, i) => sum + (value - other[i]!) ** 2, 0);
+    expect(fitted).toEqual(['ConvTranspose', 'Conv']);
+    expect(distance(better)).toBeLessThan(0.5 * distance(cut));
+    expect((await whitenLayers(model, feeds, { threads: 1, seed: 1 })).map(({ inputs, taps }) => [inputs, taps])).toEqual([[3, 1], [192, 16], [90, 9]]);
   });
 });
 
