@@ -25,7 +25,7 @@ interface LayerChoice { readonly keptIn: Int32Array | undefined; readonly keptOu
 interface AnchoredLayer { readonly refit: RefitLayer; /** @returns float32 [kept columns, kept outs] */ readonly solve: (choice: LayerChoice) => Promise<Float32Array> }
 
 /** The weights that a layer of a candidate gets; a bias alone where it has nothing left to read. */
-interface RefittedTensors { readonly weight: TensorProto | undefined; readonly bias: TensorProto }
+interface RefittedTensors { readonly weight: TensorProto | undefined; readonly bias: TensorProto | undefined }
 
 /** Refitted weights that are kept for the next candidates of the same widths: so many bytes, and so many times the network's own; so few that they are reached early in a run. */
 const keptBytes = 1e7, keptTimes = 4;
@@ -48,7 +48,7 @@ export class AnchoredRefit {
     this.targets = targets;
     this.layers = layers;
     const own = layers.reduce((sum, { refit: { layout } }) => sum + 4 * columnsOf(layout) * layout.outs, 0);
-    this.tensors = new LRUCache({ maxSize: keptBytes + keptTimes * own, sizeCalculation: ({ weight, bias }) => (weight?.rawData.length ?? 0) + bias.rawData.length });
+    this.tensors = new LRUCache({ maxSize: keptBytes + keptTimes * own, sizeCalculation: ({ weight, bias }) => (weight?.rawData.length ?? 0) + (bias?.rawData.length ?? 0) });
     this.names = new Set(layers.map(({ refit: { layer } }) => layer.weight));
   }
 
@@ -65,7 +65,7 @@ export class AnchoredRefit {
       options.signal?.throwIfAborted();
       const { layer, layout, sampled, wanted } = refit, biasName = biases.get(layer) ?? layer.bias;
       const bias = network.initializers.get(biasName);
-      if (layout.groups > 1 || !network.initializers.has(layer.weight) || !bias) continue;
+      if (layout.groups > 1 || !network.initializers.has(layer.weight) || (biasName !== '' && !bias)) continue;
       const fittedLayer = { ...layer, bias: biasName }, { outs } = layout;
       const sink = outputSink(view, network.initializers, fittedLayer, outs, (shortcut) => shortcut === refit.residual);
       if (sink.target !== refit.target) continue;
@@ -84,7 +84,7 @@ export class AnchoredRefit {
       layers.push({ refit, solve });
       const tensors = tensorsFromMatrices(fittedLayer, layout, [whole], network.initializers.get(layer.weight)!, biasName);
       network.initializers.set(layer.weight, tensors.weight);
-      network.initializers.set(biasName, { ...tensors.bias, dims: bias.dims });
+      if (bias) network.initializers.set(biasName, { ...tensors.bias, dims: bias.dims });
     }
     return new AnchoredRefit(targets, layers);
   }
@@ -100,11 +100,11 @@ export class AnchoredRefit {
     for (const anchored of this.layers) {
       const { layer } = anchored.refit, biasName = biases.get(layer) ?? layer.bias, weight = present.get(layer.weight), bias = present.get(biasName);
       if (!weight && biasName !== layer.biased) continue;
-      if (!bias) throw new Error(`the layer ${layer.name} has lost its bias "${biasName}"`);
+      if (biasName !== '' && !bias) throw new Error(`the layer ${layer.name} has lost its bias "${biasName}"`);
       const choice: LayerChoice = { keptIn: positions.of(axes.axis(layer.weight, layer.inAxis)), keptOut: positions.of(axes.axis(layer.weight, layer.outAxis)), density: densities.get(layer.weight) ?? 1 };
       const tensors = await this.tensorsOf(anchored, { weight, bias }, choice);
       if (tensors.weight) replaced.set(layer.weight, tensors.weight);
-      replaced.set(biasName, tensors.bias);
+      if (tensors.bias) replaced.set(biasName, tensors.bias);
     }
     const refitted = { ...model, graph: { ...model.graph, initializer: model.graph.initializer.map((tensor) => replaced.get(tensor.name) ?? tensor) } };
     return zeroSmallest(refitted, new Map([...densities].filter(([weight]) => !this.names.has(weight))));
@@ -116,12 +116,12 @@ export class AnchoredRefit {
     if (known) return known;
     const matrix = await solve(choice);
     if (!cut.weight) {
-      const answer: RefittedTensors = { weight: undefined, bias: withFloats(cut.bias, dimsOf(cut.bias), matrix) };
+      const answer: RefittedTensors = { weight: undefined, bias: withFloats(cut.bias!, dimsOf(cut.bias!), matrix) };
       this.tensors.set(key, answer);
       return answer;
     }
     const narrow = { ...layout, channels: keptIn?.length ?? layout.channels, outs: keptOut?.length ?? layout.outs };
-    const { weight, bias } = tensorsFromMatrices(layer, narrow, [matrix], cut.weight, cut.bias.name), made = { weight, bias: { ...bias, dims: cut.bias.dims } };
+    const { weight, bias } = tensorsFromMatrices(layer, narrow, [matrix], cut.weight, cut.bias?.name ?? ''), made: RefittedTensors = { weight, bias: cut.bias && { ...bias, dims: cut.bias.dims } };
     this.tensors.set(key, made);
     return made;
   }

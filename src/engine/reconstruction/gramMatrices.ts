@@ -30,7 +30,7 @@ export async function gramMatrices(model: ModelProto & { graph: GraphProto }, re
       if (chunk >= shares[i]!.chunks) continue;
       const sampled = samplePositions(layout.positions, images, shares[i]!.points, seed + i * 7919 + chunk * 104729), columns = columnsOf(layout);
       const sum = sums[i]!;
-      sum.waiting.push(...inputRows(layout, values[layer.input]!.data as Float32Array, images, sampled));
+      sum.waiting.push(...inputRows({ ...layout, constant: 1 }, values[layer.input]!.data as Float32Array, images, sampled));
       sum.rows += sampled.length;
       if (chunk + 1 === shares[i]!.chunks || sum.waiting.length * sampled.length >= blockRows) await addWaiting(sum, columns);
     }

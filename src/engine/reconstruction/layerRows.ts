@@ -17,6 +17,8 @@ export interface RowLayout {
   readonly positions: number;
   /** For a convolution, transposed or not: input element within a channel for [position, tap]; -1 is padding. Absent for Gemm and MatMul. */
   readonly gather?: Int32Array;
+  /** What the last column holds: ones, by which the bias is fitted, or zeros for a layer that has none. */
+  readonly constant: 0 | 1;
 }
 
 const prod = (values: readonly number[]): number => values.reduce((a, b) => a * b, 1);
@@ -28,7 +30,7 @@ const prod = (values: readonly number[]): number => values.reduce((a, b) => a * 
  */
 export function rowLayout(layer: Layer, inputDims: readonly number[], outputDims: readonly number[], weightDims: readonly number[], images: number): RowLayout | undefined {
   if (layer.opType === 'Conv' || layer.opType === 'ConvTranspose') {
-    const { groups } = layer, spatialIn = inputDims.slice(2), spatialOut = outputDims.slice(2), kernel = weightDims.slice(2), shape = { taps: prod(kernel), positions: prod(spatialOut) };
+    const { groups } = layer, spatialIn = inputDims.slice(2), spatialOut = outputDims.slice(2), kernel = weightDims.slice(2), shape = { taps: prod(kernel), positions: prod(spatialOut), constant: 1 } as const;
     if (inputDims[0] !== images) return undefined;
     if (layer.opType === 'Conv') return { ...shape, groups, channels: weightDims[1]!, outs: weightDims[0]! / groups, gather: gatherBy(convolved(layer, spatialIn, spatialOut, kernel), spatialIn, spatialOut, kernel) };
     return groups > 1 ? undefined : { ...shape, groups, channels: weightDims[0]!, outs: weightDims[1]!, gather: gatherBy(transposed(layer, spatialIn, spatialOut, kernel), spatialIn, spatialOut, kernel) };
@@ -38,7 +40,7 @@ export function rowLayout(layer: Layer, inputDims: readonly number[], outputDims
   if ((layer.opType === 'Gemm' || layer.opType === 'MatMul') && weightDims.length === 2 && node.input[1] === layer.weight) {
     const positions = prod(inputDims.slice(0, -1)) / images;
     if (!Number.isInteger(positions)) return undefined;
-    return { groups: 1, channels: weightDims[layer.inAxis]!, taps: 1, outs: weightDims[layer.outAxis]!, positions };
+    return { groups: 1, channels: weightDims[layer.inAxis]!, taps: 1, outs: weightDims[layer.outAxis]!, positions, constant: layer.opType === 'MatMul' && layer.bias === '' ? 0 : 1 };
   }
   return undefined;
 }
@@ -86,7 +88,7 @@ function gatherBy(reading: Reading, spatialIn: readonly number[], spatialOut: re
 export const columnsOf = (layout: RowLayout): number => layout.channels * layout.taps + 1;
 
 /**
- * Input rows of a chunk of images at sampled positions, one matrix a convolution group, the last column constant 1.
+ * Input rows of a chunk of images at sampled positions, one matrix a convolution group, the last column constant.
  * @param input float32 with the images first @param sampled positions [images, points]
  * @returns float32 [images * points, columns] a group
  */
@@ -113,7 +115,7 @@ export function inputRows(layout: RowLayout, input: Float32Array, images: number
           rows.set(input.subarray(image * imageSize + position * channels, image * imageSize + (position + 1) * channels), to);
           to += channels;
         }
-        rows[to++] = 1;
+        rows[to++] = layout.constant;
       }
     }
     return rows;

@@ -30,8 +30,8 @@ export async function regressibleLayers(model: ModelProto & { graph: GraphProto 
   return { found, shapes, images };
 }
 
-/** Whether fitted weights and a fitted bias can stand in a layer's place: nothing else reads the weights, and a MatMul, to which no bias can be added, has one. */
-export const isRefittable = (view: GraphView, { opType, weight, bias }: Layer): boolean => view.usesOf(weight).length === 1 && (opType !== 'MatMul' || bias !== '');
+/** Whether fitted weights can stand in a layer's place: nothing else reads them. */
+export const isRefittable = (view: GraphView, { weight }: Layer): boolean => view.usesOf(weight).length === 1;
 
 /** @throws {UnsupportedModelError} for a network with layers of another type than float32: their values are no rows of a regression, and nothing of it could be repaired or trained */
 export function requireFloat32({ structure: { facts: { layers, view } } }: Analysis): void {

@@ -62,9 +62,9 @@ export async function sequentialRefit(pruned: Model, kept: KeptUnits, { feeds, l
 async function refitLayer(refit: RefitLayer, network: StagedNetwork, view: GraphView, biasName: string, keptOf: KeptOf, images: number, options: RefitOptions): Promise<boolean> {
   const { layer, sampled, wanted } = refit;
   const weight = network.initializers.get(layer.weight), bias = network.initializers.get(biasName);
-  if (!bias || (!weight && biasName !== layer.biased)) return false;
+  if (biasName === '' ? !weight : !bias || (!weight && biasName !== layer.biased)) return false;
   // a layer with nothing left to read is a regression on the constant column alone
-  const layout = weight ? prunedLayout(refit.layout, layer, weight) : { ...refit.layout, channels: 0, outs: floatsOf(bias).length }, columns = columnsOf(layout), { outs } = layout;
+  const layout = weight ? prunedLayout(refit.layout, layer, weight) : { ...refit.layout, channels: 0, outs: floatsOf(bias!).length, constant: 1 as const }, columns = columnsOf(layout), { outs } = layout;
   const keptOut = keptOf(layer.weight, layer.outAxis);
   const prunedLayer = { ...layer, bias: biasName, ...(weight ? {} : { output: layer.biased }) };
   const sink = outputSink(view, network.initializers, prunedLayer, layout.groups * outs, (shortcut) => shortcut === refit.residual);
@@ -72,7 +72,7 @@ async function refitLayer(refit: RefitLayer, network: StagedNetwork, view: Graph
   await network.admit(sampled.length);
   const read = await network.advance([...(weight ? [layer.input] : []), ...(sink.residual === undefined ? [] : [sink.residual])]);
   const inputs = weight ? read[0]!.map(({ data }) => data as Float32Array) : sampled.map(() => new Float32Array(0)), residuals = sink.residual === undefined ? undefined : read.at(-1);
-  const present = weight ? weightMatrices(prunedLayer, layout, weight, bias) : [floatsOf(bias)];
+  const present = weight ? weightMatrices(prunedLayer, layout, weight, bias) : [floatsOf(bias!)];
   const groupChunks = present.map((): RegressionChunk[][] => []);
   const all = layout.groups * outs, channelsOf = (group: number): number[] | undefined => (layout.groups === 1 ? undefined : Array.from({ length: outs }, (_, o) => group * outs + o));
   inputs.forEach((input, chunk) => {
@@ -91,10 +91,10 @@ async function refitLayer(refit: RefitLayer, network: StagedNetwork, view: Graph
     fitted.push(density < 1 ? await fitSparse(aims, columns, outs, present[group]!, { ...options, density }) : await fitWeights(aims, columns, outs, present[group]!, options));
   }
   if (!fitted.every((matrix) => matrix.every(Number.isFinite))) return false;
-  if (!weight) { network.initializers.set(biasName, withFloats(bias, dimsOf(bias), fitted[0]!)); return true; }
+  if (!weight) { network.initializers.set(biasName, withFloats(bias!, dimsOf(bias!), fitted[0]!)); return true; }
   const tensors = tensorsFromMatrices(prunedLayer, layout, fitted, weight, biasName);
   network.initializers.set(layer.weight, tensors.weight);
-  network.initializers.set(biasName, { ...tensors.bias, dims: bias.dims });
+  if (bias) network.initializers.set(biasName, { ...tensors.bias, dims: bias.dims });
   return true;
 }
 

@@ -12,6 +12,7 @@ import { analyse } from '../../../src/engine/pruning/analysis.ts';
 import { pruneCommand } from '../../../src/engine/pruning/prune.ts';
 import { applyPlan } from '../../../src/engine/pruning/surgery.ts';
 import { uniformKept } from '../../../src/engine/pruning/uniform.ts';
+import { zeroSmallest } from '../../../src/engine/pruning/zeroSmallest.ts';
 import { AnchoredRefit } from '../../../src/engine/reconstruction/anchoredRefit.ts';
 import { rankGroups } from '../../../src/engine/reconstruction/calibration.ts';
 import { columnsOf, inputRows, outputRows, samplePositions } from '../../../src/engine/reconstruction/layerRows.ts';
@@ -127,6 +128,24 @@ describe('transposed convolutions', () => {
     expect(distance(better)).toBeLessThan(0.5 * distance(cut));
     expect((await whitenLayers(model, feeds, { threads: 1, seed: 1 })).map(({ inputs, taps }) => [inputs, taps])).toEqual([[3, 1], [192, 16], [90, 9]]);
   });
+});
+
+it('a MatMul without a bias is fitted without one, by both refits, channel by channel and weight by weight', async () => {
+  const net = new Net(), x = net.input('x', ['n', 12]), bare = (value: string, ins: number, outs: number): string => net.op('MatMul', [value, net.weight([ins, outs])]);
+  net.output(bare(net.relu(bare(net.relu(bare(bare(x, 12, 4), 4, 24)), 24, 20)), 20, 5), 'y', ['n', 5]);
+  const model = net.model(), analysis = await analyse(model), feeds = feedsOf([12]), targets = await refitTargets(model, analysis, feeds, budget, 1), fit = { rounds: 1, ridge: 1e-3, grouped: true };
+  const answers = async (each: typeof model): Promise<Float32Array> => { for await (const { y } of runChunks(each, feeds, (chunk) => (chunk < 1 ? ['y'] : []))) return y!.data as Float32Array; throw new Error('no answers'); };
+  const own = await answers(model), distance = async (other: typeof model): Promise<number> => (await answers(other)).reduce((sum, value, i) => sum + (value - own[i]!) ** 2, 0);
+  expect(targets.layers).toHaveLength(3);
+  const kept = uniformKept(analysis, 0.75), pruned = applyPlan(model, analysis, kept), cut = await distance(pruned);
+  for (const refitted of [await sequentialRefit(pruned, kept, targets, fit), await (await AnchoredRefit.prepare(model, { kept, densities: new Map() }, new Map(), targets, fit)).refit(pruned, { kept, densities: new Map() })]) {
+    expect(await distance(refitted)).toBeLessThan(0.6 * cut);
+    expect(refitted.graph.initializer.map(({ name }) => name)).toEqual(pruned.graph.initializer.map(({ name }) => name));
+    expect(refitted.graph.node.map(({ opType }) => opType)).toEqual(pruned.graph.node.map(({ opType }) => opType));
+  }
+  expect((await rankWeights(model, analysis, feeds, rankOptions)).map(({ error }) => error.every(Number.isFinite))).toEqual([true, true, true, true]);
+  const densities = new Map(targets.layers.map(({ layer }) => [layer.weight, 0.5])), thin = { kept: new Map<string, number[]>(), densities }, zeroed = zeroSmallest(model, densities);
+  expect(await distance(await sequentialRefit(model, thin.kept, targets, { ...fit, densities }))).toBeLessThan(0.6 * await distance(zeroed));
 });
 
 it('a layer with more columns than memory has room for is left as it is, and its channels are ranked by weights', async () => {

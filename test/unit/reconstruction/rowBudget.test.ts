@@ -3,7 +3,7 @@ import type { RowLayout } from '../../../src/engine/reconstruction/layerRows.ts'
 import { type RowBudget, shareRows } from '../../../src/engine/reconstruction/rowBudget.ts';
 
 const budget: RowBudget = { rows: 4096, perColumn: 2, points: 8, mostImages: 4000, activationBytes: 8e8, featureBytes: 4e8 };
-const layout = (channels: number, positions: number): RowLayout => ({ groups: 1, channels, taps: 9, outs: 64, positions });
+const layout = (channels: number, positions: number): RowLayout => ({ groups: 1, channels, taps: 9, outs: 64, positions, constant: 1 });
 
 describe('sharing images out among layers', () => {
   it('gives layers of few positions and many columns more images, and those of many positions only as many as they need', () => {

@@ -5,7 +5,7 @@ import { addRidge, aimed, fitWeights, gramOf, rightSide } from '../../../src/eng
 import { anyRegression, nestedRegression } from '../../../src/engine/reconstruction/subsetRegression.ts';
 
 const channels = 40, taps = 4, outs = 6, columns = channels * taps + 1, rows = 700, random = new Random(5);
-const layout: RowLayout = { groups: 1, channels, taps, outs, positions: 1 };
+const layout: RowLayout = { groups: 1, channels, taps, outs, positions: 1, constant: 1 };
 const order = Array.from({ length: channels }, (_, i) => (i * 7) % channels); // those that stay longest first
 const inputs = Float32Array.from({ length: rows * columns }, (_, i) => (i % columns === columns - 1 ? 1 : random.normal())), target = Float32Array.from({ length: rows * outs }, () => random.normal());
 const transform = { scale: new Float32Array(outs).fill(1), shift: new Float32Array(outs), low: -Infinity, high: Infinity };
