@@ -32,17 +32,17 @@ function channelAxis({ node, input, opType, groups, inAxis }: Layer, rank: numbe
 export function loneLayer(model: Model, { structure: { facts: { axes, view } } }: Analysis, layer: Layer): LoneLayer | undefined {
   const input = axes.shapeOf(layer.input), weight = view.constants.get(layer.weight), { node } = layer;
   const channels = input && channelAxis(layer, input.length);
-  if (!input || !weight || channels === undefined || !node.input.includes(layer.weight) || !node.input.includes(layer.input)) return undefined;
+  if (!input || !weight || channels === undefined || !node.input.includes(layer.input)) return undefined;
   const dims = dimsOf(weight), ins = dims[layer.inAxis]!, outs = dims[layer.outAxis]!, depthwise = layer.groups > 1 && ins === 1 && layer.groups === outs;
   if (layer.groups > 1 && !depthwise) return undefined;
-  const bias = node.input[2] !== undefined && node.input[2] !== '' && view.constants.has(node.input[2]) ? node.input[2] : undefined;
+  const bias = node.input[2] !== undefined && node.input[2] !== '' && view.constants.has(layer.bias) ? layer.bias : undefined, slot = node.input[0] === layer.input ? 1 : 0;
   const attributes = JSON.stringify(node.attribute.map(({ name, i, ints, f, s }) => [name, Number(i), ints.map(Number), f, Buffer.from(s).toString('latin1')]));
   return {
     key: `${layer.opType} ${attributes} input ${input.map((dim, axis) => (axis === channels ? 'c' : dim)).join('x')} weight ${dims.join('x')}${bias === undefined ? '' : ' bias'}`, ins, outs, depthwise,
     build: (keptIns, keptOuts) => {
       const values = (size: number): Float32Array => Float32Array.from({ length: size }, (_, i) => ((i * 7919) % 101) / 101 - 0.5);
       const size = dims.map((dim, axis) => (axis === layer.inAxis ? keptIns : axis === layer.outAxis ? keptOuts : dim)), count = size.reduce((a, b) => a * b, 1);
-      const own: NodeProto = { ...node, input: node.input.slice(0, bias === undefined ? 2 : 3), output: ['y'] };
+      const own: NodeProto = { ...node, input: [slot === 1 ? layer.input : layer.weight, slot === 1 ? layer.weight : layer.input, ...(bias === undefined ? [] : [bias])], output: ['y'] };
       if (depthwise) own.attribute = node.attribute.map((attribute) => (attribute.name === 'group' ? { ...attribute, i: BigInt(keptOuts) } : attribute));
       return buildModel({
         nodes: [own], inputs: [valueInfo(layer.input, input.map((dim, axis) => (axis === channels ? (depthwise ? keptOuts : keptIns) : dim)))], outputs: [valueInfo('y')],

@@ -1,4 +1,5 @@
 import { AttributeProto_AttributeType as Type, type AttributeProto, type GraphProto, type ModelProto, type NodeProto, type TensorProto, type TypeProto, type ValueInfoProto } from 'onnx-buf';
+import { intAttribute } from './attributes.ts';
 import { copyOf } from './copyOf.ts';
 import { elementTypeOf } from './elementType.ts';
 import { GraphView } from './graphView.ts';
@@ -20,25 +21,25 @@ export interface Float32Form {
 const otherTypes: Readonly<Record<number, string | undefined>> = { [DataType.FLOAT16]: 'float16', [DataType.DOUBLE]: 'float64' };
 const layers = new Set(['Conv', 'ConvTranspose', 'Gemm', 'MatMul', 'Einsum', 'RNN', 'GRU', 'LSTM', 'Attention']);
 
-/** The number type of the weights of layers where one is not float32. Weights are constants, or made of one by a cast or the like. */
+/** The number type of the weights of layers, as stored or as read, where one is not float32. Weights are constants, or made of one by a cast or the like. */
 function otherTypeOf(view: GraphView): number | undefined {
-  const madeOf = (name: string): string => { let from = name; while (!view.constants.has(from) && view.producers.get(from)?.input.length === 1) from = view.producers.get(from)!.input[0]!; return from; };
-  const weights = view.nodes.flatMap(({ opType, input }) => (layers.has(opType) ? input.filter((name) => view.constants.has(madeOf(name))) : []));
-  return weights.map((name) => elementTypeOf(view, name)).find((type) => otherTypes[type] !== undefined);
+  const sourceOf = (name: string): string => { let from = name; while (!view.constants.has(from) && view.producers.get(from)?.input.length === 1) from = view.producers.get(from)!.input[0]!; return from; };
+  const types = view.nodes.flatMap(({ opType, input }) => (layers.has(opType) ? input.flatMap((name) => { const stored = view.constants.get(sourceOf(name)); return stored ? [stored.dataType, elementTypeOf(view, name)] : []; }) : []));
+  return types.find((type) => otherTypes[type] !== undefined);
 }
 
 /**
  * A network whose layers have weights in half or double precision as the float32 one on which repair, search and training are defined. Types change wherever they are written: tensors, casts,
- * declared values, at every depth. What was in another type before, such as the scales of a Resize, stays.
+ * declared values, at every depth. What was in another type before, such as the scales of a Resize, stays. Constants that are stored in another precision than they are read in are read as they are.
  */
 export function float32Form(model: Model): Float32Form {
   const view = new GraphView(model.graph), other = otherTypeOf(view);
   if (other === undefined) return { model, restore: (changed) => changed };
-  const written = new Map<string, number>();
-  const graph = retyped(model.graph, (name, type) => { written.set(name, type); return type === other ? DataType.FLOAT : type; });
+  const written = new Map<string, number>(), casts = storedCasts(view);
+  const graph = withoutCasts(retyped(model.graph, (name, type) => { written.set(name, type); return type === other ? DataType.FLOAT : type; }), casts);
   const restore = (changed: Model): Model => {
-    const now = new GraphView(changed.graph);
-    return copyOf(changed, { graph: retyped(changed.graph, (name, type) => (type === DataType.FLOAT ? written.get(name) ?? typeOfNew(name, now) : type)) });
+    const whole = withCasts(changed.graph, casts), now = new GraphView(whole);
+    return copyOf(changed, { graph: retyped(whole, (name, type) => (type === DataType.FLOAT ? written.get(name) ?? typeOfNew(name, now) : type)) });
   };
   /** The type of what the file did not write down: a value that it computed, or a constant that is read beside values that it knows. */
   function typeOfNew(name: string, now: GraphView): number {
@@ -49,6 +50,29 @@ export function float32Form(model: Model): Float32Form {
   }
   return { model: copyOf(model, { graph }), fileType: otherTypes[other]!, restore };
 }
+
+/** Casts between real types of constants that nothing else reads, by the constant: in float32 they do nothing. */
+function storedCasts(view: GraphView): ReadonlyMap<string, NodeProto> {
+  const isStored = (name: string): boolean => { const tensor = view.initializers.get(name); return tensor !== undefined && view.constants.has(name) && isFloatType(tensor.dataType) && view.usesOf(name).length === 1 && !view.capturedBySubgraphs.has(name); };
+  const isInner = ([name = '']: readonly string[]): boolean => !view.isOutput(name) && !view.capturedBySubgraphs.has(name);
+  return new Map(view.nodes.flatMap((node) => { const [source = ''] = node.input; return node.opType === 'Cast' && isFloatType(intAttribute(node, 'to', 0)) && isStored(source) && isInner(node.output) ? [[source, node] as const] : []; }));
+}
+
+/** The graph in which readers of what the casts make read the constants themselves. */
+function withoutCasts(graph: GraphProto, casts: ReadonlyMap<string, NodeProto>): GraphProto {
+  const sources = new Map([...casts].map(([source, { output }]) => [output[0]!, source]));
+  return copyOf(graph, { node: graph.node.filter(({ output }) => !sources.has(output[0] ?? '')).map((node) => reading(node, (name) => sources.get(name))) });
+}
+
+/** The graph with the casts again of those of the constants that are there. */
+function withCasts(graph: GraphProto, casts: ReadonlyMap<string, NodeProto>): GraphProto {
+  const present = graph.initializer.flatMap(({ name }) => casts.get(name) ?? []), made = new Map(present.map(({ input, output }) => [input[0]!, output[0]!]));
+  return copyOf(graph, { node: [...present, ...graph.node.map((node) => reading(node, (name) => made.get(name)))] });
+}
+
+/** A node with other names for some of its inputs. */
+const reading = (node: NodeProto, nameFor: (name: string) => string | undefined): NodeProto =>
+  node.input.some((name) => nameFor(name) !== undefined) ? copyOf(node, { input: node.input.map((name) => nameFor(name) ?? name) }) : node;
 
 /** The element type of what stands by a name, given the one that is written there. */
 type Rule = (name: string, type: number) => number;

@@ -8,6 +8,7 @@ import { tensorConstants } from './constantNodes.ts';
 import { copyOf } from './copyOf.ts';
 import { inlineFunctions } from './inlineFunctions.ts';
 import { asExternal, loadExternalData } from './externalData.ts';
+import { rearrangeWeights } from './rearrangedWeights.ts';
 import { weightsAsInitializers } from './weightsAsInitializers.ts';
 
 /** Protobuf messages end at 2 GiB; weights beyond this many bytes are written as external data. */
@@ -50,12 +51,13 @@ export async function readModelFile(path: string): Promise<Buffer> {
   }
 }
 
-/** Reads a model and all its external data; calls of functions that the model defines are spelled out, and weights are initializers, in whichever form the file has them. @throws {InputError} names the file */
+/** Reads a model and all its external data; calls of functions that the model defines are spelled out, and weights are initializers as layers read them, in whichever form the file has them. @throws {InputError} names the file */
 export async function loadModel(path: string): Promise<OnnxModel> {
   const bytes = await readModelFile(path);
   const proto = tensorConstants(inlineFunctions(decodeModel(bytes, path)));
   const externalBytes = await loadExternalData(proto, path);
   weightsAsInitializers(proto);
+  rearrangeWeights(proto.graph);
   return { path, proto, hadExternalData: externalBytes > 0, sizeBytes: bytes.length + externalBytes };
 }
 

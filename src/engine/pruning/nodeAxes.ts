@@ -1,7 +1,7 @@
 import type { NodeProto, TensorProto } from 'onnx-buf';
 import { hasAttribute, intAttribute, intsAttribute } from '../onnx/attributes.ts';
 import type { GraphView } from '../onnx/graphView.ts';
-import { dimsOf, floatsOf, intsOf, isFloatTensor } from '../onnx/tensor.ts';
+import { dimsOf, floatsOf, intsOf, isFloatTensor, isFloatType } from '../onnx/tensor.ts';
 import type { Tensor } from '../runtime/session.ts';
 import type { Axes, AxisId } from './axes.ts';
 import type { Layer } from './layer.ts';
@@ -73,13 +73,19 @@ export class NodeAxes {
   scalarIn(i: number): number | undefined { const numbers = this.numbersIn(i); return numbers?.length === 1 ? numbers[0] : undefined; }
 
   /** The constant behind an input, through Identity nodes. */
-  constantIn(i: number): { name: string; tensor: TensorProto } | undefined {
+  constantIn(i: number): { name: string; tensor: TensorProto } | undefined { return this.constantBehind(i, ({ opType }) => opType === 'Identity'); }
+  /** The weights behind an input: real numbers, stored in another precision where a Cast stands between. */
+  private weightsIn(i: number): { name: string; tensor: TensorProto } | undefined {
+    const found = this.constantBehind(i, (node) => node.opType === 'Identity' || (node.opType === 'Cast' && isFloatType(intAttribute(node, 'to', 0))));
+    return found && isFloatTensor(found.tensor) ? found : undefined;
+  }
+  private constantBehind(i: number, passes: (node: NodeProto) => boolean): { name: string; tensor: TensorProto } | undefined {
     let name = this.input(i);
     for (let hops = 0; hops < 16; hops++) {
       const tensor = this.view.constants.get(name);
       if (tensor) return { name, tensor };
       const producer = this.view.producers.get(name);
-      if (producer?.opType !== 'Identity') return undefined;
+      if (!producer || !passes(producer)) return undefined;
       name = producer.input[0] ?? '';
     }
     return undefined;
@@ -131,11 +137,11 @@ export class NodeAxes {
   /** Records a layer when its weight is constant and nothing is fused behind it. @param bias input index of a bias, -1 for none */
   layer(weight: number, bias: number, shape: { outAxis: number; inAxis: number; groups?: number; input?: number }): void {
     this.facts.generators.push(this.inAxis(weight, shape.outAxis));
-    const constant = this.node.domain === 'com.microsoft' ? undefined : this.constantIn(weight);
-    if (!constant || !isFloatTensor(constant.tensor) || dimsOf(constant.tensor).length < 2) return;
+    const constant = this.node.domain === 'com.microsoft' ? undefined : this.weightsIn(weight);
+    if (!constant || dimsOf(constant.tensor).length < 2) return;
     this.facts.layers.push({
       name: this.node.name || this.output(), node: this.node, opType: this.opType, weight: constant.name,
-      bias: bias < 0 ? this.biasAfter() : this.constantIn(bias)?.name ?? '',
+      bias: bias < 0 ? this.biasAfter() : this.weightsIn(bias)?.name ?? '',
       input: this.input(shape.input ?? 0), output: this.output(), outAxis: shape.outAxis, inAxis: shape.inAxis, groups: shape.groups ?? 1,
     });
   }

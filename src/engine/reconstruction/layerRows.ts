@@ -37,7 +37,7 @@ export function rowLayout(layer: Layer, inputDims: readonly number[], outputDims
   }
   const { node } = layer;
   if (layer.opType === 'Gemm' && (intAttribute(node, 'transA', 0) !== 0 || node.attribute.some(({ name, f }) => (name === 'alpha' || name === 'beta') && f !== 1))) return undefined;
-  if ((layer.opType === 'Gemm' || layer.opType === 'MatMul') && weightDims.length === 2 && node.input[1] === layer.weight) {
+  if ((layer.opType === 'Gemm' || layer.opType === 'MatMul') && weightDims.length === 2 && node.input[0] === layer.input) {
     const positions = prod(inputDims.slice(0, -1)) / images;
     if (!Number.isInteger(positions)) return undefined;
     return { groups: 1, channels: weightDims[layer.inAxis]!, taps: 1, outs: weightDims[layer.outAxis]!, positions, constant: layer.opType === 'MatMul' && layer.bias === '' ? 0 : 1 };

@@ -72,6 +72,23 @@ it('what is made of the form gets the types of the file, constants that are new 
   expect(distance(await answers(withBias), await answers(restored))).toBeLessThan(5e-3);
 });
 
+it('weights that are stored in half precision and cast are read as they are, under their own names, and stored and cast again', async () => {
+  const net = new Network(5), wide = (name: string): string => net.op('Cast', [name], { to: DataType.FLOAT }), x = net.input('x', [2, 3, 8, 8]);
+  const hidden = net.op('Relu', [net.op('Conv', [x, wide(net.weight([12, 3, 3, 3])), wide(net.weight([12]))], { pads: [1, 1, 1, 1] })]);
+  net.outputs.push(valueInfo(net.op('Gemm', [net.op('Flatten', [net.op('GlobalAveragePool', [hidden])]), wide(net.weight([12, 5]))]), [2, 5]));
+  halve(net);
+  net.input('go', [], DataType.BOOL);
+  const model = net.model(), { model: plain, restore, fileType } = float32Form(model), analysis = await analyse(plain);
+  expect(fileType).toBe('float16');
+  expect(plain.graph.node.map(({ opType }) => opType)).not.toContain('Cast');
+  expect(analysis.layers.map(({ weight }) => weight)).toEqual((await analyse(model)).layers.map(({ weight }) => weight));
+  expect(distance(await answers(model), await answers(restore(plain)))).toBe(0);
+  const pruned = applyPlan(plain, analysis, uniformKept(analysis, 0.5)), restored = restore(pruned);
+  expect(restored.graph.initializer.map(({ dataType }) => dataType)).toEqual([DataType.FLOAT16, DataType.FLOAT16, DataType.FLOAT16]);
+  expect(restored.graph.node.filter(({ opType }) => opType === 'Cast')).toHaveLength(3);
+  expect(distance(await answers(pruned), await answers(restored))).toBeLessThan(5e-3);
+});
+
 it('weights that are cast to half precision count as such, and bfloat16, which no processor need run, does not', () => {
   const cast = new Network(), x = cast.input('x', ['n', 4], DataType.FLOAT16), y = cast.op('MatMul', [x, cast.op('Cast', [cast.weight([4, 3])], { to: DataType.FLOAT16 })]);
   cast.outputs.push(valueInfo(y, ['n', 3], DataType.FLOAT16));
