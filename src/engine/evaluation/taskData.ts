@@ -9,7 +9,7 @@ import { Random } from '../numerics/random.ts';
 import { GraphView } from '../onnx/graphView.ts';
 import { inType } from '../runtime/elementTypes.ts';
 import { Session } from '../runtime/session.ts';
-import { declaredDims, declaredType } from '../runtime/shapes.ts';
+import { declaredDims, declaredType, isChannelsLast } from '../runtime/shapes.ts';
 import { probabilityOf, topClass } from './answers.ts';
 import { fixedBatch } from './fixedBatch.ts';
 import { recordedPreprocessing } from './recordedPreprocessing.ts';
@@ -114,8 +114,8 @@ export async function taskInputDims(model: Model, data: Dataset): Promise<readon
   const dims = declaredDims(model.graph.input.find(({ name }) => name === view.inputs[0])!);
   if (dims.length !== 4) throw new InputError(`The model's input "${view.inputs[0]}" has ${dims.length} dimensions, not those of an image [N, C, H, W]; give its data as an .npz with an array named "${view.inputs[0]}".`);
   const { height, width } = dataset.size ?? usualSize((await dataset.read([0]))[0]!);
-  return dims[3] !== undefined && dims[3] <= 4 && dims[1] === undefined
-    ? [1, height, dims[2] ?? width, dims[3]]
+  return isChannelsLast(dims)
+    ? [1, height, dims[2] ?? width, dims[3]!]
     : [1, dims[1] ?? 3, dims[2] ?? height, dims[3] ?? width];
 }
 

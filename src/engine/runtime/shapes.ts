@@ -94,6 +94,9 @@ export function declaredDims(input: ValueInfoProto): (number | undefined)[] {
   return (shape?.dim ?? []).map(({ value }) => (value.case === 'dimValue' && value.value > 0n ? Number(value.value) : undefined));
 }
 
+/** Whether the dims of an input are those of images whose channels stand last, [N, H, W, C], as Keras has them: few of them there, and a size that is open in their usual place. */
+export const isChannelsLast = (dims: readonly (number | string | undefined)[]): boolean => dims.length === 4 && typeof dims[3] === 'number' && dims[3] <= 4 && typeof dims[1] !== 'number';
+
 /**
  * Shapes to try for the inputs of a model: declared dims, `batch` for a symbolic first one and wherever its name occurs again, what the layers that read an input take, and for other
  * symbolic dims the usual image sizes in turn (or 3 channels for an image without, and at last 1); sums of names are added up.
@@ -108,7 +111,7 @@ export function inputShapeCandidates(view: GraphView, batch: number): Record<str
     if (typeof dim === 'number') return dim;
     const parts = dim.split('+').map((part) => part.trim()); // exporters write sums of other dims: past_sequence_length + 1
     const known = parts.length > 1 ? parts.reduce((sum, part) => sum + (/^\d+$/.test(part) ? Number(part) : sizeOf(part) ?? (first.has(part) ? batch : size)), 0) : sizeOf(dim);
-    return readOf(input.name, i, dims[at]!.length) ?? known ?? (i === 0 || (dim !== '' && first.has(dim)) ? batch : i === 1 && dims[at]!.length === 4 && !/seq|time|len|head/i.test(dim) ? channels : size);
+    return readOf(input.name, i, dims[at]!.length) ?? known ?? (i === 0 || (dim !== '' && first.has(dim)) ? batch : i === 1 && dims[at]!.length === 4 && !isChannelsLast(dims[at]!) && !/seq|time|len|head/i.test(dim) ? channels : size);
   })]));
   const sizes = free ? [224, 256, 32, 64, 128, 299, 384, 512, 640, 16, 8, 1] : [0];
   const plain = sizes.map((size) => shapes(size, () => undefined));

@@ -27,5 +27,6 @@ describe('the shape of an input that the model leaves open', () => {
     ['features', ['features'], (net, x) => net.linear(x, 100, 16), [1, 100]],
     ['channels', ['channels', 'height', 'width'], (net, x) => net.conv(x, 1, 16, [3, 3]), [1, 1, 224, 224]],
     ['channels behind other operators', ['channels', 'height', 'width'], (net, x) => net.conv(net.op('Relu', [x]), 1, 16, [3, 3]), [1, 1, 224, 224]],
+    ['height and width of channels that stand last', ['height', 'width', 3], (net, x) => net.conv(net.op('Transpose', [x], { perm: [0, 3, 1, 2] }), 3, 16, [7, 7]), [1, 224, 224, 3]],
   ])('is what the first layer takes: %s', async (_title, dims, write, shape) => { expect(await shapeOf(dims, write)).toEqual(shape); });
 });
