@@ -55,7 +55,7 @@ async function showReport(path: string): Promise<void> {
   reportMarkdown(report);
   const view = viewOfReport(report, dirname(path));
   for (const axis of costAxes) tradeOffPoints(view, axis);
-  layerRows(view, shownPoint(view, undefined), true);
+  layerRows(view, shownPoint(view, undefined));
 }
 
 /** The kinds of files that the engine reads, made in `folder`. */

@@ -13,7 +13,7 @@ import { el, setText, show, throttleToFrame } from './dom.ts';
 import { formatNumber, formatPercent, formatSeconds, t } from './l10n.ts';
 import { layerTable } from './layerTable.ts';
 import { pointButtons } from './pointButtons.ts';
-import { type CostAxis, type Point, type RunStatus, type RunView, isWrittenPoint, layerRows, progressFraction, shownAxes, shownPoint, tradeOffPoints } from './state.ts';
+import { type CostAxis, type Point, type RunStatus, type RunView, layerRows, progressFraction, shownAxes, shownPoint, tradeOffPoints } from './state.ts';
 import { Table } from './table.ts';
 import { costSentence, outcomeSentence, progressSentence, stageText, stepsSentence } from './words.ts';
 
@@ -173,7 +173,7 @@ export class Dashboard {
     const shown = shownPoint(view, this.choice.chosen);
     this.scatterChart.update(points, shown?.id, this.axis);
     const listed = points.filter(({ kind, id }) => kind !== 'candidate' || id === shown?.id);
-    this.pointTable.update(t('Pareto front, baselines and original'),
+    this.pointTable.update(t('Pareto front, baselines, original and written model'),
       [{ title: t('Network') }, { title: axisWords(this.axis).short, numeric: true }, { title: t('Accuracy'), numeric: true }, { title: t('Layers') }, { title: t('Model') }],
       listed.map((point) => ({ id: point.id, cells: [
         `${kindLabel(point.kind)} ${point.episode === undefined ? point.label : t('(episode {0})', point.episode)}`.trim(), formatPercent(point.cost), formatPercent(point.accuracy, 2), ...this.buttonsOf(point, shown, view),
@@ -186,9 +186,8 @@ export class Dashboard {
 
   private renderLayers(view: RunView): void {
     const shown = shownPoint(view, this.choice.chosen);
-    const written = isWrittenPoint(view, shown);
-    setText(this.layersTitle, written ? t('Channels of the written model') : shown ? t('Channels of {0}', shown.episode === undefined ? shown.label : t('episode {0}', shown.episode)) : t('Channels of the original'));
-    layerTable(this.layers, layerRows(view, shown, written, this.info?.method));
+    setText(this.layersTitle, shown?.kind === 'written' ? t('Channels of the written model') : shown ? t('Channels of {0}', shown.episode === undefined ? shown.label : t('episode {0}', shown.episode)) : t('Channels of the original'));
+    layerTable(this.layers, layerRows(view, shown, this.info?.method));
   }
 
   private renderFigures({ report, data, warnings }: RunView, info: RunInfo): void {
