@@ -233,7 +233,7 @@ export type WorkerRequest =
   | { readonly type: 'resume'; readonly call: number; readonly runDir: string }
   | { readonly type: 'inspect'; readonly call: number; readonly model: string }
   | { readonly type: 'list'; readonly call: number; readonly model: string }
-  | { readonly type: 'previewData'; readonly call: number; readonly model: string; readonly data: string; readonly preprocess?: string }
+  | { readonly type: 'previewData'; readonly call: number; readonly model: string; readonly data: string; readonly how: PreviewOptions }
   | { readonly type: 'prune'; readonly call: number; readonly model: string; readonly plan?: string; readonly preserve?: number; readonly calibration?: string; readonly out: string }
   | { readonly type: 'benchmark'; readonly call: number; readonly model: string; readonly against?: string }
   /** Writes the model of one candidate of a finished or stopped run. */
@@ -284,6 +284,8 @@ export interface GraphListing extends Pick<Inspection, 'path' | 'sizeBytes' | 'p
   readonly nodeCount: number;
 }
 
+/** What a run measures and how, of its options. */
+export type PreviewOptions = Pick<CompressRequest, 'metric' | 'preprocess' | 'threads'>;
 /** Answer of `previewData`. */
 export interface DataPreview { readonly images: number; readonly classes: number; readonly labelled: boolean; readonly preprocessing: string; readonly metric: Metric; readonly accuracy: number }
 

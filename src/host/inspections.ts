@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { CancelledError } from '../engine/errors.ts';
-import type { BenchmarkResult, DataPreview, GraphListing, Inspection } from '../engine/protocol.ts';
+import type { BenchmarkResult, DataPreview, GraphListing, Inspection, PreviewOptions } from '../engine/protocol.ts';
 import type { CallOptions, Engine } from './engine.ts';
 
 interface KnownAnswer<T> { readonly stamp: string; readonly answer: Promise<T>; readonly abort: AbortController; /** How many wait for it. */ waiting: number }
@@ -49,7 +49,7 @@ export class Inspections {
 
   inspect(path: string, options?: CallOptions): Promise<Inspection> { return this.inspected.of(path, options); }
   list(path: string, options?: CallOptions): Promise<GraphListing> { return this.listed.of(path, options); }
-  previewData(model: string, data: string, preprocess: string | undefined, options: CallOptions): Promise<DataPreview> { return this.engine.previewData(model, data, preprocess, options); }
+  previewData(model: string, data: string, how: PreviewOptions, options: CallOptions): Promise<DataPreview> { return this.engine.previewData(model, data, how, options); }
   benchmark(model: string, against: string | undefined, options: CallOptions): Promise<BenchmarkResult> { return this.engine.benchmark(model, against, options); }
   exportPoint(runDir: string, episode: number, out: string, options: CallOptions): Promise<void> { return this.engine.exportPoint(runDir, episode, out, options); }
 
