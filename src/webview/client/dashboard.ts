@@ -11,9 +11,10 @@ import { onThemeChange } from './charts/theme.ts';
 import { epochsInOrder, trainingChart } from './charts/trainingChart.ts';
 import { el, setText, show, throttleToFrame } from './dom.ts';
 import { formatNumber, formatPercent, formatSeconds, t } from './l10n.ts';
+import { layersTitle } from './layerFigures.ts';
 import { layerTable } from './layerTable.ts';
 import { pointButtons } from './pointButtons.ts';
-import { type CostAxis, type Point, type RunStatus, type RunView, layerRows, progressFraction, shownAxes, shownPoint, tradeOffPoints } from './state.ts';
+import { type CostAxis, type Point, type RunStatus, type RunView, layerRows, methodOf, progressFraction, shownAxes, shownPoint, tradeOffPoints } from './state.ts';
 import { Table } from './table.ts';
 import { costSentence, outcomeSentence, progressSentence, stageText, stepsSentence } from './words.ts';
 
@@ -186,8 +187,9 @@ export class Dashboard {
 
   private renderLayers(view: RunView): void {
     const shown = shownPoint(view, this.choice.chosen);
-    setText(this.layersTitle, shown?.kind === 'written' ? t('Channels of the written model') : shown ? t('Channels of {0}', shown.episode === undefined ? shown.label : t('episode {0}', shown.episode)) : t('Channels of the original'));
-    layerTable(this.layers, layerRows(view, shown, this.info?.method));
+    const method = methodOf(view, this.info?.method);
+    setText(this.layersTitle, layersTitle(shown, method));
+    layerTable(this.layers, layerRows(view, shown, method), method);
   }
 
   private renderFigures({ report, data, warnings }: RunView, info: RunInfo): void {

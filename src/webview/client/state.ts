@@ -191,7 +191,7 @@ export interface LayerRow {
 }
 
 /** Each layer with the channels, or the share of weights, that `point` keeps; measured figures where the point is the written model. */
-export function layerRows(view: RunView, point: Point | undefined, method: CompressOptions['method'] = 'channels'): readonly LayerRow[] {
+export function layerRows(view: RunView, point: Point | undefined, method: CompressOptions['method']): readonly LayerRow[] {
   if (view.report && (point?.kind === 'written' || !view.model)) return view.report.layers.map(fromReport(view.report.before.macs));
   const { model } = view;
   if (!model) return [];
@@ -201,6 +201,12 @@ export function layerRows(view: RunView, point: Point | undefined, method: Compr
     return { name, opType, channelsBefore: outChannels, ...kept, macsShare: share(macs, model.macs), frozen: group < 0 };
   });
 }
+
+/** How much of a layer is kept, in [0, 1]: of its channels or, where it has all of them, of its weights. */
+export const keptFraction = ({ channelsBefore, channelsAfter, weightSparsity = 0 }: Pick<LayerRow, 'channelsBefore' | 'channelsAfter' | 'weightSparsity'>): number => (channelsAfter < channelsBefore ? channelsAfter / channelsBefore : 1 - weightSparsity);
+
+/** What a run removes: as its report tells, or its options do. */
+export const methodOf = ({ report }: RunView, asked: CompressOptions['method'] | undefined): CompressOptions['method'] => (report ? (report.after.sparse ? 'weights' : 'channels') : asked ?? 'channels');
 
 const fromReport = (macs: number) => ({ name, opType, channelsBefore, channelsAfter, weightSparsity, macsBefore }: LayerReport): LayerRow =>
   ({ name, opType, channelsBefore, channelsAfter, weightSparsity, macsShare: share(macsBefore, macs), frozen: false });

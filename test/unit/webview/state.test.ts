@@ -111,7 +111,7 @@ describe('tradeOffPoints', () => {
       expect(tradeOffPoints(done, 'latency').map(({ id, cost }) => [id, cost])).toEqual([['written', 0.5], ['original', 1]]);
       expect(tradeOffPoints(done, 'macs').map(({ id, kind, cost, accuracy }) => [id, kind, cost, accuracy])).toEqual([['written', 'written', 0.5, 0.921], ['episode:1', 'best', 0.6, 0.9], ['baseline:deep', 'baseline', 0.7, 0.93], ['original', 'original', 1, 0.927]]);
       expect(shownPoint(done, undefined)).toMatchObject({ id: 'written', label: 'resnet20.compressed.onnx', choosable: true });
-      expect(layerRows(done, shownPoint(done, 'episode:1'))[0]).toMatchObject({ name: 'conv', channelsAfter: 4 });
+      expect(layerRows(done, shownPoint(done, 'episode:1'), 'channels')[0]).toMatchObject({ name: 'conv', channelsAfter: 4 });
     }
   });
 
@@ -143,19 +143,19 @@ describe('tradeOffPoints', () => {
 describe('layerRows', () => {
   it('scales the channels of prunable layers by the ratio of their group', () => {
     const view = viewOf(model, episode(1, 0.5, 0.8, true));
-    expect(layerRows(view, shownPoint(view, undefined))).toMatchObject([{ channelsBefore: 8, channelsAfter: 4, macsShare: 0.75, frozen: false }, { channelsBefore: 10, channelsAfter: 10, macsShare: 0.25, frozen: true }]);
+    expect(layerRows(view, shownPoint(view, undefined), 'channels')).toMatchObject([{ channelsBefore: 8, channelsAfter: 4, macsShare: 0.75, frozen: false }, { channelsBefore: 10, channelsAfter: 10, macsShare: 0.25, frozen: true }]);
   });
 
   it('shows a branch that went as a whole as gone, and weights that went as zero', () => {
     const view = viewOf(model, episode(1, 0.5, 0.8, true)), best = shownPoint(view, undefined)!;
-    expect(layerRows(view, { ...best, preserve: [0] })[0]).toMatchObject({ channelsBefore: 8, channelsAfter: 0 });
+    expect(layerRows(view, { ...best, preserve: [0] }, 'channels')[0]).toMatchObject({ channelsBefore: 8, channelsAfter: 0 });
     expect(layerRows(view, { ...best, preserve: [0.25] }, 'weights')[0]).toMatchObject({ channelsBefore: 8, channelsAfter: 8, weightSparsity: 0.75 });
   });
 
   it('takes the figures of the written model from its report', () => {
     const view = viewOf(model, episode(2, 0.49, 0.921, true), { type: 'result', out: '/o', plan: '/p', report: '/r', summary: sampleReport });
-    expect(layerRows(view, shownPoint(view, undefined))[0]).toMatchObject({ channelsBefore: 64, channelsAfter: 36, macsShare: 0.75 });
-    expect(layerRows(view, shownPoint(view, 'episode:2'))[0]).toMatchObject({ channelsBefore: 8, channelsAfter: 4 });
+    expect(layerRows(view, shownPoint(view, undefined), 'channels')[0]).toMatchObject({ channelsBefore: 64, channelsAfter: 36, macsShare: 0.75 });
+    expect(layerRows(view, shownPoint(view, 'episode:2'), 'channels')[0]).toMatchObject({ channelsBefore: 8, channelsAfter: 4 });
   });
 });
 
