@@ -3,10 +3,9 @@ import { mkdtemp, readdir, readFile, rename, rm, utimes, writeFile, mkdir, appen
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { CancelledError, InputError, UserError } from '../../../src/engine/errors.ts';
-import type { CompressRequest, Report, RunEvent } from '../../../src/engine/protocol.ts';
+import { InputError, UserError } from '../../../src/engine/errors.ts';
+import type { CompressRequest, RunEvent } from '../../../src/engine/protocol.ts';
 import { takeLock } from '../../../src/engine/run/lock.ts';
-import type { CallOptions, Engine } from '../../../src/host/engine.ts';
 import { type Run, RunManager, isResumable } from '../../../src/host/runManager.ts';
 import { RunStore } from '../../../src/host/runStore.ts';
 import { writersOf } from '../../../src/host/writers.ts';
@@ -14,24 +13,7 @@ import type { RunStatus } from '../../../src/webview/client/state.ts';
 import { writeTree } from '../../support/files.ts';
 import { MemoryMemento } from '../../support/memoryMemento.ts';
 import { candidate, sampleReport } from '../../support/sampleReport.ts';
-
-/** One call of a run, to be answered by the test. */
-interface Call { readonly kind: 'compress' | 'resume'; readonly argument: unknown; say(event: RunEvent): void; done(): void; fail(error: Error): void }
-
-/** An engine that does what the test says: what is under test is how its answers are handled. */
-class ScriptedEngine {
-  readonly calls: Call[] = [];
-  private call(kind: Call['kind'], argument: unknown, { onEvent, signal }: CallOptions = {}): Promise<Report> {
-    return new Promise((resolve, reject) => {
-      signal?.addEventListener('abort', () => reject(new CancelledError()));
-      this.calls.push({ kind, argument, say: (event) => onEvent?.(event), done: () => resolve(sampleReport), fail: reject });
-    });
-  }
-  create = (): Engine => ({
-    compress: (request, options) => this.call('compress', request, options), resume: (runDir, options) => this.call('resume', runDir, options),
-    inspect: () => Promise.reject(new Error()), list: () => Promise.reject(new Error()), previewData: () => Promise.reject(new Error()), exportPoint: () => Promise.reject(new Error()), benchmark: () => Promise.reject(new Error()), dispose: () => undefined,
-  });
-}
+import { ScriptedEngine } from '../../support/scriptedEngine.ts';
 
 const request = (model: string): CompressRequest => ({ model, val: '/images', target: { metric: 'macs', value: 0.5 } });
 const startedIn = (runDir: string): RunEvent => ({ type: 'run', runDir, out: '/out.onnx', resumed: false });
