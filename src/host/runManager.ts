@@ -39,7 +39,7 @@ export const modelNameOf = ({ modelPath }: RunRecord) => basename(modelPath);
 const resultOf = (report: Report): Pick<RunRecord, 'out' | 'outSha256' | 'outcome'> => ({ out: report.out, outcome: outcomeOf(report), ...(report.outSha256 === undefined ? {} : { outSha256: report.outSha256 }) });
 
 export class RunManager extends EventEmitter<ManagerEvents> {
-  /** Runs whose window went while they ran or waited, newest first; the next window does not count them again. */
+  /** Runs whose window went, in the order in which they are to go on: the one that ran, then those that waited; the next window does not count them again. */
   readonly cutShort: readonly Run[];
   private readonly options: ManagerOptions;
   private readonly runs = new Map<string, Run>();
@@ -53,7 +53,8 @@ export class RunManager extends EventEmitter<ManagerEvents> {
     super();
     this.options = options;
     for (const record of options.store.records()) this.runs.set(record.runId, { record, view: emptyRunView });
-    this.cutShort = this.list().filter(({ record }) => isActive(record.status));
+    const active = this.list().filter(({ record }) => isActive(record.status)).reverse(), [ran, waited] = [active.filter(({ record }) => record.status !== 'queued'), active.filter(({ record }) => record.status === 'queued')];
+    this.cutShort = [...ran, ...waited];
     for (const run of this.cutShort) this.setStatus(run, 'interrupted');
   }
 

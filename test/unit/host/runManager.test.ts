@@ -149,6 +149,24 @@ describe('RunManager', () => {
     expect((await again.load(runId))?.view.candidates.map((found) => found.episode)).toEqual([1, 2]);
   });
 
+  it('offers what was cut short in the order in which it was to run, whatever ran first when it was resumed', async () => {
+    let ms = 0;
+    const withClock = () => new RunManager({ store: new RunStore(memento, join(folder, 'runs')), createEngine: engine.create, now: () => ++ms });
+    const before = withClock(), [, , late] = ['/a.onnx', '/b.onnx', '/c.onnx'].map((model) => before.start(request(model)));
+    await turn();
+    const models = (runs: RunManager) => runs.cutShort.map(({ record }) => record.modelPath);
+    expect(models(withClock())).toEqual(['/a.onnx', '/b.onnx', '/c.onnx']);
+    const again = withClock();
+    for (const { record } of [late!, ...again.list().filter(({ record }) => record.runId !== late!.record.runId).reverse()]) await again.resume(record.runId);
+    await turn();
+    const last = withClock();
+    expect(models(last)).toEqual(['/c.onnx', '/a.onnx', '/b.onnx']);
+    for (const { record } of last.cutShort) await last.resume(record.runId);
+    await turn();
+    expect(engine.calls.at(-1)!.argument).toMatchObject({ model: '/c.onnx' });
+    for (const runs of [before, again, last]) runs.dispose();
+  });
+
   it('takes over its histories from where the workspace had them for itself, and goes on in them', async () => {
     const { record: { runId } } = manager.start(request('/a.onnx')), [former, common] = [join(folder, 'runs'), join(folder, 'common')];
     await turn();
