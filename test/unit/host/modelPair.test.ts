@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { modelPair } from '../../../src/host/modelPair.ts';
+import { episodePath, modelPair } from '../../../src/host/modelPair.ts';
 
 describe('the models that are compared', () => {
   let folder: string;
@@ -26,5 +26,15 @@ describe('the models that are compared', () => {
     expect(await modelPair(at('net.onnx'), [run('gone.onnx')])).toEqual([at('net.onnx'), at('net.compressed.onnx')]);
     await rm(at('net.compressed.onnx'));
     expect(await modelPair(at('net.onnx'), [run('gone.onnx')])).toBeUndefined();
+  });
+
+  it('are told by the name of what was written too, also of an exported candidate', async () => {
+    const episode = episodePath(at('net.onnx'), 12);
+    await write('net.onnx', 'net.compressed.onnx', 'other.compressed.onnx', 'net.compressed.compressed.onnx');
+    expect(await modelPair(episode, [])).toEqual([at('net.onnx'), at('net.episode12.onnx')]);
+    expect(await modelPair(at('net.compressed.compressed.onnx'), [])).toEqual([at('net.compressed.onnx'), at('net.compressed.compressed.onnx')]);
+    await rm(at('net.compressed.compressed.onnx'));
+    expect(await modelPair(at('net.compressed.onnx'), [run('gone.onnx')])).toEqual([at('net.onnx'), at('net.compressed.onnx')]);
+    expect(await modelPair(at('other.compressed.onnx'), []), 'there is no other.onnx').toBeUndefined();
   });
 });
