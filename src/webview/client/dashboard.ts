@@ -14,7 +14,7 @@ import { formatNumber, formatPercent, formatSeconds, t } from './l10n.ts';
 import { layersTitle } from './layerFigures.ts';
 import { layerTable } from './layerTable.ts';
 import { pointButtons } from './pointButtons.ts';
-import { type CostAxis, type Point, type RunStatus, type RunView, layerRows, methodOf, progressFraction, shownAxes, shownPoint, tradeOffPoints } from './state.ts';
+import { type CostAxis, type Point, type RunStatus, type RunView, layerRows, methodOf, shownAxes, shownPoint, tradeOffPoints } from './state.ts';
 import { Table } from './table.ts';
 import { costSentence, outcomeSentence, progressSentence, stageText, stepsSentence } from './words.ts';
 
@@ -130,8 +130,8 @@ export class Dashboard {
     show(this.progress, active);
     show(this.progressText, active);
     if (!active) return;
-    const fraction = progressFraction(view);
-    if (fraction === undefined) this.progress.removeAttribute('value'); else this.progress.value = fraction;
+    const { stageFraction } = view;
+    if (stageFraction === undefined) this.progress.removeAttribute('value'); else this.progress.value = stageFraction;
     setText(this.progressText, info.status === 'queued' ? t('Waits until the run before it is done.') : [view.stage ? stageText(view.stage) : t('Starting'), view.stageMessage, progressSentence(view)].filter(Boolean).join(' · '));
   }
 

@@ -19,6 +19,7 @@ export interface RunView {
   readonly out?: string;
   readonly stage?: Stage;
   readonly stageMessage?: string;
+  /** How far the stage at work is, in [0, 1], by what it said last. */
   readonly stageFraction?: number;
   readonly model?: ModelView;
   readonly data?: DataView;
@@ -78,12 +79,12 @@ function applyEvent(view: RunView, event: RunEvent): RunView {
     }
     case 'baseline': return { ...view, baselines: [...view.baselines.filter(({ policy }) => policy !== event.baseline.policy), { ...event.baseline, preserve: event.preserve }] };
     case 'episode': return {
-      ...view, episodesPlanned: event.episodes, secondsLeft: event.secondsLeft,
+      ...view, episodesPlanned: event.episodes, secondsLeft: event.secondsLeft, stageFraction: event.candidate.episode / Math.max(1, event.episodes),
       ...(event.best ? { bestEpisode: event.candidate.episode } : {}),
     };
     case 'training': {
       const { epoch, epochs, loss, accuracy } = event, stage = view.stage === 'refine' ? 'refine' : 'finetune';
-      return { ...view, secondsLeft: event.secondsLeft, training: withTraining(view.training, { stage, epoch, epochs, loss, ...(accuracy === undefined ? {} : { accuracy }) }) };
+      return { ...view, secondsLeft: event.secondsLeft, stageFraction: epoch / Math.max(1, epochs), training: withTraining(view.training, { stage, epoch, epochs, loss, ...(accuracy === undefined ? {} : { accuracy }) }) };
     }
     case 'warning': return { ...view, warnings: view.warnings.includes(event.message) ? view.warnings : [...view.warnings, event.message] };
     case 'result': {
@@ -102,11 +103,10 @@ function applyEvent(view: RunView, event: RunEvent): RunView {
 const without = (view: RunView, ...keys: (keyof RunView)[]): RunView =>
   Object.fromEntries(Object.entries(view).filter(([key]) => !keys.includes(key as keyof RunView))) as unknown as RunView;
 
-/** How far the stage at work is, in [0, 1]; undefined where that is not known. */
-export function progressFraction({ stage, stageFraction, candidates, episodesPlanned, training }: RunView): number | undefined {
-  if (stage === 'search' && episodesPlanned > 0) return candidates.length / episodesPlanned;
-  const trained = training.at(-1);
-  return trained && trained.stage === stage ? trained.epoch / Math.max(1, trained.epochs) : stageFraction;
+/** Accuracy, at each episode, of the best candidate until then: the one of highest reward, whose accuracy another may exceed. */
+export function bestAccuracies(candidates: readonly Candidate[]): readonly number[] {
+  let best = candidates[0];
+  return candidates.map((candidate) => (best = candidate.reward > best!.reward ? candidate : best!).accuracy);
 }
 
 // ---------------------------------------------------------------- points of the trade-off

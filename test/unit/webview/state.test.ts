@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { LayerReport, RunEvent } from '../../../src/engine/protocol.ts';
 import { viewOfReport } from '../../../src/host/runStore.ts';
-import { applyEvents, emptyRunView, layerRows, outcomeOf, paretoFront, shownAxes, shownPoint, tradeOffPoints } from '../../../src/webview/client/state.ts';
+import { applyEvents, bestAccuracies, emptyRunView, layerRows, outcomeOf, paretoFront, shownAxes, shownPoint, tradeOffPoints } from '../../../src/webview/client/state.ts';
 import { candidate, sampleReport, sparseReport } from '../../support/sampleReport.ts';
 
 const model: RunEvent = {
@@ -58,9 +58,24 @@ describe('applyEvents', () => {
     expect(performance.now() - start).toBeLessThan(3000); // minutes where each episode copies all before it
   });
 
+  it('says how far a stage is by what it told last, also while the random search follows the agent', () => {
+    const fractionAfter = (...events: RunEvent[]) => viewOf({ type: 'stage', stage: 'search' }, ...events).stageFraction;
+    const random = (fraction: number): RunEvent => ({ type: 'stage', stage: 'search', fraction, message: 'random search' });
+    expect([fractionAfter(), fractionAfter(episode(4, 0.5, 0.8, true)), fractionAfter(episode(10, 0.5, 0.8, true), random(0.2)), fractionAfter({ type: 'stage', stage: 'rebuild' })]).toEqual([undefined, 0.4, 0.2, undefined]);
+    expect(fractionAfter(episode(10, 0.5, 0.8, true), { type: 'stage', stage: 'refine' }, { type: 'training', epoch: 1, epochs: 4, loss: 1, secondsLeft: 1 })).toBe(0.25);
+  });
+
   it('ignores events that this version does not know', () => {
     const view = viewOf(data);
     expect(applyEvents(view, [{ type: 'fromTheFuture' } as unknown as RunEvent])).toBe(view);
+  });
+});
+
+describe('bestAccuracies', () => {
+  it('is of the candidate of highest reward, not of highest accuracy', () => {
+    const rewarded = ([[0.9, 0.1], [0.95, 0.05], [0.8, 0.3], [0.85, 0.3]] as const).map(([accuracy, reward], index) => ({ ...candidate(index + 1, 0.5, accuracy), reward }));
+    expect(bestAccuracies(rewarded)).toEqual([0.9, 0.9, 0.8, 0.8]);
+    expect(bestAccuracies([])).toEqual([]);
   });
 });
 
