@@ -8,7 +8,7 @@ import { type DataSource, browseForData, findDataSources } from './dataSources.t
 import type { Inspections } from './inspections.ts';
 import { type LastSettings, withLast } from './lastSettings.ts';
 import { type Choice, type StepResult, inputStep, pickStep } from './quickInput.ts';
-import { offeredMethods, targetForms, targetProblem, targetsFor } from './offers.ts';
+import { numberProblem, offeredMethods, targetForms, targetProblem, targetsFor } from './offers.ts';
 import { defaultTarget, requestFromSettings } from './settings.ts';
 import { targetText } from './texts.ts';
 
@@ -120,9 +120,8 @@ export class CompressWizard {
       if (chosen !== 'back') this.request = { ...this.request, method: chosen.value };
       return this.problem() === undefined ? this.confirm() : 'back';
     }
-    const isEpisodes = picked.value === 'episodes';
-    const typed = await inputStep(this.frame(4), isEpisodes ? vscode.l10n.t('Number of episodes; 0 lets the time decide') : vscode.l10n.t('Epochs of fine-tuning; 0 leaves it out'), String((isEpisodes ? episodes : finetune) ?? 0),
-      (text) => (/^\d+$/.test(text.trim()) && Number(text) <= (isEpisodes ? 100_000 : 1000) ? undefined : vscode.l10n.t('A whole number from 0 to {0}', isEpisodes ? 100_000 : 1000)));
+    const option = picked.value, isEpisodes = option === 'episodes';
+    const typed = await inputStep(this.frame(4), isEpisodes ? vscode.l10n.t('Number of episodes; 0 lets the time decide') : vscode.l10n.t('Epochs of fine-tuning; 0 leaves it out'), String((isEpisodes ? episodes : finetune) ?? 0), (text) => numberProblem(option, text));
     if (typed === 'cancel') return 'cancel';
     if (typed !== 'back') {
       const number = Number(typed.value);
