@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import * as vscode from 'vscode';
-import { type ModelText, modelOfText, onnxLanguage, onnxScheme } from './modelText.ts';
+import { type ModelText, modelOfText, onnxScheme } from './modelText.ts';
 import { planNotes } from './planText.ts';
 import { matchLayers } from './python/matchLayers.ts';
 import { annotationsEnabled, pythonAnnotationsEnabled } from './settings.ts';
@@ -79,7 +79,7 @@ export function registerSparsityHints(texts: ModelText, index: SparsityIndex, re
   };
   return vscode.Disposable.from(
     changed, resultsChanged(() => changed.fire()), vscode.workspace.onDidChangeConfiguration((event) => { if (event.affectsConfiguration('autoCompress.annotations')) changed.fire(); }),
-    ...register({ scheme: onnxScheme, language: onnxLanguage }, annotateText(texts, index)),
+    ...register({ scheme: onnxScheme }, annotateText(texts, index)),
     ...register({ language: 'python', scheme: 'file' }, annotatePython(index)),
     ...register([{ pattern: '**/.auto-compress/**/plan.json' }, { pattern: '**/*.plan.json' }], annotatePlan),
   );
