@@ -51,7 +51,7 @@ describe('reportMarkdown', () => {
     const text = reportMarkdown(sampleReport);
     expect(text.split('\n')[2]).toBe('**2.0x fewer MACs, 2.00x faster on this machine, 0.6 points of accuracy lost on 5,000 images.**');
     expect(text).toContain('| /conv1/Conv | Conv | 64 -> 36 | 30,000,000 -> 16,000,000 | 0.0% |');
-    expect(text).toContain('| uniform | 50.0% | 88.00% |');
+    expect(text).toContain('## Agent and baselines, repaired alike\n\n| Policy | MACs | Accuracy |\n| --- | ---: | ---: |\n| agent | 49.0% | 90.00% |\n| uniform | 50.0% | 88.00% |');
   });
   it.each([[0.94, '1.3 points of accuracy won', '+1.30 points'], [0.927, '0.0 points of accuracy lost', '| 0.00 points'], [0.9271, '0.0 points of accuracy lost', '+0.01 points']])('says so where accuracy is %d after 0.927', (value, sentence, change) => {
     const text = reportMarkdown({ ...sampleReport, after: { ...sampleReport.after, accuracy: { ...sampleReport.after.accuracy, value } } });

@@ -141,6 +141,7 @@ describe('tradeOffPoints', () => {
   it('has no layers for points of a run that is known by its report alone', () => {
     const view = viewOfReport({ ...sampleReport, writtenEpisode: 1 }, '/run');
     expect(tradeOffPoints(view, 'macs').map(({ id, kind, choosable }) => [id, kind, choosable])).toEqual([['episode:2', 'pareto', false], ['episode:1', 'best', false], ['baseline:uniform', 'baseline', false], ['written', 'written', false], ['original', 'original', false]]);
+    expect(tradeOffPoints(view, 'macs').find(({ kind }) => kind === 'baseline'), 'as it was judged beside the candidates').toMatchObject({ accuracy: 0.81 });
     expect(shownPoint(view, 'episode:2')?.id).toBe('written'); // the layers there are belong to it
     const baselineWon = viewOfReport({ ...sampleReport, policy: 'uniform' }, '/run');
     expect(shownPoint(baselineWon, 'episode:2')?.id).toBe('written');
