@@ -1,6 +1,6 @@
 /** Which two models are compared where one of them is given. Pure: no VS Code. */
 import { basename, dirname, extname, join } from 'node:path';
-import { isThere } from './paths.ts';
+import { isThere, realOf } from './paths.ts';
 import type { RunRecord } from './runStore.ts';
 
 const beside = (path: string, name: string) => join(dirname(path), name), stemOf = (path: string) => basename(path, extname(path));
@@ -20,9 +20,9 @@ function originalPath(written: string): string | undefined {
  * output, or as its original, beside it.
  */
 export async function modelPair(path: string, finished: readonly Pick<RunRecord, 'modelPath' | 'out'>[]): Promise<readonly [original: string, compressed: string] | undefined> {
-  const written = finished.find(({ out }) => out === path);
+  const real = await realOf(path), places = await Promise.all(finished.map(async ({ modelPath, out }) => ({ modelPath, out: out!, isOriginal: await realOf(modelPath) === real, isOutput: await realOf(out!) === real })));
+  const written = places.find(({ isOutput }) => isOutput), outputs = places.filter(({ isOriginal }) => isOriginal).map(({ out }) => out);
   if (written) return [written.modelPath, path];
-  const outputs = finished.filter(({ modelPath }) => modelPath === path).map(({ out }) => out!);
   for (const output of [...outputs, compressedPath(path)]) if (await isThere(output)) return [path, output];
   const original = originalPath(path);
   return original !== undefined && await isThere(original) ? [original, path] : undefined;

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -19,6 +19,13 @@ describe('the models that are compared', () => {
   it('are those of the run that wrote the compressed one', async () => {
     await write('net.onnx', 'half.onnx', 'third.onnx');
     expect(await modelPair(at('third.onnx'), [run('half.onnx'), run('third.onnx')])).toEqual([at('net.onnx'), at('third.onnx')]);
+  });
+
+  it('are the same by another way to them', async () => {
+    await write('net.onnx', 'half.onnx');
+    await symlink(folder, at('link'));
+    expect(await modelPair(at('link/half.onnx'), [run('half.onnx')])).toEqual([at('net.onnx'), at('link/half.onnx')]);
+    expect(await modelPair(at('link/net.onnx'), [run('half.onnx')])).toEqual([at('link/net.onnx'), at('half.onnx')]);
   });
 
   it('are told by their names where no run has its output any more', async () => {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rename, rm, utimes, writeFile, mkdir, appendFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, symlink, utimes, writeFile, mkdir, appendFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -235,6 +235,28 @@ describe('RunManager', () => {
     }
     await manager.adopt(folders);
     expect(manager.list().map(({ record }) => record.runDir)).toEqual([folders.at(-1)]);
+  });
+
+  it('finds model and output where a project was moved to, lists a folder once that is seen in two places, and not when it is gone', async () => {
+    const project = join(folder, 'project'), inProject = join('.auto-compress', 'net', 'run'), sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+    const report = { ...sampleReport, model: { path: '/before/net.onnx', sha256: sha256('net') }, out: 'C:\\before\\net.small.onnx', outSha256: sha256('small') };
+    await writeTree(project, { 'net.onnx': 'net', 'net.small.onnx': 'small', [join(inProject, 'report.json')]: JSON.stringify(report), [join('.auto-compress', 'net', 'other', 'report.json')]: JSON.stringify({ ...report, model: { ...report.model, sha256: sha256('another') }, outSha256: undefined }) });
+    await symlink(project, join(folder, 'link'));
+    const [moved, other] = [join(project, inProject), join(project, '.auto-compress', 'net', 'other')];
+    await manager.adopt([moved, join(folder, 'link', inProject), other]);
+    const listed = () => manager.list().map(({ record: { runDir: at, modelPath, out } }) => ({ at, modelPath, out }));
+    expect(listed()).toEqual(expect.arrayContaining([{ at: moved, modelPath: join(project, 'net.onnx'), out: join(project, 'net.small.onnx') }, { at: other, modelPath: report.model.path, out: report.out }]));
+    manager = createManager();
+    await manager.adopt([join(folder, 'link', inProject)]);
+    expect(listed()).toHaveLength(2);
+
+    const { record } = manager.start(request('/a.onnx'));
+    await turn();
+    for (const event of [startedIn(join(folder, 'away')), episode(1)]) engine.calls[0]!.say(event);
+    await manager.stop(record.runId);
+    await rm(moved, { recursive: true });
+    await manager.adopt([]);
+    expect(createManager().list().map(({ record: { runDir: at } }) => at).sort(), 'a run of its own has its options still').toEqual([join(folder, 'away'), other].sort());
   });
 
   it('tells which run wrote what stands at a place where several wrote, now and after a restart', async () => {
