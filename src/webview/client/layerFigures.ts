@@ -22,7 +22,7 @@ export const layerHeadings = (method: Method): { readonly caption: string; reado
 
 /** The figures of a layer: how much of it is kept, as a fraction and in words, and all of it in one line. */
 export function layerFigures(row: LayerRow, method: Method): { readonly fraction: number; readonly kept: string; readonly removed: string; readonly share: string; readonly all: string } {
-  const { name, opType, channelsBefore, channelsAfter, macsShare, weightSparsity, frozen } = row, fraction = keptFraction(row), weights = method === 'weights', share = formatPercent(macsShare);
+  const { name, opType, channelsBefore, channelsAfter, macsShare, weightSparsity, frozen } = row, weights = method === 'weights', fraction = keptFraction(weights ? row : { channelsBefore, channelsAfter }), share = formatPercent(macsShare);
   const all = [
     t('{0} ({1})', name, opType), weights ? t('{0} of its weights kept', formatPercent(fraction)) : t('{0} of {1} channels kept', formatNumber(channelsAfter), formatNumber(channelsBefore)), t('{0} of the MACs', share),
     ...(weightSparsity && !weights ? [t('{0} of its weights are zero', formatPercent(weightSparsity))] : []), ...(frozen ? [t('left as it is')] : []),

@@ -8,6 +8,7 @@ const row: LayerRow = { name: 'conv', opType: 'Conv', channelsBefore: 16, channe
 describe('the figures of a layer', () => {
   it('are its channels where channels go', () => {
     expect(layerFigures({ ...row, channelsAfter: 4, weightSparsity: 0.01 }, 'channels')).toEqual({ fraction: 0.25, kept: '4 / 16', removed: '-75%', share: '25.0%', all: 'conv (Conv), 4 of 16 channels kept, 25.0% of the MACs, 1.0% of its weights are zero' });
+    expect(layerFigures({ ...row, weightSparsity: 0.25 }, 'channels'), 'zeros that were there').toMatchObject({ fraction: 1, kept: '16 / 16', removed: '0%' });
     expect(layerFigures({ ...row, frozen: true }, 'channels')).toMatchObject({ fraction: 1, kept: '16 / 16', removed: 'frozen' });
   });
 
