@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { packagedReadme } from './packagedReadme.mjs';
 import { cacheFolder, ensureVsce } from './tools.mjs';
 
 const targets = ['linux-x64', 'linux-arm64', 'darwin-arm64', 'win32-x64', 'win32-arm64'];
@@ -42,7 +43,8 @@ function stageFor(target) {
   const stage = join('dist', 'stage', target);
   rmSync(stage, { recursive: true, force: true });
   mkdirSync(join(stage, 'dist'), { recursive: true });
-  for (const entry of ['package.nls.json', 'README.md', 'CHANGELOG.md', 'LICENSE', '.vscodeignore', 'media', 'l10n', 'examples']) if (existsSync(entry)) cpSync(entry, join(stage, entry), { recursive: true });
+  for (const entry of ['package.nls.json', 'CHANGELOG.md', 'LICENSE', '.vscodeignore', 'media', 'l10n', 'examples']) if (existsSync(entry)) cpSync(entry, join(stage, entry), { recursive: true });
+  writeFileSync(join(stage, 'README.md'), packagedReadme(readFileSync('README.md', 'utf8')));
   for (const file of ['cli.js', 'worker.js', 'extension.cjs', 'webview.js', 'webview.css']) cpSync(join('dist', file), join(stage, 'dist', file));
 
   stageModule(stage, 'onnxruntime-common');

@@ -1,7 +1,7 @@
 /** The extension host's side of the engine: forks the worker process when it is first needed, and owns its life. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { CancelledError, InputError, messageOf, UnreachableTargetError, UserError } from './errors.ts';
-import type { BenchmarkResult, CompressRequest, DataPreview, GraphListing, Inspection, Report, RunEvent, WorkerRequest, WorkerResponse } from './protocol.ts';
+import type { BenchmarkResult, CompressRequest, DataPreview, GraphListing, Inspection, PreviewOptions, Report, RunEvent, WorkerRequest, WorkerResponse } from './protocol.ts';
 
 /** What each request is answered with. */
 interface Answers {
@@ -67,9 +67,7 @@ export class EngineClient {
   resume(runDir: string, options?: CallOptions): Promise<Report> { return this.call('resume', { runDir }, options); }
   inspect(model: string, options?: CallOptions): Promise<Inspection> { return this.call('inspect', { model }, options); }
   list(model: string, options?: CallOptions): Promise<GraphListing> { return this.call('list', { model }, options); }
-  previewData(model: string, data: string, preprocess?: string, options?: CallOptions): Promise<DataPreview> {
-    return this.call('previewData', { model, data, ...(preprocess === undefined ? {} : { preprocess }) }, options);
-  }
+  previewData(model: string, data: string, how: PreviewOptions, options?: CallOptions): Promise<DataPreview> { return this.call('previewData', { model, data, how }, options); }
   prune(request: RequestOf<'prune'>, options?: CallOptions): Promise<Answers['prune']> { return this.call('prune', request, options); }
   benchmark(model: string, against: string | undefined, options?: CallOptions): Promise<BenchmarkResult> {
     return this.call('benchmark', { model, ...(against === undefined ? {} : { against }) }, options);

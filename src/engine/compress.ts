@@ -112,7 +112,7 @@ async function writePlans({ space, winner, agent, baselines }: Pick<Findings, 's
 }
 
 /** The best smaller network, repaired, and how it was found. What calibration holds in memory, often gigabytes, is given back when this returns. */
-async function findSmaller(network: Network, task: Task, run: RunFolder, clock: StageClock, context: RunContext): Promise<Pick<Findings, 'space' | 'agent' | 'profile'> & Finish> {
+async function findSmaller(network: Network, task: Task, run: RunFolder, clock: StageClock, context: RunContext): Promise<Pick<Findings, 'space' | 'agent' | 'rivals' | 'profile'> & Finish> {
   clock.start('calibrate');
   const calibration = await calibrate(network, task, run.options, context.signal, (fraction) => { clock.progress(fraction); }), { space } = calibration;
   context.emit(modelEvent(network, space.groups.map(({ group }) => group)));
@@ -122,7 +122,7 @@ async function findSmaller(network: Network, task: Task, run: RunFolder, clock: 
   const judge = new CandidateJudge(network.proto, space, task.judge, calibration.profile), { agent, rivals } = await searchAll(calibration, task, judge, run, context);
 
   clock.start('rebuild');
-  return { space, agent, profile: calibration.profile.seconds, ...await finish(calibration, network, agent, rivals, judge, task, run, context.signal, (fraction) => { clock.progress(fraction); }) };
+  return { space, agent, rivals, profile: calibration.profile.seconds, ...await finish(calibration, network, agent, rivals, judge, task, run, context.signal, (fraction) => { clock.progress(fraction); }) };
 }
 
 async function searchAll(calibration: Calibration, task: Task, judge: CandidateJudge, run: RunFolder, context: RunContext): Promise<{ agent: Judged[]; rivals: Judged[] }> {

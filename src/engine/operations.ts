@@ -6,7 +6,7 @@ import { evaluateFiles, type EvaluateOptions, evaluateModel } from './evaluation
 import { benchmark, type BenchmarkOptions } from './evaluation/latency.ts';
 import { given } from './given.ts';
 import { loadModel } from './onnx/modelFile.ts';
-import { benchmarkOptionsSchema, type DataPreview, evaluateOptionsSchema, parseCompressOptions, parseOptions } from './protocol.ts';
+import { benchmarkOptionsSchema, type DataPreview, evaluateOptionsSchema, parseCompressOptions, parseOptions, type PreviewOptions } from './protocol.ts';
 import { inspectModel } from './pruning/inspect.ts';
 import { listGraph } from './pruning/listGraph.ts';
 import { pruneCommand, type PruneOptions, type PruneResult } from './pruning/prune.ts';
@@ -17,13 +17,13 @@ export type { RunContext };
 /** Images on which a preview measures. */
 const previewImages = 500;
 
-/** How a data set fits a model: the preprocessing that is found, and the model's accuracy on some of the images. */
-async function previewData(model: string, data: string, { signal, preprocess }: { signal: AbortSignal; preprocess?: string }): Promise<DataPreview> {
+/** How a data set fits a model: the preprocessing that is found, and what a run would measure of the model, on some of the images. */
+async function previewData(model: string, data: string, { metric: asked, ...how }: PreviewOptions & { readonly signal: AbortSignal }): Promise<DataPreview> {
   const { proto } = await loadModel(model);
   const dataset = await openDataset(data);
   try {
-    const options: EvaluateOptions = { limit: previewImages, signal, ...(preprocess === undefined ? {} : { preprocess }), ...(dataset.labels ? {} : { metric: 'agreement', against: model }) };
-    const { classes, labelled, preprocessing, metric, value } = await evaluateModel(proto, dataset, options);
+    const wanted = asked ?? (dataset.labels ? 'top1' : 'agreement');
+    const { classes, labelled, preprocessing, metric, value } = await evaluateModel(proto, dataset, { ...given(how), limit: previewImages, metric: wanted, ...(wanted === 'agreement' ? { against: model } : {}) });
     return { images: dataset.count, classes, labelled, preprocessing, metric, accuracy: value };
   } finally {
     await dataset.close();

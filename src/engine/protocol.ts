@@ -158,6 +158,8 @@ export interface Report {
   readonly pareto: readonly Candidate[];
   readonly candidates: readonly Candidate[];
   readonly baselines: readonly Baseline[];
+  /** The same policies as the search judged them, repaired as quickly as the candidates: what those are to be compared with. */
+  readonly searchedBaselines?: readonly Baseline[];
   /** The agent's best choice with the same repair as the baselines, before the written model's longer one and training: what the baselines are to be compared with. */
   readonly agent?: Baseline;
   /** Seconds of the search by what they were spent on. */
@@ -184,7 +186,7 @@ const baselineSchema = z.object({ policy: text, macs: real, accuracy: real });
 const reportSchema: z.ZodType<Report> = z.object({
   format: z.literal('auto-compress/report@1'), model: z.object({ path: text, sha256: text }), out: text, outSha256: text.exactOptional(), target: targetSchema, policy: text, writtenEpisode: count.exactOptional(), before: measurementsSchema, after: measurementsSchema,
   layers: z.array(z.object({ name: text, opType: text, preserveRatio: real, weightSparsity: real, macsBefore: count, macsAfter: count, channelsBefore: count, channelsAfter: count })),
-  pareto: z.array(candidateSchema), candidates: z.array(candidateSchema), baselines: z.array(baselineSchema), agent: baselineSchema.exactOptional(), profile: z.record(text, real).exactOptional(), episodes: count,
+  pareto: z.array(candidateSchema), candidates: z.array(candidateSchema), baselines: z.array(baselineSchema), searchedBaselines: z.array(baselineSchema).exactOptional(), agent: baselineSchema.exactOptional(), profile: z.record(text, real).exactOptional(), episodes: count,
   steps: z.array(z.object({ step: z.enum(['reconstruct', 'refine', 'finetune']), accuracy: real, epochs: count.exactOptional() })).default([]), seconds: z.record(text, real), seed: count, versions: z.record(text, text), notes: z.array(text),
 });
 
@@ -233,7 +235,7 @@ export type WorkerRequest =
   | { readonly type: 'resume'; readonly call: number; readonly runDir: string }
   | { readonly type: 'inspect'; readonly call: number; readonly model: string }
   | { readonly type: 'list'; readonly call: number; readonly model: string }
-  | { readonly type: 'previewData'; readonly call: number; readonly model: string; readonly data: string; readonly preprocess?: string }
+  | { readonly type: 'previewData'; readonly call: number; readonly model: string; readonly data: string; readonly how: PreviewOptions }
   | { readonly type: 'prune'; readonly call: number; readonly model: string; readonly plan?: string; readonly preserve?: number; readonly calibration?: string; readonly out: string }
   | { readonly type: 'benchmark'; readonly call: number; readonly model: string; readonly against?: string }
   /** Writes the model of one candidate of a finished or stopped run. */
@@ -284,6 +286,8 @@ export interface GraphListing extends Pick<Inspection, 'path' | 'sizeBytes' | 'p
   readonly nodeCount: number;
 }
 
+/** What a run measures and how, of its options. */
+export type PreviewOptions = Pick<CompressRequest, 'metric' | 'preprocess' | 'threads'>;
 /** Answer of `previewData`. */
 export interface DataPreview { readonly images: number; readonly classes: number; readonly labelled: boolean; readonly preprocessing: string; readonly metric: Metric; readonly accuracy: number }
 

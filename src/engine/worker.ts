@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { CancelledError, InputError, messageOf, UserError } from './errors.ts';
 import { given } from './given.ts';
 import { operations } from './operations.ts';
-import type { RunEvent, WorkerRequest, WorkerResponse } from './protocol.ts';
+import { compressOptionsSchema, type RunEvent, type WorkerRequest, type WorkerResponse } from './protocol.ts';
 
 const call = z.int().min(0), path = z.string().min(1);
 const requestSchema = z.discriminatedUnion('type', [
@@ -11,7 +11,7 @@ const requestSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('resume'), call, runDir: path }),
   z.object({ type: z.literal('inspect'), call, model: path }),
   z.object({ type: z.literal('list'), call, model: path }),
-  z.object({ type: z.literal('previewData'), call, model: path, data: path, preprocess: z.string().optional() }),
+  z.object({ type: z.literal('previewData'), call, model: path, data: path, how: compressOptionsSchema.pick({ metric: true, preprocess: true, threads: true }) }),
   z.object({ type: z.literal('prune'), call, model: path, plan: path.optional(), preserve: z.number().optional(), calibration: path.optional(), out: path }),
   z.object({ type: z.literal('benchmark'), call, model: path, against: path.optional() }),
   z.object({ type: z.literal('export'), call, runDir: path, episode: z.int(), out: path }),
@@ -26,7 +26,7 @@ function answer(request: Request, context: { emit(event: RunEvent): void; signal
     case 'resume': return operations.resume(request.runDir, context);
     case 'inspect': return operations.inspect(request.model);
     case 'list': return operations.list(request.model);
-    case 'previewData': return operations.previewData(request.model, request.data, given({ signal, preprocess: request.preprocess }));
+    case 'previewData': return operations.previewData(request.model, request.data, { ...given(request.how), signal });
     case 'prune': return operations.prune(given({ model: request.model, plan: request.plan, preserve: request.preserve, calibration: request.calibration, out: request.out, signal }));
     case 'benchmark': return operations.benchmark(request.model, request.against, { signal });
     case 'export': return operations.exportCandidate(request.runDir, request.episode, request.out, context);

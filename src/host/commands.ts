@@ -1,4 +1,4 @@
-import { basename, dirname, extname, join } from 'node:path';
+import { basename } from 'node:path';
 import * as vscode from 'vscode';
 import { CancelledError, messageOf } from '../engine/errors.ts';
 import type { CompressRequest } from '../engine/protocol.ts';
@@ -9,7 +9,7 @@ import type { Example } from './example.ts';
 import type { Inspections } from './inspections.ts';
 import { inTurn } from './inTurn.ts';
 import { lastSettings } from './lastSettings.ts';
-import { modelPair } from './modelPair.ts';
+import { episodePath, modelPair } from './modelPair.ts';
 import { type ModelText, textUri } from './modelText.ts';
 import { onDisk } from './onDisk.ts';
 import { onnxEditorViewType } from './onnxEditor.ts';
@@ -189,8 +189,7 @@ async function exportCandidate(context: CommandContext, { record: { runId, runDi
   const chosen = episode ?? (await vscode.window.showQuickPick(
     candidates.map((candidate) => ({ label: t('Episode {0}', candidate.episode), description: t('{0} accuracy with {1} of the MACs', percent(candidate.accuracy), percent(candidate.macs)), episode: candidate.episode })), { placeHolder: t('Which network?'), matchOnDescription: true }))?.episode;
   if (chosen === undefined || runDir === undefined) return;
-  const name = `${basename(modelPath, extname(modelPath))}.episode${chosen}.onnx`;
-  const target = await vscode.window.showSaveDialog({ defaultUri: vscode.Uri.file(join(dirname(modelPath), name)), filters: { ONNX: ['onnx'] } });
+  const target = await vscode.window.showSaveDialog({ defaultUri: vscode.Uri.file(episodePath(modelPath, chosen)), filters: { ONNX: ['onnx'] } });
   if (!target) return;
   await withProgress(t('Writing {0}', basename(target.fsPath)), (signal) => context.inspections.exportPoint(runDir, chosen, target.fsPath, { signal }));
   const open = t('Open');

@@ -2,12 +2,13 @@ import { basename } from 'node:path';
 import * as vscode from 'vscode';
 import { messageOf } from '../engine/errors.ts';
 import { type CompressRequest, type DataPreview, formatTarget, parseTarget } from '../engine/protocol.ts';
+import { checkData } from './dataCheck.ts';
 import type { Example } from './example.ts';
 import { type DataSource, browseForData, findDataSources } from './dataSources.ts';
 import type { Inspections } from './inspections.ts';
 import { type LastSettings, withLast } from './lastSettings.ts';
 import { type Choice, type StepResult, inputStep, pickStep } from './quickInput.ts';
-import { offeredMethods, targetForms, targetProblem, targetsFor } from './offers.ts';
+import { numberProblem, offeredMethods, targetForms, targetProblem, targetsFor } from './offers.ts';
 import { defaultTarget, requestFromSettings } from './settings.ts';
 import { targetText } from './texts.ts';
 
@@ -68,16 +69,19 @@ export class CompressWizard {
     if (typeof picked === 'string') return picked;
     const val = picked.value.startsWith('browse:') ? await browseForData(this.model, picked.value === 'browse:folder' ? 'folder' : 'file') : picked.value;
     if (val === undefined) return this.chooseData();
-    this.request = { ...this.request, val };
+    this.request = { ...this.request, val, ...(val === this.request.val ? {} : { metric: requestFromSettings(this.model, val).metric }) }; // that other images could not judge by labels says nothing of these
     return { value: undefined };
   }
 
   private async checkData(): Promise<StepResult<void>> {
     const abort = new AbortController();
-    const preview = this.inspections.previewData(this.model.fsPath, this.request.val, this.request.preprocess, { signal: abort.signal });
-    const items = preview.then((found): readonly Choice<'continue' | 'back'>[] => {
-      this.preview = found;
-      return [{ label: vscode.l10n.t('$(check) Use these images'), description: foundText(found), detail: preprocessingText(found), value: 'continue' }, { label: vscode.l10n.t('$(arrow-left) Choose other images'), value: 'back' }];
+    const { val, metric, preprocess, threads } = this.request;
+    const checked = checkData((measured) => this.inspections.previewData(this.model.fsPath, val, { metric: measured, preprocess, threads }, { signal: abort.signal }), metric);
+    const items = checked.then(({ preview, problem }): readonly Choice<'continue' | 'back'>[] => {
+      this.preview = preview;
+      if (problem !== undefined) this.request = { ...this.request, metric: preview.metric };
+      const label = problem === undefined ? vscode.l10n.t('$(check) Use these images') : vscode.l10n.t('$(check) Judge by agreement with the original');
+      return [{ label, description: foundText(preview), detail: problem ?? preprocessingText(preview), value: 'continue' }, { label: vscode.l10n.t('$(arrow-left) Choose other images'), value: 'back' }];
     }, (error: unknown): readonly Choice<'continue' | 'back'>[] => [{ label: vscode.l10n.t("$(error) These images can't be used"), detail: messageOf(error), value: 'back' }]);
     const picked = await pickStep(this.frame(2), vscode.l10n.t('Are these the images to judge by?'), items, vscode.l10n.t('Reading images and finding the preprocessing...'));
     abort.abort();
@@ -116,9 +120,8 @@ export class CompressWizard {
       if (chosen !== 'back') this.request = { ...this.request, method: chosen.value };
       return this.problem() === undefined ? this.confirm() : 'back';
     }
-    const isEpisodes = picked.value === 'episodes';
-    const typed = await inputStep(this.frame(4), isEpisodes ? vscode.l10n.t('Number of episodes; 0 lets the time decide') : vscode.l10n.t('Epochs of fine-tuning; 0 leaves it out'), String((isEpisodes ? episodes : finetune) ?? 0),
-      (text) => (/^\d+$/.test(text.trim()) && Number(text) <= (isEpisodes ? 100_000 : 1000) ? undefined : vscode.l10n.t('A whole number from 0 to {0}', isEpisodes ? 100_000 : 1000)));
+    const option = picked.value, isEpisodes = option === 'episodes';
+    const typed = await inputStep(this.frame(4), isEpisodes ? vscode.l10n.t('Number of episodes; 0 lets the time decide') : vscode.l10n.t('Epochs of fine-tuning; 0 leaves it out'), String((isEpisodes ? episodes : finetune) ?? 0), (text) => numberProblem(option, text));
     if (typed === 'cancel') return 'cancel';
     if (typed !== 'back') {
       const number = Number(typed.value);

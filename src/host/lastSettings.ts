@@ -2,8 +2,8 @@
 import type { CompressRequest } from '../engine/protocol.ts';
 import type { Memento } from './runStore.ts';
 
-/** What the wizard asks beside the images. */
-const asked = ['target', 'method', 'episodes', 'finetune'] as const;
+/** What the wizard asks beside the images; the metric only where labels can't judge the model. */
+const asked = ['target', 'method', 'episodes', 'finetune', 'metric'] as const;
 /** The images of a run, and what was chosen other than the settings say. */
 export type LastSettings = Pick<CompressRequest, 'val'> & Partial<Pick<CompressRequest, (typeof asked)[number]>>;
 
@@ -20,7 +20,8 @@ export const lastSettings = (memento: Memento, modelPath: string): LastSettings 
 export async function rememberSettings(memento: Memento, request: CompressRequest, settings: CompressRequest): Promise<void> {
   const chosen = asked.filter((name) => valueOf(request, name) !== undefined && JSON.stringify(valueOf(request, name)) !== JSON.stringify(valueOf(settings, name)));
   const last: LastSettings = { val: request.val, ...Object.fromEntries(chosen.map((name) => [name, valueOf(request, name)])) };
-  await memento.update(key, { ...all(memento), [request.model]: last, '': last });
+  const { metric: _, ...usual } = last; // labels that can't judge one model may judge another
+  await memento.update(key, { ...all(memento), [request.model]: last, '': usual });
 }
 
 /** The request that the settings make, with those on top. */

@@ -7,8 +7,7 @@ import { onModelChange } from './modelWatcher.ts';
 import { type Analysed, type OnnxText, onnxText } from './onnxText.ts';
 
 export const onnxScheme = 'onnx';
-export const onnxLanguage = 'onnx-text';
-/** The text view of a model file. */
+/** The text view of a model file; by its name VS Code knows the language. */
 export const textUri = (model: vscode.Uri): vscode.Uri => model.with({ scheme: onnxScheme, path: `${model.path}.txt` });
 /** The model file behind a text view. */
 export const modelOfText = (uri: vscode.Uri): vscode.Uri => uri.with({ scheme: 'file', path: uri.path.slice(0, -'.txt'.length) });
@@ -57,7 +56,6 @@ export class ModelText implements vscode.TextDocumentContentProvider, vscode.Dis
 
   async show(model: vscode.Uri): Promise<void> {
     const document = await vscode.workspace.openTextDocument(textUri(model));
-    await vscode.languages.setTextDocumentLanguage(document, onnxLanguage);
     await vscode.window.showTextDocument(document, { preview: false });
   }
 

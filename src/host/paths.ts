@@ -1,5 +1,5 @@
 /** Paths as people write them in settings, tasks and questions. Pure: no VS Code. */
-import { stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, normalize } from 'node:path';
 
 /** A path that may be relative to a folder; what is empty stays empty. */
@@ -9,6 +9,9 @@ export const jsonOrAbsoluteIn = (folder: string, text: string): string => (text.
 
 /** Whether there is a file or a folder. */
 export const isThere = (path: string): Promise<boolean> => stat(path).then(() => true, () => false);
+
+/** The path without links; as it is where there is nothing. */
+export const realOf = (path: string): Promise<string> => realpath(path).catch(() => path);
 
 /**
  * What a path means in a workspace: absolute, relative to any of its folders, or beginning with a folder's name, which comes first where there are several folders, as VS Code shows such paths.

@@ -13,7 +13,7 @@ const table = (headings: readonly string[], rows: readonly (readonly Cell[])[]):
 const section = (title: string, lines: readonly string[]): string[] => (lines.length > 0 ? [`## ${title}`, '', ...lines, ''] : []);
 
 export function reportMarkdown(report: Report): string {
-  const { before, after, target, baselines, layers, notes, seconds, steps, versions } = report;
+  const { before, after, target, agent, baselines, layers, notes, seconds, steps, versions } = report;
   const { macsRatio, speedRatio, speedChanged, sizeRatio, paramsRatio, pointsLost, weights } = outcomeOf(report);
   const row = (name: string, value: (measured: Measurements) => string, change: string): Cell[] => [name, value(before), value(after), change];
   const kilobytes = (bytes: number) => t('{0} kB', fixed(Math.round(bytes / 1000))), smaller = (ratio: number) => t('{0}x smaller', fixed(ratio, 2));
@@ -21,6 +21,7 @@ export function reportMarkdown(report: Report): string {
   const faster = !speedChanged ? t('no clear difference in speed') : speedText(speedRatio, 2);
   const points = isWon(pointsLost) ? t('{0} points of accuracy won', fixed(-pointsLost, 1)) : t('{0} points of accuracy lost', fixed(Math.abs(pointsLost), 1));
   const policy = report.policy === 'agent' ? t("the agent's policy") : t('the policy "{0}"', report.policy);
+  const policies = [...(agent ? [agent] : []), ...baselines].sort((a, b) => b.accuracy - a.accuracy);
   const stepName = { reconstruct: t('Repaired by least squares'), refine: t('Refined without labels'), finetune: t('Fine-tuned') } as const;
   return [
     `# ${basename(report.model.path)}`, '',
@@ -38,7 +39,7 @@ export function reportMarkdown(report: Report): string {
       row(t('Accuracy ({0}, {1} images)', after.accuracy.metric, fixed(after.accuracy.images)), ({ accuracy }) => percent(accuracy.value, 2), t('{0} points', `${['+', '', '-'][1 + Math.sign(Math.round(100 * pointsLost))]}${fixed(Math.abs(pointsLost), 2)}`)),
     ]), '',
     ...section(t('Steps'), steps.length > 1 ? table([t('Step'), t('Epochs'), t('Accuracy')], steps.map(({ step, epochs, accuracy }) => [stepName[step], epochs ?? '', percent(accuracy, 2)])) : []),
-    ...section(t('Baselines'), baselines.length > 0 ? table([t('Policy'), weights ? t('MACs of weights that are not zero') : t('MACs'), t('Accuracy')], baselines.map(({ policy: name, macs, accuracy }) => [name, percent(macs), percent(accuracy, 2)])) : []),
+    ...section(t('Agent and baselines, repaired alike'), baselines.length > 0 ? table([t('Policy'), weights ? t('MACs of weights that are not zero') : t('MACs'), t('Accuracy')], policies.map(({ policy: name, macs, accuracy }) => [name, percent(macs), percent(accuracy, 2)])) : []),
     ...section(t('Layers'), table([t('Layer'), t('Operator'), t('Channels'), t('MACs'), t('Zero weights')], layers.map((layer) => [
       layer.name, layer.opType, `${fixed(layer.channelsBefore)} -> ${fixed(layer.channelsAfter)}`, `${fixed(layer.macsBefore)} -> ${fixed(layer.macsAfter)}`, percent(layer.weightSparsity),
     ]))),

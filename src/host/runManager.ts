@@ -7,7 +7,8 @@ import { type BenchmarkResult, type CompressRequest, type Report, type RunEvent,
 import { deleteRun } from '../engine/run/ownFiles.ts';
 import { type RunStatus, type RunView, applyEvents, emptyRunView, outcomeOf } from '../webview/client/state.ts';
 import type { Engine } from './engine.ts';
-import { isThere } from './paths.ts';
+import { withMovedFiles } from './movedFiles.ts';
+import { isThere, realOf } from './paths.ts';
 import { type RunRecord, type RunStore, readReport, reportMs } from './runStore.ts';
 
 /** A run: its record and, once it is needed, its view. */
@@ -39,13 +40,15 @@ export const modelNameOf = ({ modelPath }: RunRecord) => basename(modelPath);
 const resultOf = (report: Report): Pick<RunRecord, 'out' | 'outSha256' | 'outcome'> => ({ out: report.out, outcome: outcomeOf(report), ...(report.outSha256 === undefined ? {} : { outSha256: report.outSha256 }) });
 
 export class RunManager extends EventEmitter<ManagerEvents> {
-  /** Runs whose window went while they ran or waited, newest first; the next window does not count them again. */
+  /** Runs whose window went, in the order in which they are to go on: the one that ran, then those that waited; the next window does not count them again. */
   readonly cutShort: readonly Run[];
   private readonly options: ManagerOptions;
   private readonly runs = new Map<string, Run>();
   /** Histories that are read or being read. */
   private readonly loading = new Map<string, Promise<void>>();
   private readonly queue: string[] = [];
+  /** Folders are looked through one time after another. */
+  private adopting: Promise<void> = Promise.resolve();
   private active: { readonly run: Run; readonly controller: AbortController; readonly done: Promise<void> } | undefined;
   private stageStart: { readonly stage: string; readonly ms: number } | undefined;
 
@@ -53,7 +56,8 @@ export class RunManager extends EventEmitter<ManagerEvents> {
     super();
     this.options = options;
     for (const record of options.store.records()) this.runs.set(record.runId, { record, view: emptyRunView });
-    this.cutShort = this.list().filter(({ record }) => isActive(record.status));
+    const active = this.list().filter(({ record }) => isActive(record.status)).reverse(), [ran, waited] = [active.filter(({ record }) => record.status !== 'queued'), active.filter(({ record }) => record.status === 'queued')];
+    this.cutShort = [...ran, ...waited];
     for (const run of this.cutShort) this.setStatus(run, 'interrupted');
   }
 
@@ -131,21 +135,33 @@ export class RunManager extends EventEmitter<ManagerEvents> {
     this.save(undefined);
   }
 
-  /** Takes in what the command line finished: runs of its own, by their folders, and those that ended early here and were resumed there. */
-  async adopt(runDirs: readonly string[]): Promise<void> {
-    await this.takeResults();
-    let found = false;
-    const isKnown = (runDir: string) => [...this.runs.values()].some(({ record }) => record.runDir === runDir);
-    for (const runDir of runDirs.filter((folder) => !isKnown(folder))) {
-      const report = await readReport(runDir), createdMs = await reportMs(runDir);
-      if (!report || isKnown(runDir)) continue; // another call may have taken it in meanwhile
+  /** Takes in what the command line finished: runs of its own, by their folders, and those that ended early here and were resumed there. Its own whose folders are gone go. */
+  adopt(runDirs: readonly string[]): Promise<void> {
+    this.adopting = this.adopting.catch(() => undefined).then(() => this.takeResults()).then(() => this.takeFolders(runDirs));
+    return this.adopting;
+  }
+
+  private async takeFolders(runDirs: readonly string[]): Promise<void> {
+    let changed = false;
+    const known = new Set<string>(); // without links: one folder may be seen in two places
+    for (const { record: { runId, runDir, request } } of this.list()) {
+      if (runDir === undefined) continue;
+      if (request || await isThere(runDir)) known.add(await realOf(runDir));
+      else changed = this.runs.delete(runId) || changed; // all that was known of it stood there
+    }
+    for (const runDir of runDirs) {
+      const real = await realOf(runDir), found = known.has(real) ? undefined : await readReport(runDir);
+      if (!found) continue;
+      known.add(real);
+      const report = await withMovedFiles(found, runDir), createdMs = await reportMs(runDir);
+      if (this.list().some(({ record }) => record.runDir === runDir)) continue; // it was started meanwhile
       const record: RunRecord = {
         runId: randomUUID(), modelPath: report.model.path, target: formatTarget(report.target), createdMs, status: 'done', runDir, seconds: { ...report.seconds }, ...resultOf(report),
       };
       this.runs.set(record.runId, { record, view: emptyRunView });
-      found = true;
+      changed = true;
     }
-    if (found) this.save(undefined); // once: there may be hundreds
+    if (changed) this.save(undefined); // once: there may be hundreds
   }
 
   /** Runs that ended early and have a report by now are done. */

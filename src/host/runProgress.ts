@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import { formatList } from '../webview/client/l10n.ts';
 import { type Run, type RunManager, isActive, isResumable, modelNameOf } from './runManager.ts';
 import { increments } from './progressBar.ts';
 import { outcomeText, progressText } from './texts.ts';
@@ -28,12 +29,14 @@ export class RunProgress implements vscode.Disposable {
 
   /** After a window reload: runs that the reload cut short. */
   async offerInterrupted(): Promise<void> {
-    const newest = this.runs.cutShort.find(({ record }) => isResumable(record));
-    if (!newest) return;
-    const resume = vscode.l10n.t('Resume'), show = vscode.l10n.t('Show Dashboard');
-    const answer = await vscode.window.showInformationMessage(vscode.l10n.t('The compression of {0} was cut short when the window closed.', modelNameOf(newest.record)), resume, show);
-    if (answer === resume) await this.runs.resume(newest.record.runId);
-    if (answer) this.actions.showDashboard(newest.record.runId);
+    const cut = this.runs.cutShort.filter(({ record }) => isResumable(record)), [first] = cut;
+    if (!first) return;
+    const message = cut.length === 1 ? vscode.l10n.t('The compression of {0} was cut short when the window closed.', modelNameOf(first.record))
+      : vscode.l10n.t('{0} compressions were cut short when the window closed: {1}.', cut.length, formatList(cut.map(({ record }) => modelNameOf(record))));
+    const resume = cut.length === 1 ? vscode.l10n.t('Resume') : vscode.l10n.t('Resume All'), show = vscode.l10n.t('Show Dashboard');
+    const answer = await vscode.window.showInformationMessage(message, resume, show);
+    if (answer === resume) for (const { record } of cut) await this.runs.resume(record.runId); // in their order
+    if (answer) this.actions.showDashboard(first.record.runId);
   }
 
   dispose(): void { this.item.dispose(); }

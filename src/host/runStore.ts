@@ -100,6 +100,6 @@ export function viewOfReport(report: Report, runDir: string): RunView {
   const best = report.writtenEpisode ?? [...report.candidates].sort((a, b) => b.reward - a.reward)[0]?.episode;
   return {
     ...emptyRunView, runDir, out: report.out, report, candidates: report.candidates,
-    baselines: report.baselines.map((baseline) => ({ ...baseline, preserve: [] })), episodesPlanned: report.episodes, ...(best === undefined ? {} : { bestEpisode: best }),
+    baselines: (report.searchedBaselines ?? []).map((baseline) => ({ ...baseline, preserve: [] })), episodesPlanned: report.episodes, ...(best === undefined ? {} : { bestEpisode: best }),
   };
 }

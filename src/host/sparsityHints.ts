@@ -1,10 +1,10 @@
 import { basename } from 'node:path';
 import * as vscode from 'vscode';
-import { type ModelText, modelOfText, onnxLanguage, onnxScheme } from './modelText.ts';
-import { planGroups } from './planText.ts';
+import { type ModelText, modelOfText, onnxScheme } from './modelText.ts';
+import { planNotes } from './planText.ts';
 import { matchLayers } from './python/matchLayers.ts';
 import { annotationsEnabled, pythonAnnotationsEnabled } from './settings.ts';
-import { type LayerChange, bar, changeLabel, changeText, changesTable, changesText } from './sparsity.ts';
+import { type LayerChange, changeLabel, changesTable, changesText } from './sparsity.ts';
 import type { SparsityIndex } from './sparsityIndex.ts';
 
 /** Something to say on a line: at a character of it, or at its end. */
@@ -65,11 +65,10 @@ const annotatePython = (index: SparsityIndex): Annotate => async (document) => {
   })));
 };
 
-/** Groups of a plan.json. */
-const annotatePlan: Annotate = (document) => Promise.resolve(!annotationsEnabled() ? [] : planGroups(document.getText()).map(({ offset, name, channels, kept }) => {
-  const text = changeText({ channelsBefore: channels, channelsAfter: kept, weightSparsity: 0 });
-  return { line: document.positionAt(offset).line, label: `${bar(kept / channels)} ${text}`, hover: new vscode.MarkdownString(`**${name}**: ${text}`) };
-}));
+/** Groups and single weights of a plan.json. */
+const annotatePlan: Annotate = (document) => Promise.resolve(!annotationsEnabled() ? [] : planNotes(document.getText()).map(({ offset, name, label, text }) => ({
+  line: document.positionAt(offset).line, label, hover: new vscode.MarkdownString(`**${name}**: ${text}`),
+})));
 
 /** Registers the hints; they follow the settings and `resultsChanged`. */
 export function registerSparsityHints(texts: ModelText, index: SparsityIndex, resultsChanged: vscode.Event<void>): vscode.Disposable {
@@ -80,7 +79,7 @@ export function registerSparsityHints(texts: ModelText, index: SparsityIndex, re
   };
   return vscode.Disposable.from(
     changed, resultsChanged(() => changed.fire()), vscode.workspace.onDidChangeConfiguration((event) => { if (event.affectsConfiguration('autoCompress.annotations')) changed.fire(); }),
-    ...register({ scheme: onnxScheme, language: onnxLanguage }, annotateText(texts, index)),
+    ...register({ scheme: onnxScheme }, annotateText(texts, index)),
     ...register({ language: 'python', scheme: 'file' }, annotatePython(index)),
     ...register([{ pattern: '**/.auto-compress/**/plan.json' }, { pattern: '**/*.plan.json' }], annotatePlan),
   );

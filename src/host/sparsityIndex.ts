@@ -1,14 +1,18 @@
-import { realpath } from 'node:fs/promises';
+import { FileAnswers } from './fileAnswers.ts';
 import type { Inspections } from './inspections.ts';
-import type { RunManager } from './runManager.ts';
-import { readReport } from './runStore.ts';
+import type { Run, RunManager } from './runManager.ts';
+import { readReport, reportMs } from './runStore.ts';
 import type { ModelChanges } from './sparsity.ts';
+import { sha256Of, whereReal, writersOf } from './writers.ts';
 
-/** What the newest finished run of each model did to its layers. */
+/** What finished runs did to the layers of their models. */
 export class SparsityIndex {
   private readonly runs: RunManager;
   private readonly inspections: Inspections;
   private readonly known = new Map<string, Promise<ModelChanges | undefined>>();
+  /** Reports are read one after another: each may take a process of the engine. */
+  private reading: Promise<unknown> = Promise.resolve();
+  private readonly hashes = new FileAnswers(sha256Of);
 
   constructor(runs: RunManager, inspections: Inspections) {
     this.runs = runs;
@@ -16,30 +20,35 @@ export class SparsityIndex {
     runs.on('ended', ({ record }) => this.known.delete(record.runId));
   }
 
-  /** Changes of every compressed model, newest run first. */
+  /** Changes of every compressed model: those of the run that wrote last. */
   async all(): Promise<readonly ModelChanges[]> {
-    const newest = new Map<string, string>();
-    for (const { record } of this.runs.list()) if (record.status === 'done' && record.runDir && !newest.has(record.modelPath)) newest.set(record.modelPath, record.runId);
-    const changes: ModelChanges[] = [];
-    for (const runId of newest.values()) { // one after another: each may take a process of the engine
-      const found = await this.changesOf(runId);
-      if (found) changes.push(found);
-    }
-    return changes;
+    const last = new Map<string, Run>();
+    for (const run of await this.lastFirst(this.finished())) if (!last.has(run.record.modelPath)) last.set(run.record.modelPath, run);
+    return (await Promise.all([...last.values()].map((run) => this.changesOf(run)))).filter((found) => found !== undefined);
   }
 
-  /** Changes of the model in this file, be it an original or a compressed one. */
+  /** Changes of the model in this file: of a compressed one by the run that wrote it, of an original by the one that wrote last. */
   async of(path: string): Promise<ModelChanges | undefined> {
-    const real = await realOf(path);
-    for (const changes of await this.all()) if (await realOf(changes.modelPath) === real || await realOf(changes.outPath) === real) return changes;
-    return undefined;
+    const finished = this.finished(), writers = await writersOf(path, finished, (file) => this.hashes.of(file));
+    const [run] = await this.lastFirst(writers.length > 0 ? writers : await whereReal(path, finished, ({ record }) => record.modelPath));
+    return run && this.changesOf(run);
   }
 
-  private changesOf(runId: string): Promise<ModelChanges | undefined> {
+  private finished(): readonly Run[] { return this.runs.list().filter(({ record }) => record.status === 'done' && record.runDir !== undefined); }
+
+  /** By when they wrote: a run that was resumed may have done so after one that was made later. */
+  private async lastFirst(runs: readonly Run[]): Promise<readonly Run[]> {
+    const timed = await Promise.all(runs.map(async (run) => ({ run, ms: await reportMs(run.record.runDir!) })));
+    return timed.sort((a, b) => b.ms - a.ms).map(({ run }) => run);
+  }
+
+  private changesOf({ record: { runId } }: Run): Promise<ModelChanges | undefined> {
     let changes = this.known.get(runId);
     if (!changes) {
-      changes = this.read(runId).catch(() => undefined); // a model that was moved away has no annotations
+      changes = this.reading.then(() => this.read(runId)).catch(() => undefined); // a model that was moved away has no annotations
+      this.reading = changes;
       this.known.set(runId, changes);
+      void changes.then((found) => { if (!found) this.known.delete(runId); }); // until it is back
     }
     return changes;
   }
@@ -56,5 +65,3 @@ export class SparsityIndex {
     };
   }
 }
-
-const realOf = (path: string) => realpath(path).catch(() => path);

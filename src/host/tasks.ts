@@ -1,9 +1,10 @@
 import * as vscode from 'vscode';
-import { InputError, messageOf } from '../engine/errors.ts';
-import { type CompressRequest, type RunEvent, parseCompressOptions, parseTarget } from '../engine/protocol.ts';
+import { InputError } from '../engine/errors.ts';
+import { type CompressRequest, parseCompressOptions, parseTarget } from '../engine/protocol.ts';
 import { absoluteIn } from './paths.ts';
-import { type Run, type RunManager, isActive } from './runManager.ts';
+import type { RunManager } from './runManager.ts';
 import { requestFromSettings } from './settings.ts';
+import { TaskRun } from './taskRun.ts';
 import { progressText, reportText } from './texts.ts';
 
 export const taskType = 'auto-compress';
@@ -21,7 +22,7 @@ export class CompressTasks implements vscode.TaskProvider {
     if (!folder) return undefined;
     // the definition that a run gets has its variables, such as ${workspaceFolder}, filled in
     const execution = new vscode.CustomExecution((resolved) => Promise.resolve(new RunTerminal(this.runs, () => requestOf(resolved as Definition, folder.uri))));
-    return new vscode.Task(task.definition, task.scope ?? vscode.TaskScope.Workspace, task.name, taskType, execution);
+    return new vscode.Task(task.definition, task.scope ?? vscode.TaskScope.Workspace, task.name, taskType, execution, []); // with no problem matcher: left out, VS Code asks for one at each start
   }
 }
 
@@ -37,45 +38,21 @@ function requestOf({ model = '', val = '', target, episodes, seed, out, finetune
   return request;
 }
 
-/** The terminal of a task: its run in lines of text; closing it stops the run. */
+/** The terminal of a task. */
 class RunTerminal implements vscode.Pseudoterminal {
   private readonly writes = new vscode.EventEmitter<string>();
   private readonly closes = new vscode.EventEmitter<number>();
   readonly onDidWrite = this.writes.event;
   readonly onDidClose = this.closes.event;
-  private readonly runs: RunManager;
+  private readonly run: TaskRun;
   private readonly request: () => CompressRequest;
-  private run: Run | undefined;
 
   constructor(runs: RunManager, request: () => CompressRequest) {
-    this.runs = runs;
+    this.run = new TaskRun(runs, { line: (text) => this.writes.fire(`${text}\r\n`), end: (exitStatus) => this.closes.fire(exitStatus) }, { progress: progressText, report: reportText });
     this.request = request;
   }
 
-  open(): void {
-    try {
-      const run = this.runs.start(this.request());
-      this.run = run;
-      this.runs.on('event', this.onEvent);
-      void this.runs.finished(run.record.runId).then((report) => this.end(0, `${reportText(report)}\r\n${report.out}`), (error: unknown) => this.end(1, messageOf(error)));
-    } catch (error) {
-      this.end(2, messageOf(error));
-    }
-  }
-
-  close(): void { if (this.run && isActive(this.run.record.status)) void this.runs.stop(this.run.record.runId); }
-
-  private readonly onEvent = (run: Run, event: RunEvent): void => {
-    if (run !== this.run) return;
-    if (event.type === 'episode' || event.type === 'stage' || event.type === 'training') this.line(progressText(run.view));
-    if (event.type === 'warning') this.line(event.message);
-  };
-
-  private end(exitStatus: number, text: string): void {
-    this.runs.off('event', this.onEvent);
-    this.line(text);
-    this.closes.fire(exitStatus);
-  }
-
-  private line(text: string): void { this.writes.fire(`${text}\r\n`); }
+  open(): void { this.run.open(this.request); }
+  close(): void { this.run.close(); }
+  handleInput(typed: string): void { this.run.input(typed); }
 }

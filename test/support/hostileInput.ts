@@ -16,10 +16,10 @@ import { parseCompressOptions } from '../../src/engine/protocol.ts';
 import { readCheckpoint, writeCheckpoint } from '../../src/engine/run/checkpoint.ts';
 import { Journal } from '../../src/engine/run/journal.ts';
 import { createRunFolder, readRunFolder } from '../../src/engine/run/runFolder.ts';
-import { planGroups } from '../../src/host/planText.ts';
+import { planNotes } from '../../src/host/planText.ts';
 import { reportMarkdown } from '../../src/host/reportText.ts';
 import { readReport, viewOfReport } from '../../src/host/runStore.ts';
-import { costAxes, layerRows, shownPoint, tradeOffPoints } from '../../src/webview/client/state.ts';
+import { costAxes, layerRows, methodOf, shownPoint, tradeOffPoints } from '../../src/webview/client/state.ts';
 import { giantJpeg, giantPng, npzBomb } from './hostileFiles.ts';
 import { damagedModel, externalFile, hostileNetwork } from './hostileModels.ts';
 import { mutate } from './mutations.ts';
@@ -55,7 +55,7 @@ async function showReport(path: string): Promise<void> {
   reportMarkdown(report);
   const view = viewOfReport(report, dirname(path));
   for (const axis of costAxes) tradeOffPoints(view, axis);
-  layerRows(view, shownPoint(view, undefined), true);
+  layerRows(view, shownPoint(view, undefined), methodOf(view, undefined));
 }
 
 /** The kinds of files that the engine reads, made in `folder`. */
@@ -98,7 +98,7 @@ export async function hostileTargets(folder: string): Promise<Target[]> {
     { name: 'checkpoint', recovers: true, file: 'checkpoint.bin', good: await readFile(checkpoint), read: readCheckpoint },
     { name: 'options of a run', file: 'options.json', good: await readFile(join(home, 'run/options.json')), read: (path) => readRunFolder(join(path, '..')) },
     { name: 'plan', file: 'plan.json', good: plan, read: (path) => readPlan(path, analysis, 'a'.repeat(64)) },
-    { name: 'plan in an editor', recovers: true, file: 'plan.json', good: plan, read: async (path) => planGroups(await readFile(path, 'utf8')) },
+    { name: 'plan in an editor', recovers: true, file: 'plan.json', good: plan, read: async (path) => planNotes(await readFile(path, 'utf8')) },
     { name: 'report', file: 'report.json', good: Buffer.from(JSON.stringify(sampleReport)), read: showReport },
     { name: 'ONNX model', file: 'model.onnx', good: modelBytes, read: loadModel },
     { name: 'ONNX network', file: 'model.onnx', good: network, read: readNetwork },

@@ -9,7 +9,7 @@ export function packaged(): string {
   const vsix = join(process.cwd(), `dist/${name}-${process.platform}-${process.arch}-${version}.vsix`);
   const changedMs = (path: string) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
   const within = (folder: string) => readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((path) => join(folder, path));
-  const sources = ['package.json', 'package.nls.json', '.vscodeignore', 'scripts/package.mjs', ...within('media'), ...within('l10n'), ...readdirSync('dist').filter((file) => /\.(c?js|css)$/.test(file)).map((file) => join('dist', file))];
+  const sources = ['package.json', 'package.nls.json', '.vscodeignore', 'README.md', 'scripts/package.mjs', 'scripts/packagedReadme.mjs', ...within('media'), ...within('l10n'), ...readdirSync('dist').filter((file) => /\.(c?js|css)$/.test(file)).map((file) => join('dist', file))];
   if (sources.some((path) => changedMs(path) > changedMs(vsix))) execFileSync(process.execPath, ['scripts/package.mjs'], { stdio: ['ignore', 'ignore', 'pipe'] });
   return vsix;
 }

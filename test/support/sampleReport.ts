@@ -15,7 +15,7 @@ export const sampleReport: Report = {
     { name: '/conv1/Conv', opType: 'Conv', preserveRatio: 0.5625, weightSparsity: 0, macsBefore: 30_000_000, macsAfter: 16_000_000, channelsBefore: 64, channelsAfter: 36 },
     { name: '/fc/Gemm', opType: 'Gemm', preserveRatio: 1, weightSparsity: 0.25, macsBefore: 10_000_000, macsAfter: 4_000_000, channelsBefore: 10, channelsAfter: 10 },
   ],
-  pareto: [], candidates: [candidate(1, 0.5, 0.9), candidate(2, 0.49, 0.921)], baselines: [{ policy: 'uniform', macs: 0.5, accuracy: 0.88 }],
+  pareto: [], candidates: [candidate(1, 0.5, 0.9), candidate(2, 0.49, 0.921)], baselines: [{ policy: 'uniform', macs: 0.5, accuracy: 0.88 }], searchedBaselines: [{ policy: 'uniform', macs: 0.5, accuracy: 0.81 }], agent: { policy: 'agent', macs: 0.49, accuracy: 0.9 },
   episodes: 2, steps: [], seconds: { load: 0.5, search: 95, total: 95.5 }, seed: 0, versions: { 'auto-compress': '0.1.0' }, notes: ['One image could not be read.'],
 };
 

@@ -105,7 +105,7 @@ describe('the engine\'s client', () => {
     await writeFile(deadly, 'process.on("message", () => { process.kill(process.pid, "SIGKILL"); });');
     const other = new EngineClient(deadly);
     for (const call of [() => other.compress({ model: 'a', val: 'b', target: { metric: 'macs', value: 0.5 } }), () => other.resume('c')]) await expect(call()).rejects.toThrow(/by hand\)\. The run can be resumed\.$/);
-    for (const call of [() => other.inspect('a'), () => other.previewData('a', 'b'), () => other.benchmark('a', undefined)]) await expect(call()).rejects.toThrow(/by hand\)\.$/);
+    for (const call of [() => other.inspect('a'), () => other.previewData('a', 'b', {}), () => other.benchmark('a', undefined)]) await expect(call()).rejects.toThrow(/by hand\)\.$/);
     other.dispose();
   });
 

@@ -37,6 +37,7 @@ describe('compress', () => {
   it('gives the user nothing that is worse than a baseline', () => {
     for (const { accuracy } of report.baselines) expect(report.steps[0]!.accuracy).toBeGreaterThanOrEqual(accuracy);
     expect(report.baselines.map(({ policy }) => policy)).toEqual(['uniform', 'shallow', 'deep']);
+    expect(report.searchedBaselines, 'as they were told during the search').toEqual(events.flatMap((event) => (event.type === 'baseline' ? [event.baseline] : [])));
     expect(Object.keys(report.profile!).sort()).toEqual(['agent', 'anchor', 'elimination', 'gram', 'inference', 'journal', 'refit', 'session', 'targets']);
   });
 

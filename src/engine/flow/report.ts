@@ -83,13 +83,15 @@ export interface Findings {
   readonly standings: ReadonlyMap<string, Standing>;
   readonly agent: readonly Judged[];
   readonly baselines: readonly Judged[];
+  /** The baselines as the search judged them. */
+  readonly rivals: readonly Judged[];
   readonly profile: Readonly<Record<string, number>>;
   readonly steps: Report['steps'];
   readonly notes: readonly string[];
 }
 
 /** report.json: everything measured from the written file. */
-export async function makeReport({ network, space, task, out, winner, standings, agent, baselines, profile, steps, notes: stepNotes }: Findings, options: CompressOptions, seconds: () => Record<string, number>): Promise<Report> {
+export async function makeReport({ network, space, task, out, winner, standings, agent, baselines, rivals, profile, steps, notes: stepNotes }: Findings, options: CompressOptions, seconds: () => Record<string, number>): Promise<Report> {
   const { before, after, pruned } = await measureFiles(network, out, task, options);
   const kept = space.keptFor(winner.counts), notes = [...task.notes, ...removedBranches(network.analysis, kept), ...stepNotes], own = standings.get('agent') ?? bestOf(agent);
   if (network.fileType !== undefined) notes.push(`The numbers of the model are ${network.fileType}: it was searched and repaired as float32, and written as ${network.fileType} again. The accuracy and the times are those of the files.`);
@@ -100,7 +102,7 @@ export async function makeReport({ network, space, task, out, winner, standings,
   return {
     format: 'auto-compress/report@1', model: { path: network.path, sha256: network.sha256 }, out, outSha256: await sha256OfFile(out), target: options.target, policy: winner.policy, ...(written === undefined ? {} : { writtenEpisode: written }), before, after,
     layers: layerReports(network.analysis, kept, pruned), pareto: paretoFront([...agent, ...baselines]).map(({ candidate }) => candidate), candidates,
-    baselines: [...baselines].map((judged) => ({ ...baselineOf(judged), accuracy: standings.get(judged.policy)?.accuracy ?? judged.candidate.accuracy })),
+    baselines: [...baselines].map((judged) => ({ ...baselineOf(judged), accuracy: standings.get(judged.policy)?.accuracy ?? judged.candidate.accuracy })), searchedBaselines: rivals.map(baselineOf),
     agent: { policy: 'agent', macs: space.costOf(own.counts).macs, accuracy: own.accuracy }, profile: rounded(profile),
     episodes: agent.length, steps, seconds: seconds(), seed: options.seed, versions: versions(), notes,
   };

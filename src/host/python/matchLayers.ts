@@ -57,11 +57,21 @@ type Leaf = Extract<Module, { kind: 'leaf' }>;
 /** nn.DataParallel puts everything under `module`. */
 const withoutWrapper = (path: readonly string[] | undefined) => (path?.[0] === 'module' && path.length > 1 ? path.slice(1) : path);
 
-/** Offset of the one definition of each layer under `root`; none at all when a shape contradicts. */
+/** The classes made from this one, and from those. */
+function subclassesOf(classes: ReadonlyMap<string, ModuleClass>, { name }: ModuleClass): ReadonlySet<ModuleClass> {
+  const found = new Set<ModuleClass>(), names = new Set([name]);
+  for (let before = -1; before < found.size;) {
+    before = found.size;
+    for (const each of classes.values()) if (!names.has(each.name) && each.bases.some((base) => names.has(base))) { found.add(each); names.add(each.name); }
+  }
+  return found;
+}
+
+/** Offset of the one definition of each layer under `root`; none at all when a shape contradicts. The model may be of a subclass, which may define an attribute anew. */
 function definitionsIn<L extends ExportedLayer>(classes: ReadonlyMap<string, ModuleClass>, root: ModuleClass, layers: readonly Located<L>[]): ReadonlyMap<L, number> {
-  const offsets = new Map<L, number>();
-  for (const { layer, path } of layers) {
-    const leaves = resolve(classes, { kind: 'instance', className: root.name }, path);
+  const offsets = new Map<L, number>(), family = [root, ...subclassesOf(classes, root)];
+  for (const { layer, path: [head, ...rest] } of layers) {
+    const leaves = family.flatMap(({ attributes }) => attributes.get(head!) ?? []).flatMap((module) => resolve(classes, module, rest));
     const fitting = leaves.filter((leaf) => fits(leaf, layer));
     if (leaves.length > 0 && fitting.length === 0) return new Map();
     if (fitting.length === 1) offsets.set(layer, fitting[0]!.offset);

@@ -13,6 +13,8 @@ export type Module =
 
 export interface ModuleClass {
   readonly name: string;
+  /** Names of the classes that it is made from, where they are written as names. */
+  readonly bases: readonly string[];
   /** What each `self.NAME` may be: several where it is assigned more than once. */
   readonly attributes: ReadonlyMap<string, readonly Module[]>;
 }
@@ -37,9 +39,9 @@ export function moduleClasses(source: string): ReadonlyMap<string, ModuleClass> 
   const inClass = (offset: number) => [...classes.values()].some(({ body }) => offset >= body.start && offset < body.end);
   const functions = unique(blocks(text, 'def', whole).filter(({ body }) => !inClass(body.start)));
   const result = new Map<string, ModuleClass>();
-  for (const [name, { body }] of classes) {
+  for (const [name, { body, parameters }] of classes) {
     const scope: Scope = { source, text, classes, functions, methods: unique(blocks(text, 'def', body)), depth: 0 };
-    result.set(name, { name, attributes: attributesOf(scope, body) });
+    result.set(name, { name, bases: parameters, attributes: attributesOf(scope, body) });
   }
   return result;
 }

@@ -11,9 +11,10 @@ import { onThemeChange } from './charts/theme.ts';
 import { epochsInOrder, trainingChart } from './charts/trainingChart.ts';
 import { el, setText, show, throttleToFrame } from './dom.ts';
 import { formatNumber, formatPercent, formatSeconds, t } from './l10n.ts';
+import { layersTitle } from './layerFigures.ts';
 import { layerTable } from './layerTable.ts';
 import { pointButtons } from './pointButtons.ts';
-import { type CostAxis, type Point, type RunStatus, type RunView, isWrittenPoint, layerRows, progressFraction, shownAxes, shownPoint, tradeOffPoints } from './state.ts';
+import { type CostAxis, type Point, type RunStatus, type RunView, layerRows, methodOf, shownAxes, shownPoint, tradeOffPoints } from './state.ts';
 import { Table } from './table.ts';
 import { costSentence, outcomeSentence, progressSentence, stageText, stepsSentence } from './words.ts';
 
@@ -129,8 +130,8 @@ export class Dashboard {
     show(this.progress, active);
     show(this.progressText, active);
     if (!active) return;
-    const fraction = progressFraction(view);
-    if (fraction === undefined) this.progress.removeAttribute('value'); else this.progress.value = fraction;
+    const { stageFraction } = view;
+    if (stageFraction === undefined) this.progress.removeAttribute('value'); else this.progress.value = stageFraction;
     setText(this.progressText, info.status === 'queued' ? t('Waits until the run before it is done.') : [view.stage ? stageText(view.stage) : t('Starting'), view.stageMessage, progressSentence(view)].filter(Boolean).join(' · '));
   }
 
@@ -173,7 +174,7 @@ export class Dashboard {
     const shown = shownPoint(view, this.choice.chosen);
     this.scatterChart.update(points, shown?.id, this.axis);
     const listed = points.filter(({ kind, id }) => kind !== 'candidate' || id === shown?.id);
-    this.pointTable.update(t('Pareto front, baselines and original'),
+    this.pointTable.update(t('Pareto front, baselines, original and written model'),
       [{ title: t('Network') }, { title: axisWords(this.axis).short, numeric: true }, { title: t('Accuracy'), numeric: true }, { title: t('Layers') }, { title: t('Model') }],
       listed.map((point) => ({ id: point.id, cells: [
         `${kindLabel(point.kind)} ${point.episode === undefined ? point.label : t('(episode {0})', point.episode)}`.trim(), formatPercent(point.cost), formatPercent(point.accuracy, 2), ...this.buttonsOf(point, shown, view),
@@ -186,9 +187,9 @@ export class Dashboard {
 
   private renderLayers(view: RunView): void {
     const shown = shownPoint(view, this.choice.chosen);
-    const written = isWrittenPoint(view, shown);
-    setText(this.layersTitle, written ? t('Channels of the written model') : shown ? t('Channels of {0}', shown.episode === undefined ? shown.label : t('episode {0}', shown.episode)) : t('Channels of the original'));
-    layerTable(this.layers, layerRows(view, shown, written, this.info?.method));
+    const method = methodOf(view, this.info?.method);
+    setText(this.layersTitle, layersTitle(shown, method));
+    layerTable(this.layers, layerRows(view, shown, method), method);
   }
 
   private renderFigures({ report, data, warnings }: RunView, info: RunInfo): void {

@@ -11,6 +11,8 @@ export const t = (text: string, ...values: (string | number)[]): string =>
 export const formatNumber = (value: number, digits = 0): string => value.toLocaleString(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 /** A fraction as a percentage. */
 export const formatPercent = (fraction: number, digits = 1): string => fraction.toLocaleString(locale, { style: 'percent', minimumFractionDigits: digits, maximumFractionDigits: digits });
+/** A fraction as a percentage, with as many digits as it has. */
+export const formatExactPercent = (fraction: number): string => fraction.toLocaleString(locale, { style: 'percent', maximumFractionDigits: 10 });
 
 /** `a, b, and c`. */
 export const formatList = (parts: readonly string[]): string => new Intl.ListFormat(locale).format(parts);

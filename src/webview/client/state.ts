@@ -19,6 +19,7 @@ export interface RunView {
   readonly out?: string;
   readonly stage?: Stage;
   readonly stageMessage?: string;
+  /** How far the stage at work is, in [0, 1], by what it said last. */
   readonly stageFraction?: number;
   readonly model?: ModelView;
   readonly data?: DataView;
@@ -78,12 +79,12 @@ function applyEvent(view: RunView, event: RunEvent): RunView {
     }
     case 'baseline': return { ...view, baselines: [...view.baselines.filter(({ policy }) => policy !== event.baseline.policy), { ...event.baseline, preserve: event.preserve }] };
     case 'episode': return {
-      ...view, episodesPlanned: event.episodes, secondsLeft: event.secondsLeft,
+      ...view, episodesPlanned: event.episodes, secondsLeft: event.secondsLeft, stageFraction: event.candidate.episode / Math.max(1, event.episodes),
       ...(event.best ? { bestEpisode: event.candidate.episode } : {}),
     };
     case 'training': {
       const { epoch, epochs, loss, accuracy } = event, stage = view.stage === 'refine' ? 'refine' : 'finetune';
-      return { ...view, secondsLeft: event.secondsLeft, training: withTraining(view.training, { stage, epoch, epochs, loss, ...(accuracy === undefined ? {} : { accuracy }) }) };
+      return { ...view, secondsLeft: event.secondsLeft, stageFraction: epoch / Math.max(1, epochs), training: withTraining(view.training, { stage, epoch, epochs, loss, ...(accuracy === undefined ? {} : { accuracy }) }) };
     }
     case 'warning': return { ...view, warnings: view.warnings.includes(event.message) ? view.warnings : [...view.warnings, event.message] };
     case 'result': {
@@ -102,24 +103,21 @@ function applyEvent(view: RunView, event: RunEvent): RunView {
 const without = (view: RunView, ...keys: (keyof RunView)[]): RunView =>
   Object.fromEntries(Object.entries(view).filter(([key]) => !keys.includes(key as keyof RunView))) as unknown as RunView;
 
-/** How far the stage at work is, in [0, 1]; undefined where that is not known. */
-export function progressFraction({ stage, stageFraction, candidates, episodesPlanned, training }: RunView): number | undefined {
-  if (stage === 'search' && episodesPlanned > 0) return candidates.length / episodesPlanned;
-  const trained = training.at(-1);
-  return trained && trained.stage === stage ? trained.epoch / Math.max(1, trained.epochs) : stageFraction;
+/** Accuracy, at each episode, of the best candidate until then: the one of highest reward, whose accuracy another may exceed. */
+export function bestAccuracies(candidates: readonly Candidate[]): readonly number[] {
+  let best = candidates[0];
+  return candidates.map((candidate) => (best = candidate.reward > best!.reward ? candidate : best!).accuracy);
 }
 
 // ---------------------------------------------------------------- points of the trade-off
 
-export type PointKind = 'original' | 'baseline' | 'candidate' | 'pareto' | 'best';
+export type PointKind = 'original' | 'baseline' | 'candidate' | 'pareto' | 'best' | 'written';
 export const costAxes = ['macs', 'params', 'latency'] as const;
 export type CostAxis = (typeof costAxes)[number];
-/** A candidate with its time as a fraction of the original's, where the engine measured or estimated it. */
-type TimedCandidate = Candidate & { readonly latency?: number };
 
 /** One network on the trade-off: cost as a fraction of the original, accuracy in [0, 1]. */
 export interface Point {
-  /** Stable between updates: 'original', 'baseline:NAME' or 'episode:N'. */
+  /** Stable between updates: 'original', 'written', 'baseline:NAME' or 'episode:N'. */
   readonly id: string;
   readonly kind: PointKind;
   /** Whether no candidate beats it in both cost and accuracy; the best one need not be there on every axis. */
@@ -128,22 +126,25 @@ export interface Point {
   readonly cost: number;
   readonly accuracy: number;
   readonly episode?: number;
-  /** What it keeps of each group, where its layers can be shown: a run of the command line is known by its report alone, which has those of the written model. */
+  /** What it keeps of each group; the layers of the original and of the written model are known without. */
   readonly preserve?: readonly number[];
+  /** Whether it can be chosen, so that its layers are shown: a run of the command line is known by its report alone, which has those of the written model only. */
+  readonly choosable: boolean;
 }
 
 /** Accuracy of the original on the run's images, where it is known. */
 export const originalAccuracy = (view: RunView): number | undefined => view.report?.before.accuracy.value ?? view.data?.accuracy;
 
-/** Cost of a candidate as a fraction of the original; undefined where it is not known. The written model's time is the one measured from its file. */
-function costOf(candidate: TimedCandidate, axis: CostAxis, view: RunView): number | undefined {
-  if (axis !== 'latency') return candidate[axis];
-  return view.report?.policy === 'agent' && candidate.episode === view.bestEpisode ? measuredTime(view.report) : candidate.latency;
+/** Costs of the written model as fractions of the original, measured from its file: those of the weights that are not zero, where single weights were pruned. */
+function writtenCosts({ before, after, layers }: Report): Readonly<Record<CostAxis, number>> {
+  const latency = after.latencyMs.median / before.latencyMs.median;
+  if (!before.sparse || !after.sparse) return { macs: after.macs / before.macs, params: after.params / before.params, latency };
+  const multiplied = layers.reduce((sum, { macsAfter, weightSparsity }) => sum + macsAfter * (1 - weightSparsity), 0), all = layers.reduce((sum, { macsBefore }) => sum + macsBefore, 0);
+  return { macs: share(multiplied, all), params: share(after.sparse.nonZero, before.sparse.nonZero), latency };
 }
-const measuredTime = ({ before, after }: Report): number => after.latencyMs.median / before.latencyMs.median;
 
 /** Axes on which there is more to see than the original. */
-export const shownAxes = (view: RunView): readonly CostAxis[] => costAxes.filter((axis) => axis !== 'latency' || view.report !== undefined || view.candidates.some((candidate) => costOf(candidate, axis, view) !== undefined));
+export const shownAxes = (view: RunView): readonly CostAxis[] => costAxes.filter((axis) => axis !== 'latency' || view.report !== undefined || view.candidates.some(({ latency }) => latency !== undefined));
 
 /** Networks that no other beats in both cost and accuracy, by rising cost. */
 export function paretoFront<T extends { readonly cost: number; readonly accuracy: number }>(networks: readonly T[]): readonly T[] {
@@ -154,27 +155,28 @@ export function paretoFront<T extends { readonly cost: number; readonly accuracy
   return front;
 }
 
-/** All networks that the run knows of and whose cost is known, by rising cost. */
+/**
+ * All networks that the run knows of and whose cost is known, by rising cost. The written model is one of its own, with what was measured from its file: it was repaired more thoroughly than any
+ * candidate, perhaps trained, and after a search for guaranteed accuracy or time it need not be the network of any.
+ */
 export function tradeOffPoints(view: RunView, axis: CostAxis): readonly Point[] {
-  const costed = view.candidates.flatMap((candidate) => { const cost = costOf(candidate, axis, view); return cost === undefined ? [] : [{ ...candidate, cost }]; });
-  const layersOf = (preserve: readonly number[]) => (view.model ? { preserve } : {});
+  const { report } = view, costed = view.candidates.flatMap((candidate) => { const cost = candidate[axis]; return cost === undefined ? [] : [{ ...candidate, cost }]; });
+  const layersOf = (preserve: readonly number[]) => (view.model ? { preserve, choosable: true } : { choosable: false });
   const front = new Set(paretoFront(costed).map(({ episode }) => episode));
   const points: Point[] = costed.map(({ episode, cost, accuracy, preserve }) => ({
     id: `episode:${episode}`, label: String(episode), cost, accuracy, episode, ...layersOf(preserve), onFront: front.has(episode), kind: episode === view.bestEpisode ? 'best' : front.has(episode) ? 'pareto' : 'candidate',
   }));
   const accuracy = originalAccuracy(view);
-  if (accuracy !== undefined) points.push({ id: 'original', kind: 'original', onFront: false, label: '', cost: 1, accuracy });
-  for (const { policy, macs, accuracy: value, preserve } of view.baselines) {
-    const cost = axis === 'macs' ? macs : axis === 'latency' && view.report?.policy === policy ? measuredTime(view.report) : undefined;
-    if (cost !== undefined) points.push({ id: `baseline:${policy}`, kind: 'baseline', onFront: false, label: policy, cost, accuracy: value, ...layersOf(preserve) });
-  }
+  if (accuracy !== undefined) points.push({ id: 'original', kind: 'original', onFront: false, label: '', cost: 1, accuracy, choosable: false });
+  if (axis === 'macs') for (const { policy, macs, accuracy: value, preserve } of view.baselines) points.push({ id: `baseline:${policy}`, kind: 'baseline', onFront: false, label: policy, cost: macs, accuracy: value, ...layersOf(preserve) });
+  if (report) points.push({ id: 'written', kind: 'written', onFront: false, label: report.out.split(/[\\/]/).at(-1)!, cost: writtenCosts(report)[axis], accuracy: report.after.accuracy.value, choosable: view.model !== undefined });
   return points.sort((a, b) => a.cost - b.cost);
 }
 
 /** The point whose layers are shown: the chosen one while it exists, otherwise the written one, or the best so far. */
 export function shownPoint(view: RunView, chosen: string | undefined): Point | undefined {
-  const points = tradeOffPoints(view, 'macs');
-  return points.find(({ id, preserve }) => id === chosen && preserve) ?? points.find((point) => (view.report ? isWrittenPoint(view, point) : point.kind === 'best'));
+  const points = tradeOffPoints(view, 'macs'), otherwise: PointKind = view.report ? 'written' : 'best';
+  return points.find(({ id, choosable }) => id === chosen && choosable) ?? points.find(({ kind }) => kind === otherwise);
 }
 
 // ---------------------------------------------------------------- layers
@@ -189,8 +191,8 @@ export interface LayerRow {
 }
 
 /** Each layer with the channels, or the share of weights, that `point` keeps; measured figures where the point is the written model. */
-export function layerRows(view: RunView, point: Point | undefined, isResult: boolean, method: CompressOptions['method'] = 'channels'): readonly LayerRow[] {
-  if (view.report && (isResult || !view.model)) return view.report.layers.map(fromReport(view.report.before.macs));
+export function layerRows(view: RunView, point: Point | undefined, method: CompressOptions['method']): readonly LayerRow[] {
+  if (view.report && (point?.kind === 'written' || !view.model)) return view.report.layers.map(fromReport(view.report.before.macs));
   const { model } = view;
   if (!model) return [];
   return model.layers.map(({ name, opType, macs, outChannels, group }) => {
@@ -200,17 +202,16 @@ export function layerRows(view: RunView, point: Point | undefined, isResult: boo
   });
 }
 
+/** How much of a layer is kept, in [0, 1]: of its channels or, where it has all of them, of its weights. */
+export const keptFraction = ({ channelsBefore, channelsAfter, weightSparsity = 0 }: Pick<LayerRow, 'channelsBefore' | 'channelsAfter' | 'weightSparsity'>): number => (channelsAfter < channelsBefore ? channelsAfter / channelsBefore : 1 - weightSparsity);
+
+/** What a run removes: as its report tells, or its options do. */
+export const methodOf = ({ report }: RunView, asked: CompressOptions['method'] | undefined): CompressOptions['method'] => (report ? (report.after.sparse ? 'weights' : 'channels') : asked ?? 'channels');
+
 const fromReport = (macs: number) => ({ name, opType, channelsBefore, channelsAfter, weightSparsity, macsBefore }: LayerReport): LayerRow =>
   ({ name, opType, channelsBefore, channelsAfter, weightSparsity, macsShare: share(macsBefore, macs), frozen: false });
 
 const share = (part: number, whole: number) => (whole > 0 ? part / whole : 0);
-
-/** Whether the shown point is the network that was written: then the report's own figures hold. */
-export function isWrittenPoint(view: RunView, point: Point | undefined): boolean {
-  if (!view.report) return false;
-  if (!point) return true;
-  return view.report.policy === 'agent' ? point.kind === 'best' : point.id === `baseline:${view.report.policy}`;
-}
 
 // ---------------------------------------------------------------- in words
 

@@ -1,6 +1,6 @@
 /** Results and progress in words. */
 import type { Report, Stage } from '../../engine/protocol.ts';
-import { formatList, formatNumber, formatPercent, formatSeconds, t } from './l10n.ts';
+import { formatExactPercent, formatList, formatNumber, formatPercent, formatSeconds, t } from './l10n.ts';
 import { type RunView, isWon, outcomeOf } from './state.ts';
 
 /** `2.0x fewer MACs, 1.7x faster on this machine, 0.6 points of accuracy lost on 5,000 images`; or where single weights were pruned `5.0x fewer weights that are not zero, 3.7x smaller in a zip, ...`. */
@@ -33,7 +33,7 @@ export const costSentence = (target: string): string => formatList(target.split(
 
 function budgetSentence(budget: string): string {
   const [metric = '', value = ''] = budget.split('=');
-  const percent = formatPercent(Number(value), 0);
+  const percent = formatExactPercent(Number(value));
   switch (metric) {
     case 'macs': return t('at most {0} of the MACs', percent);
     case 'params': return t('at most {0} of the parameters', percent);

@@ -48,7 +48,7 @@ function fillWorkspace(folder: string): void {
   copyFileSync('test/e2e/fixtures/resnet.py', join(folder, 'resnet.py'));
   writeFileSync(join(folder, 'broken.onnx'), 'this is not a model');
   mkdirSync(join(folder, '.vscode'));
-  writeFileSync(join(folder, '.vscode/tasks.json'), JSON.stringify({ version: '2.0.0', tasks: [{ type: 'auto-compress', label: 'compress resnet20', model: '${workspaceFolder}/resnet20.onnx', val: 'images', target: 'macs=0.6', episodes: 1, finetune: 2, out: 'task.onnx', problemMatcher: [] }] }));
+  writeFileSync(join(folder, '.vscode/tasks.json'), JSON.stringify({ version: '2.0.0', tasks: [{ type: 'auto-compress', label: 'compress resnet20', model: '${workspaceFolder}/resnet20.onnx', val: 'images', target: 'macs=0.6', episodes: 1, finetune: 2, out: 'task.onnx' }] }));
 }
 
 /** @param options.compressed whether resnet20.onnx was already compressed, by the command line; options.trusted: false opens a folder that nobody trusted yet; options.fill adds files */

@@ -31,4 +31,10 @@ describe('the settings of the last run', () => {
     await rememberSettings(memento, { ...settings, model: '/b.onnx', val: '/others' }, settings);
     expect([lastSettings(memento, '/a.onnx'), lastSettings(memento, '/c.onnx')]).toEqual([{ val: '/images', finetune: 2 }, { val: '/others' }]);
   });
+
+  it('hold by what the model is judged where its labels could not, for that model alone', async () => {
+    const memento = new MemoryMemento();
+    await rememberSettings(memento, { ...settings, metric: 'agreement' }, settings);
+    expect([lastSettings(memento, '/a.onnx'), lastSettings(memento, '/b.onnx')]).toEqual([{ val: '/images', metric: 'agreement' }, { val: '/images' }]);
+  });
 });

@@ -2,11 +2,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { compressOptionsSchema, parseCompressOptions, parseTarget, targetMetrics } from '../../../src/engine/protocol.ts';
-import { offeredMethods, offeredTargets, targetPresets, targetProblem, targetsFor } from '../../../src/host/offers.ts';
+import { numberProblem, offeredMethods, offeredTargets, targetPresets, targetProblem, targetsFor } from '../../../src/host/offers.ts';
 
 interface Setting { readonly type: string | readonly string[]; readonly default: unknown; readonly minimum?: number; readonly maximum?: number; readonly enum?: readonly string[]; readonly scope?: string; readonly pattern?: string; readonly items?: { readonly enum?: readonly string[] }; readonly markdownDescription: string }
 interface Step { readonly description: string; readonly media: { readonly image: Readonly<Record<string, string>> }; readonly completionEvents: readonly string[] }
-const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { activationEvents: readonly string[]; capabilities: { untrustedWorkspaces: { supported: string; description: string; restrictedConfigurations: readonly string[] } }; contributes: { configuration: { properties: Readonly<Record<string, Setting>> }; commands: readonly { command: string; icon?: string }[]; walkthroughs: readonly { steps: readonly Step[] }[]; viewsWelcome: readonly { contents: string }[] } };
+const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { activationEvents: readonly string[]; capabilities: { untrustedWorkspaces: { supported: string; description: string; restrictedConfigurations: readonly string[] } }; contributes: { languages: readonly { id: string; filenamePatterns?: readonly string[] }[]; configuration: { properties: Readonly<Record<string, Setting>> }; commands: readonly { command: string; icon?: string }[]; walkthroughs: readonly { steps: readonly Step[] }[]; viewsWelcome: readonly { contents: string }[] } };
 const texts = JSON.parse(readFileSync('package.nls.json', 'utf8')) as Readonly<Record<string, string>>;
 const { contributes } = manifest;
 const settings = contributes.configuration.properties;
@@ -50,6 +50,14 @@ describe('the wizard', () => {
   });
 });
 
+describe('a number that is typed', () => {
+  it('is what the engine takes: parts of an epoch, whole episodes, none of either', () => {
+    for (const [option, text] of [['finetune', '0.5'], ['finetune', ' 20 '], ['finetune', '0'], ['finetune', '1000'], ['episodes', '0'], ['episodes', '100000']] as const) expect(numberProblem(option, text), text).toBeUndefined();
+    for (const text of ['', ' ', 'x', '-1', '1000.5', 'Infinity']) expect(numberProblem('finetune', text), text).toBe('A number from 0 to 1,000');
+    for (const text of ['', '0.5', '-1', '100001']) expect(numberProblem('episodes', text), text).toBe('A whole number from 0 to 100,000');
+  });
+});
+
 describe('in a folder that is not trusted', () => {
   it("no setting of the folder that names files has an effect, and that is declared", () => {
     const { supported, description, restrictedConfigurations } = manifest.capabilities.untrustedWorkspaces;
@@ -66,6 +74,11 @@ describe('contributions', () => {
   it('wake the extension for documents of its own, which a reload of the window brings back', () => {
     const schemes = ['modelText', 'reports'].map((name) => /scheme = '([\w-]+)'/i.exec(readFileSync(`src/host/${name}.ts`, 'utf8'))![1]!);
     expect(manifest.activationEvents).toEqual(expect.arrayContaining(schemes.map((scheme) => `onFileSystem:${scheme}`)));
+  });
+
+  it('know the text view of a model by its name, wherever it is shown: a comparison sets no language', () => {
+    const [language] = contributes.languages, [, suffix] = /path: `\$\{model\.path\}([\w.]+)`/.exec(readFileSync('src/host/modelText.ts', 'utf8'))!;
+    expect(language).toMatchObject({ id: 'onnx-text', filenamePatterns: [`*.onnx${suffix}`] });
   });
 
   it('lead from the walkthrough and the empty view to commands and pictures that are there', () => {

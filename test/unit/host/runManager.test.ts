@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rename, rm, utimes, writeFile, mkdir, appendFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, symlink, utimes, writeFile, mkdir, appendFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { CancelledError, InputError, UserError } from '../../../src/engine/errors.ts';
-import type { CompressRequest, Report, RunEvent } from '../../../src/engine/protocol.ts';
+import { InputError, UserError } from '../../../src/engine/errors.ts';
+import type { CompressRequest, RunEvent } from '../../../src/engine/protocol.ts';
 import { takeLock } from '../../../src/engine/run/lock.ts';
-import type { CallOptions, Engine } from '../../../src/host/engine.ts';
 import { type Run, RunManager, isResumable } from '../../../src/host/runManager.ts';
 import { RunStore } from '../../../src/host/runStore.ts';
 import { writersOf } from '../../../src/host/writers.ts';
@@ -14,24 +13,7 @@ import type { RunStatus } from '../../../src/webview/client/state.ts';
 import { writeTree } from '../../support/files.ts';
 import { MemoryMemento } from '../../support/memoryMemento.ts';
 import { candidate, sampleReport } from '../../support/sampleReport.ts';
-
-/** One call of a run, to be answered by the test. */
-interface Call { readonly kind: 'compress' | 'resume'; readonly argument: unknown; say(event: RunEvent): void; done(): void; fail(error: Error): void }
-
-/** An engine that does what the test says: what is under test is how its answers are handled. */
-class ScriptedEngine {
-  readonly calls: Call[] = [];
-  private call(kind: Call['kind'], argument: unknown, { onEvent, signal }: CallOptions = {}): Promise<Report> {
-    return new Promise((resolve, reject) => {
-      signal?.addEventListener('abort', () => reject(new CancelledError()));
-      this.calls.push({ kind, argument, say: (event) => onEvent?.(event), done: () => resolve(sampleReport), fail: reject });
-    });
-  }
-  create = (): Engine => ({
-    compress: (request, options) => this.call('compress', request, options), resume: (runDir, options) => this.call('resume', runDir, options),
-    inspect: () => Promise.reject(new Error()), list: () => Promise.reject(new Error()), previewData: () => Promise.reject(new Error()), exportPoint: () => Promise.reject(new Error()), benchmark: () => Promise.reject(new Error()), dispose: () => undefined,
-  });
-}
+import { ScriptedEngine } from '../../support/scriptedEngine.ts';
 
 const request = (model: string): CompressRequest => ({ model, val: '/images', target: { metric: 'macs', value: 0.5 } });
 const startedIn = (runDir: string): RunEvent => ({ type: 'run', runDir, out: '/out.onnx', resumed: false });
@@ -167,6 +149,24 @@ describe('RunManager', () => {
     expect((await again.load(runId))?.view.candidates.map((found) => found.episode)).toEqual([1, 2]);
   });
 
+  it('offers what was cut short in the order in which it was to run, whatever ran first when it was resumed', async () => {
+    let ms = 0;
+    const withClock = () => new RunManager({ store: new RunStore(memento, join(folder, 'runs')), createEngine: engine.create, now: () => ++ms });
+    const before = withClock(), [, , late] = ['/a.onnx', '/b.onnx', '/c.onnx'].map((model) => before.start(request(model)));
+    await turn();
+    const models = (runs: RunManager) => runs.cutShort.map(({ record }) => record.modelPath);
+    expect(models(withClock())).toEqual(['/a.onnx', '/b.onnx', '/c.onnx']);
+    const again = withClock();
+    for (const { record } of [late!, ...again.list().filter(({ record }) => record.runId !== late!.record.runId).reverse()]) await again.resume(record.runId);
+    await turn();
+    const last = withClock();
+    expect(models(last)).toEqual(['/c.onnx', '/a.onnx', '/b.onnx']);
+    for (const { record } of last.cutShort) await last.resume(record.runId);
+    await turn();
+    expect(engine.calls.at(-1)!.argument).toMatchObject({ model: '/c.onnx' });
+    for (const runs of [before, again, last]) runs.dispose();
+  });
+
   it('takes over its histories from where the workspace had them for itself, and goes on in them', async () => {
     const { record: { runId } } = manager.start(request('/a.onnx')), [former, common] = [join(folder, 'runs'), join(folder, 'common')];
     await turn();
@@ -235,6 +235,28 @@ describe('RunManager', () => {
     }
     await manager.adopt(folders);
     expect(manager.list().map(({ record }) => record.runDir)).toEqual([folders.at(-1)]);
+  });
+
+  it('finds model and output where a project was moved to, lists a folder once that is seen in two places, and not when it is gone', async () => {
+    const project = join(folder, 'project'), inProject = join('.auto-compress', 'net', 'run'), sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+    const report = { ...sampleReport, model: { path: '/before/net.onnx', sha256: sha256('net') }, out: 'C:\\before\\net.small.onnx', outSha256: sha256('small') };
+    await writeTree(project, { 'net.onnx': 'net', 'net.small.onnx': 'small', [join(inProject, 'report.json')]: JSON.stringify(report), [join('.auto-compress', 'net', 'other', 'report.json')]: JSON.stringify({ ...report, model: { ...report.model, sha256: sha256('another') }, outSha256: undefined }) });
+    await symlink(project, join(folder, 'link'));
+    const [moved, other] = [join(project, inProject), join(project, '.auto-compress', 'net', 'other')];
+    await manager.adopt([moved, join(folder, 'link', inProject), other]);
+    const listed = () => manager.list().map(({ record: { runDir: at, modelPath, out } }) => ({ at, modelPath, out }));
+    expect(listed()).toEqual(expect.arrayContaining([{ at: moved, modelPath: join(project, 'net.onnx'), out: join(project, 'net.small.onnx') }, { at: other, modelPath: report.model.path, out: report.out }]));
+    manager = createManager();
+    await manager.adopt([join(folder, 'link', inProject)]);
+    expect(listed()).toHaveLength(2);
+
+    const { record } = manager.start(request('/a.onnx'));
+    await turn();
+    for (const event of [startedIn(join(folder, 'away')), episode(1)]) engine.calls[0]!.say(event);
+    await manager.stop(record.runId);
+    await rm(moved, { recursive: true });
+    await manager.adopt([]);
+    expect(createManager().list().map(({ record: { runDir: at } }) => at).sort(), 'a run of its own has its options still').toEqual([join(folder, 'away'), other].sort());
   });
 
   it('tells which run wrote what stands at a place where several wrote, now and after a restart', async () => {

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { unzipSync } from 'fflate';
 import { describe, expect, it } from 'vitest';
+import { packagedReadme } from '../../../scripts/packagedReadme.mjs';
 import { packaged } from '../../support/packaged.ts';
 
 const isBuilt = existsSync('dist/extension.cjs');
@@ -29,6 +30,15 @@ describe.skipIf(!isBuilt)('the package of the extension (after npm run build)', 
     expect(files.filter((file) => !allowed.some((pattern) => pattern.test(file)))).toEqual([]);
     for (const needed of ['dist/extension.cjs', 'dist/worker.js', 'dist/webview.js', 'dist/cli.js', 'node_modules/onnxruntime-common/dist/cjs/package.json', 'examples/resnet20.onnx', 'media/plan.schema.json', 'media/walkthrough/dashboard-light.png']) expect(files).toContain(needed);
     expect(files.filter((file) => /onnxruntime_binding\.node$|sharp-.*\.node$/.test(file))).toHaveLength(2);
+  });
+});
+
+describe('the README of the extension', () => {
+  it('leads nowhere but to the web, and keeps its words and pictures', () => {
+    expect(packagedReadme('See [the guide](docs/user-guide.md#top), [NNI](https://github.com/microsoft/nni) and ![a run](media/a.png).')).toBe('See the guide, [NNI](https://github.com/microsoft/nni) and ![a run](media/a.png).');
+    const links = [...packagedReadme(readFileSync('README.md', 'utf8')).matchAll(/(!?)\[[^\]]*\]\(([^)]+)\)/g)].map(([, picture, target]) => ({ picture: picture === '!', target: target! }));
+    expect(links.filter(({ picture, target }) => (picture ? !existsSync(target) : !target.startsWith('https://')))).toEqual([]);
+    expect(links.filter(({ picture }) => picture)).not.toEqual([]);
   });
 });
 

@@ -3,8 +3,8 @@ import type { CellButton } from '../../../src/webview/client/cells.ts';
 import { pointButtons } from '../../../src/webview/client/pointButtons.ts';
 import type { Point } from '../../../src/webview/client/state.ts';
 
-const candidate: Point = { id: 'episode:12', kind: 'candidate', onFront: false, label: '12', cost: 0.5, accuracy: 0.9, episode: 12, preserve: [0.5] };
-const uniform: Point = { id: 'baseline:uniform', kind: 'baseline', onFront: false, label: 'uniform', cost: 0.5, accuracy: 0.8, preserve: [0.7] };
+const candidate: Point = { id: 'episode:12', kind: 'candidate', onFront: false, label: '12', cost: 0.5, accuracy: 0.9, episode: 12, preserve: [0.5], choosable: true };
+const uniform: Point = { id: 'baseline:uniform', kind: 'baseline', onFront: false, label: 'uniform', cost: 0.5, accuracy: 0.8, preserve: [0.7], choosable: true };
 
 describe('the buttons of a network', () => {
   const done: unknown[] = [], actions = { choose: (id: string) => { done.push(id); }, write: (episode: number) => { done.push(episode); } };
@@ -21,8 +21,7 @@ describe('the buttons of a network', () => {
 
   it('are there where they have an effect', () => {
     expect(labels(uniform)).toEqual(['Show the layers of uniform', '']);
-    const { preserve: _, ...ofReport } = candidate;
-    expect(labels(ofReport)).toEqual(['', 'Write the model of episode 12']);
+    expect(labels({ ...candidate, choosable: false })).toEqual(['', 'Write the model of episode 12']);
     expect(labels(candidate, false)).toEqual(['Show the layers of 12', '']);
   });
 });

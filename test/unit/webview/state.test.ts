@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { RunEvent } from '../../../src/engine/protocol.ts';
+import type { LayerReport, RunEvent } from '../../../src/engine/protocol.ts';
 import { viewOfReport } from '../../../src/host/runStore.ts';
-import { applyEvents, emptyRunView, isWrittenPoint, layerRows, outcomeOf, paretoFront, shownAxes, shownPoint, tradeOffPoints } from '../../../src/webview/client/state.ts';
-import { candidate, sampleReport } from '../../support/sampleReport.ts';
+import { applyEvents, bestAccuracies, emptyRunView, layerRows, outcomeOf, paretoFront, shownAxes, shownPoint, tradeOffPoints } from '../../../src/webview/client/state.ts';
+import { candidate, sampleReport, sparseReport } from '../../support/sampleReport.ts';
 
 const model: RunEvent = {
   type: 'model', path: '/m.onnx', macs: 100, params: 10, sizeBytes: 1000, frozen: [], groups: [{ id: 'a', name: 'a', channels: 8 }, { id: 'b', name: 'b', channels: 4 }],
@@ -58,9 +58,24 @@ describe('applyEvents', () => {
     expect(performance.now() - start).toBeLessThan(3000); // minutes where each episode copies all before it
   });
 
+  it('says how far a stage is by what it told last, also while the random search follows the agent', () => {
+    const fractionAfter = (...events: RunEvent[]) => viewOf({ type: 'stage', stage: 'search' }, ...events).stageFraction;
+    const random = (fraction: number): RunEvent => ({ type: 'stage', stage: 'search', fraction, message: 'random search' });
+    expect([fractionAfter(), fractionAfter(episode(4, 0.5, 0.8, true)), fractionAfter(episode(10, 0.5, 0.8, true), random(0.2)), fractionAfter({ type: 'stage', stage: 'rebuild' })]).toEqual([undefined, 0.4, 0.2, undefined]);
+    expect(fractionAfter(episode(10, 0.5, 0.8, true), { type: 'stage', stage: 'refine' }, { type: 'training', epoch: 1, epochs: 4, loss: 1, secondsLeft: 1 })).toBe(0.25);
+  });
+
   it('ignores events that this version does not know', () => {
     const view = viewOf(data);
     expect(applyEvents(view, [{ type: 'fromTheFuture' } as unknown as RunEvent])).toBe(view);
+  });
+});
+
+describe('bestAccuracies', () => {
+  it('is of the candidate of highest reward, not of highest accuracy', () => {
+    const rewarded = ([[0.9, 0.1], [0.95, 0.05], [0.8, 0.3], [0.85, 0.3]] as const).map(([accuracy, reward], index) => ({ ...candidate(index + 1, 0.5, accuracy), reward }));
+    expect(bestAccuracies(rewarded)).toEqual([0.9, 0.9, 0.8, 0.8]);
+    expect(bestAccuracies([])).toEqual([]);
   });
 });
 
@@ -89,12 +104,12 @@ describe('tradeOffPoints', () => {
     expect(tradeOffPoints(view, 'params').map(({ id, kind, onFront }) => [id, kind, onFront])).toEqual([['episode:1', 'pareto', true], ['episode:2', 'best', false], ['episode:3', 'pareto', true]]);
   });
 
-  it('offers time as an axis only where times are known, and takes the measured one for the written model', () => {
+  it('offers time as an axis only where times are known', () => {
     const searching = viewOf(model, data, episode(1, 0.6, 0.8, true), episode(2, 0.5, 0.921, true));
     expect(shownAxes(searching)).toEqual(['macs', 'params']);
     const done = applyEvents(searching, [{ type: 'result', out: '/o', plan: '/p', report: '/r', summary: sampleReport }]);
     expect(shownAxes(done)).toEqual(['macs', 'params', 'latency']);
-    expect(tradeOffPoints(done, 'latency').map(({ id, cost }) => [id, cost])).toEqual([['episode:2', 0.5], ['original', 1]]);
+    expect(tradeOffPoints(done, 'latency').map(({ id, cost }) => [id, cost])).toEqual([['written', 0.5], ['original', 1]]);
     const timed = { ...searching, candidates: searching.candidates.map((found) => ({ ...found, latency: found.episode / 4 })) };
     expect(tradeOffPoints(timed, 'latency').map(({ id, cost }) => [id, cost])).toEqual([['episode:1', 0.25], ['episode:2', 0.5], ['original', 1]]);
   });
@@ -104,19 +119,32 @@ describe('tradeOffPoints', () => {
     expect(tradeOffPoints(done, 'macs').filter(({ kind }) => kind === 'best').map(({ id }) => id)).toEqual(['episode:1']);
   });
 
-  it('gives the measured time to a baseline whose model was written', () => {
-    const searched = viewOf(model, data, { type: 'baseline', baseline: { policy: 'deep', macs: 0.5, accuracy: 0.93 }, preserve: [0.7, 0.7] }, episode(1, 0.5, 0.9, true));
-    const done = applyEvents(searched, [{ type: 'result', out: '/o', plan: '/p', report: '/r', summary: { ...sampleReport, policy: 'deep' } }]);
-    expect(tradeOffPoints(done, 'latency').map(({ id, cost }) => [id, cost])).toEqual([['baseline:deep', 0.5], ['original', 1]]);
+  it('holds the written model with its own figures, and takes no candidate and no baseline for it', () => {
+    const searched = viewOf(model, data, { type: 'baseline', baseline: { policy: 'deep', macs: 0.7, accuracy: 0.93 }, preserve: [0.7, 0.7] }, episode(1, 0.6, 0.9, true));
+    for (const policy of ['agent', 'deep']) {
+      const done = applyEvents(searched, [{ type: 'result', out: '/o', plan: '/p', report: '/r', summary: { ...sampleReport, policy, candidates: [] } }]); // of no episode: made anew after the search
+      expect(tradeOffPoints(done, 'latency').map(({ id, cost }) => [id, cost])).toEqual([['written', 0.5], ['original', 1]]);
+      expect(tradeOffPoints(done, 'macs').map(({ id, kind, cost, accuracy }) => [id, kind, cost, accuracy])).toEqual([['written', 'written', 0.5, 0.921], ['episode:1', 'best', 0.6, 0.9], ['baseline:deep', 'baseline', 0.7, 0.93], ['original', 'original', 1, 0.927]]);
+      expect(shownPoint(done, undefined)).toMatchObject({ id: 'written', label: 'resnet20.compressed.onnx', choosable: true });
+      expect(layerRows(done, shownPoint(done, 'episode:1'), 'channels')[0]).toMatchObject({ name: 'conv', channelsAfter: 4 });
+    }
+  });
+
+  it('counts the weights that are not zero where single ones were pruned', () => {
+    const [conv, fc] = sparseReport.layers as [LayerReport, LayerReport];
+    const done = viewOf({ type: 'result', out: '/o', plan: '/p', report: '/r', summary: { ...sparseReport, layers: [{ ...conv, macsAfter: conv.macsBefore, weightSparsity: 0.8 }, { ...fc, macsAfter: fc.macsBefore, weightSparsity: 0.4 }] } });
+    const written = (axis: 'macs' | 'params') => tradeOffPoints(done, axis).find(({ kind }) => kind === 'written')!.cost;
+    expect(written('macs')).toBeCloseTo(0.3, 9);
+    expect(written('params')).toBeCloseTo(0.2, 9);
   });
 
   it('has no layers for points of a run that is known by its report alone', () => {
     const view = viewOfReport({ ...sampleReport, writtenEpisode: 1 }, '/run');
-    expect(tradeOffPoints(view, 'macs').map(({ id, kind, preserve }) => [id, kind, preserve])).toEqual([['episode:2', 'pareto', undefined], ['episode:1', 'best', undefined], ['baseline:uniform', 'baseline', undefined], ['original', 'original', undefined]]);
-    expect(shownPoint(view, 'episode:2')?.id).toBe('episode:1'); // the layers there are belong to it
-    expect(isWrittenPoint(view, shownPoint(view, undefined))).toBe(true);
+    expect(tradeOffPoints(view, 'macs').map(({ id, kind, choosable }) => [id, kind, choosable])).toEqual([['episode:2', 'pareto', false], ['episode:1', 'best', false], ['baseline:uniform', 'baseline', false], ['written', 'written', false], ['original', 'original', false]]);
+    expect(tradeOffPoints(view, 'macs').find(({ kind }) => kind === 'baseline'), 'as it was judged beside the candidates').toMatchObject({ accuracy: 0.81 });
+    expect(shownPoint(view, 'episode:2')?.id).toBe('written'); // the layers there are belong to it
     const baselineWon = viewOfReport({ ...sampleReport, policy: 'uniform' }, '/run');
-    expect(isWrittenPoint(baselineWon, shownPoint(baselineWon, 'episode:2'))).toBe(true);
+    expect(shownPoint(baselineWon, 'episode:2')?.id).toBe('written');
   });
 
   it('shows the chosen point while it exists, otherwise the written one or the best so far', () => {
@@ -124,28 +152,26 @@ describe('tradeOffPoints', () => {
     expect(shownPoint(view, 'episode:2')?.episode).toBe(2);
     expect(shownPoint(view, 'episode:9')?.episode).toBe(1);
     const baseline: RunEvent = { type: 'baseline', baseline: { policy: 'deep', macs: 0.5, accuracy: 0.93 }, preserve: [0.7, 0.7] };
-    expect(shownPoint(applyEvents(view, [baseline, { type: 'result', out: '/o', plan: '/p', report: '/r', summary: { ...sampleReport, policy: 'deep' } }]), undefined)?.id).toBe('baseline:deep');
+    expect(shownPoint(applyEvents(view, [baseline, { type: 'result', out: '/o', plan: '/p', report: '/r', summary: { ...sampleReport, policy: 'deep' } }]), undefined)?.id).toBe('written');
   });
 });
 
 describe('layerRows', () => {
   it('scales the channels of prunable layers by the ratio of their group', () => {
     const view = viewOf(model, episode(1, 0.5, 0.8, true));
-    expect(layerRows(view, shownPoint(view, undefined), false)).toMatchObject([{ channelsBefore: 8, channelsAfter: 4, macsShare: 0.75, frozen: false }, { channelsBefore: 10, channelsAfter: 10, macsShare: 0.25, frozen: true }]);
+    expect(layerRows(view, shownPoint(view, undefined), 'channels')).toMatchObject([{ channelsBefore: 8, channelsAfter: 4, macsShare: 0.75, frozen: false }, { channelsBefore: 10, channelsAfter: 10, macsShare: 0.25, frozen: true }]);
   });
 
   it('shows a branch that went as a whole as gone, and weights that went as zero', () => {
     const view = viewOf(model, episode(1, 0.5, 0.8, true)), best = shownPoint(view, undefined)!;
-    expect(layerRows(view, { ...best, preserve: [0] }, false)[0]).toMatchObject({ channelsBefore: 8, channelsAfter: 0 });
-    expect(layerRows(view, { ...best, preserve: [0.25] }, false, 'weights')[0]).toMatchObject({ channelsBefore: 8, channelsAfter: 8, weightSparsity: 0.75 });
+    expect(layerRows(view, { ...best, preserve: [0] }, 'channels')[0]).toMatchObject({ channelsBefore: 8, channelsAfter: 0 });
+    expect(layerRows(view, { ...best, preserve: [0.25] }, 'weights')[0]).toMatchObject({ channelsBefore: 8, channelsAfter: 8, weightSparsity: 0.75 });
   });
 
   it('takes the figures of the written model from its report', () => {
     const view = viewOf(model, episode(2, 0.49, 0.921, true), { type: 'result', out: '/o', plan: '/p', report: '/r', summary: sampleReport });
-    const best = shownPoint(view, undefined);
-    expect(isWrittenPoint(view, best)).toBe(true);
-    expect(layerRows(view, best, true)[0]).toMatchObject({ channelsBefore: 64, channelsAfter: 36, macsShare: 0.75 });
-    expect(isWrittenPoint({ ...view, report: { ...sampleReport, policy: 'uniform' } }, best)).toBe(false);
+    expect(layerRows(view, shownPoint(view, undefined), 'channels')[0]).toMatchObject({ channelsBefore: 64, channelsAfter: 36, macsShare: 0.75 });
+    expect(layerRows(view, shownPoint(view, 'episode:2'), 'channels')[0]).toMatchObject({ channelsBefore: 8, channelsAfter: 4 });
   });
 });
 

@@ -25,7 +25,7 @@ describe('words', () => {
 
   it.each([[1.731, '1.73x faster'], [1, '1.00x faster'], [0.8, '1.25x slower']])('tells a speed of %d times the original', (ratio, text) => { expect(speedText(ratio, 2)).toBe(text); });
 
-  it.each([['macs=0.5', 'at most 50% of the MACs'], ['latency=0.6', 'at most 60% of the time'], ['accuracy-drop=1', 'at most 1 points of accuracy lost'], ['macs=0.5,latency=0.6', 'at most 50% of the MACs and at most 60% of the time'], ['odd', 'odd']])('reads the target %s', (target, text) => { expect(costSentence(target)).toBe(text); });
+  it.each([['macs=0.5', 'at most 50% of the MACs'], ['latency=0.6', 'at most 60% of the time'], ['accuracy-drop=1', 'at most 1 points of accuracy lost'], ['macs=0.5,latency=0.6', 'at most 50% of the MACs and at most 60% of the time'], ['macs=0.125', 'at most 12.5% of the MACs'], ['size=0.995', 'at most 99.5% of the file size'], ['params=0.29', 'at most 29% of the parameters'], ['odd', 'odd']])('reads the target %s', (target, text) => { expect(costSentence(target)).toBe(text); });
 
   it.each(stages)('has words for the stage %s', (stage) => { expect(stageText(stage)).toMatch(/^[A-Z][a-z-]+/); });
   it('keeps the name of a stage of a newer engine', () => { expect(stageText('polish')).toBe('polish'); });

@@ -1,8 +1,9 @@
 import type { Candidate } from '../../../engine/protocol.ts';
 import { t } from '../l10n.ts';
+import { bestAccuracies } from '../state.ts';
 import { LineChart } from './lineChart.ts';
 
-/** Accuracy of each episode (left axis in percent), best so far, and reward (right axis). */
+/** Accuracy of each episode and of the best so far (left axis in percent), and reward (right axis). */
 export function episodeChart(host: HTMLElement): { readonly chart: LineChart; update(candidates: readonly Candidate[]): void } {
   const chart = new LineChart(host, {
     x: t('Episode'), left: t('Accuracy (%)'), right: t('Reward'), percent: 'left', lines: [
@@ -12,9 +13,7 @@ export function episodeChart(host: HTMLElement): { readonly chart: LineChart; up
   });
   return {
     chart, update: (candidates) => {
-      let best = -Infinity;
-      const accuracy = candidates.map((candidate) => 100 * candidate.accuracy);
-      chart.update(candidates.map(({ episode }) => episode), [accuracy, accuracy.map((value) => (best = Math.max(best, value))), candidates.map(({ reward }) => reward)]);
+      chart.update(candidates.map(({ episode }) => episode), [candidates.map(({ accuracy }) => 100 * accuracy), bestAccuracies(candidates).map((accuracy) => 100 * accuracy), candidates.map(({ reward }) => reward)]);
     },
   };
 }

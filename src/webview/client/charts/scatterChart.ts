@@ -4,11 +4,11 @@ import type { CostAxis, Point, PointKind } from '../state.ts';
 import { type ChartColours, narrowPx, readColours } from './theme.ts';
 import { mostPercent, verticalRange } from './verticalRange.ts';
 
-const kinds: readonly PointKind[] = ['candidate', 'pareto', 'best', 'baseline', 'original'];
-const sizes: Readonly<Record<PointKind, number>> = { candidate: 4, pareto: 7, best: 10, baseline: 8, original: 8 };
+const kinds: readonly PointKind[] = ['candidate', 'pareto', 'best', 'baseline', 'original', 'written'];
+const sizes: Readonly<Record<PointKind, number>> = { candidate: 4, pareto: 7, best: 10, baseline: 8, original: 8, written: 10 };
 const reachPx = 14;
 
-export const kindLabel = (kind: PointKind): string => ({ candidate: t('Candidate'), pareto: t('Pareto front'), best: t('Best'), baseline: t('Baseline'), original: t('Original') })[kind];
+export const kindLabel = (kind: PointKind): string => ({ candidate: t('Candidate'), pareto: t('Pareto front'), best: t('Best'), baseline: t('Baseline'), original: t('Original'), written: t('Written') })[kind];
 const colourOf = (colours: ChartColours, kind: PointKind) => colours[kind];
 
 /** Names of a cost: in a heading or a choice, along the axis, and in the legend. */
@@ -85,7 +85,7 @@ export class ScatterChart {
 
   private clicked(plot: uPlot, event: MouseEvent): void {
     const distance = (point: Point) => Math.hypot(plot.valToPos(100 * point.cost, 'x') - event.offsetX, plot.valToPos(100 * point.accuracy, 'y') - event.offsetY);
-    const nearest = this.points.filter((point) => point.preserve !== undefined).map((point) => ({ point, px: distance(point) })).sort((a, b) => a.px - b.px)[0];
+    const nearest = this.points.filter(({ choosable }) => choosable).map((point) => ({ point, px: distance(point) })).sort((a, b) => a.px - b.px)[0];
     if (nearest && nearest.px <= reachPx) this.choose(nearest.point);
   }
 

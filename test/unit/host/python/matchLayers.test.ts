@@ -108,6 +108,22 @@ class ${name}(nn.Module):
     expect(lines(plain('A', '32') + plain('B'), twoLayers)).toEqual({ 9: ['conv.weight'], 10: ['fc.weight'] });
   });
 
+  it('takes an attribute that a subclass replaces for either, where the sizes do not tell', () => {
+    const source = (base: string) => `${plain('Base', 'n').replace('10', 'm')}
+class Between(${base}):
+    pass
+
+class Net(Between):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(16, 10)
+`;
+    expect(lines(source('Base'), twoLayers)).toEqual({ 4: ['conv.weight'] });
+    expect(lines(source('Base'), [twoLayers[0]!, linear('fc', [7, 16])]), 'Net has ten').toEqual({ 4: ['conv.weight'], 5: ['fc.weight'] });
+    expect(lines(source('nn.Module'), twoLayers)).toEqual({ 4: ['conv.weight'], 5: ['fc.weight'] });
+    expect(lines('class A(B):\n    pass\nclass B(A):\n    def __init__(self):\n        self.fc = nn.Linear(16, 10)\n', [twoLayers[1]!]), 'each made from the other').toEqual({ 5: ['fc.weight'] });
+  });
+
   it('reads a module that is there under a condition, and no other choice', () => {
     const source = (otherwise: string) => `class A(nn.Module):\n    def __init__(self, s):\n        self.down = nn.Sequential(\n            nn.Conv2d(3, 16, 1),\n        ) if s > 1 else ${otherwise}\n`;
     expect(lines(source('None'), [conv('down.0', [16, 3, 1, 1])])).toEqual({ 4: ['down.0.weight'] });
