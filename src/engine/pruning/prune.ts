@@ -1,9 +1,10 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
-import { InputError } from '../errors.ts';
+import { InputError, UnsupportedModelError, messageOf } from '../errors.ts';
 import { checkOut } from '../onnx/checkOut.ts';
 import { loadModel, saveModel } from '../onnx/modelFile.ts';
 import { sha256OfModel } from '../onnx/modelIdentity.ts';
 import { Session } from '../runtime/session.ts';
+import { syntheticInput } from '../runtime/shapes.ts';
 import { analyse } from './analysis.ts';
 import { costs } from './costs.ts';
 import { channelOrders } from './importance.ts';
@@ -43,7 +44,7 @@ export interface PruneResult {
 }
 
 /**
- * Prunes a model file by a uniform ratio or a plan and writes the result, which onnxruntime has loaded.
+ * Prunes a model file by a uniform ratio or a plan and writes the result, which onnxruntime has run.
  * @throws {InputError} for options, files or a plan that don't fit
  */
 export async function pruneCommand(options: PruneOptions): Promise<PruneResult> {
@@ -58,7 +59,7 @@ export async function pruneCommand(options: PruneOptions): Promise<PruneResult> 
   const choice = preserve === undefined ? await readPlan(planFile!, analysis, sha256) : { kept: uniformKept(analysis, preserve, { order: channelOrders(proto, analysis), roundTo: roundTo ?? stepOf }), densities: new Map<string, number>() };
   const { kept, densities } = choice, cut = zeroSmallest(applyPlan(proto, analysis, kept), densities);
   const repaired = await options.repair?.(proto, analysis, choice, cut), pruned = repaired?.model ?? cut;
-  await (await Session.create(pruned)).release();
+  await requireRuns(pruned, analysis);
   await saveModel(pruned, options.out, hadExternalData ? { externalData: true } : {});
   if (options.planOut !== undefined) await writePlan(options.planOut, planFrom(analysis, kept, { path: options.model, sha256 }, densities));
   return {
@@ -67,4 +68,16 @@ export async function pruneCommand(options: PruneOptions): Promise<PruneResult> 
     after: { ...costs(analysis, kept), sizeBytes: (await loadModel(options.out)).sizeBytes },
     ...(repaired ? { repairedLayers: repaired.layers } : {}),
   };
+}
+
+/** Runs a pruned model once, on inputs of the shapes that the original was analysed at. @throws {UnsupportedModelError} where it does not run */
+async function requireRuns(pruned: Model, { structure: { facts: { view, axes } } }: Analysis): Promise<void> {
+  const inputs = pruned.graph.input.filter(({ name }) => view.inputs.includes(name));
+  const feeds = Object.fromEntries(inputs.map((input) => [input.name, syntheticInput(input, axes.shapeOf(input.name) ?? [])]));
+  try {
+    const session = await Session.create(pruned);
+    try { await session.run(feeds); } finally { await session.release(); }
+  } catch (error) {
+    throw new UnsupportedModelError(`The pruned model does not run, so it was not written (${messageOf(error)}). Keep all channels near the node that is named, with --plan, and report this with the model.`, { cause: error });
+  }
 }

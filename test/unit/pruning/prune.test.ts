@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { InputError, UnsupportedModelError } from '../../../src/engine/errors.ts';
+import { makeNode } from '../../../src/engine/onnx/attributes.ts';
+import { valueInfo } from '../../../src/engine/onnx/buildModel.ts';
 import { encodeModel, loadModel, saveModel } from '../../../src/engine/onnx/modelFile.ts';
-import { floatsOf } from '../../../src/engine/onnx/tensor.ts';
+import { floatsOf, int64Tensor } from '../../../src/engine/onnx/tensor.ts';
 import { analyse } from '../../../src/engine/pruning/analysis.ts';
 import { inspectModel, inspectionTable } from '../../../src/engine/pruning/inspect.ts';
 import { pruneCommand } from '../../../src/engine/pruning/prune.ts';
@@ -91,6 +93,15 @@ describe('prune', () => {
     ['a plan that does not exist', { plan: '/no/plan.json' }, 'there is no such file'],
   ])('refuses %s and writes nothing', async (_, more, message) => {
     await expect(pruneCommand(options(more))).rejects.toThrow(message);
+    expect(await readdir(folder)).toEqual(['model.onnx']);
+  });
+
+  it('runs what it has made, and writes nothing that does not run', async () => {
+    const broken = ({ graph, ...model }: Model): Model => {
+      const [last] = graph.output, shape = int64Tensor('seven', [1], [7]); // fits no batch: found when it runs
+      return { ...model, graph: { ...graph, node: [...graph.node, makeNode('Reshape', [last!.name, shape.name], ['y'])], initializer: [...graph.initializer, shape], output: [valueInfo('y')] } };
+    };
+    await expect(pruneCommand(options({ preserve: 0.5, repair: (_: Model, _1: unknown, _2: unknown, pruned: Model) => Promise.resolve({ model: broken(pruned), layers: 1 }) }))).rejects.toThrow('The pruned model does not run, so it was not written');
     expect(await readdir(folder)).toEqual(['model.onnx']);
   });
 
