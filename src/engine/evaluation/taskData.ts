@@ -2,7 +2,7 @@ import type { GraphProto, ModelProto } from 'onnx-buf';
 import type { Dataset, ImageSize, TensorDataset } from '../data/dataset.ts';
 import { type BatchScorer, findPreprocessing } from '../data/findPreprocessing.ts';
 import { loadImages } from '../data/loadImages.ts';
-import { type Preprocessing, inputSizeOf, parsePreprocessing } from '../data/preprocessing.ts';
+import { type Preprocessing, inputSizeOf, layoutOf, otherLayout, parsePreprocessing } from '../data/preprocessing.ts';
 import { describePreprocessing } from '../data/recipes.ts';
 import { InputError } from '../errors.ts';
 import { Random } from '../numerics/random.ts';
@@ -40,8 +40,8 @@ export async function prepare(model: Model, data: Dataset, inputDims: readonly n
   const inputs = inputsOf(model), dataset = await readBy(inputs, data);
   if (dataset.kind === 'tensors') return { recipe: undefined, description: 'ready-made tensors, fed as they are', inputs, inputDims };
   if (options.preprocess !== undefined) {
-    const recipe = await parsePreprocessing(options.preprocess);
-    return { recipe, description: describePreprocessing(recipe, false) + chosenSize(model, inputDims, recipe), inputs, inputDims };
+    const recipe = await parsePreprocessing(options.preprocess, layoutOf(inputDims));
+    return { recipe, description: describePreprocessing(recipe, false) + otherLayout(inputDims, recipe.layout) + chosenSize(model, inputDims, recipe), inputs, inputDims };
   }
   const session = await Session.create(model, { threads: options.threads ?? 0 });
   try {
