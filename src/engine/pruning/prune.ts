@@ -6,9 +6,9 @@ import { sha256OfModel } from '../onnx/modelIdentity.ts';
 import { Session } from '../runtime/session.ts';
 import { syntheticInput } from '../runtime/shapes.ts';
 import { analyse } from './analysis.ts';
-import { costs } from './costs.ts';
 import { channelOrders } from './importance.ts';
 import { type PlanChoice, planFrom, readPlan, writePlan } from './plan.ts';
+import { sparseStorage } from './sparseStorage.ts';
 import { applyPlan } from './surgery.ts';
 import type { Analysis } from './types.ts';
 import { stepOf, uniformKept } from './uniform.ts';
@@ -31,16 +31,21 @@ export interface PruneOptions {
   readonly repair?: (original: Model, analysis: Analysis, choice: PlanChoice, pruned: Model) => Promise<Repaired>;
 }
 
-/** A repaired model, and how many of its layers were fitted. */
-export interface Repaired { readonly model: Model; readonly layers: number }
+/** A repaired model, how many of its layers were fitted, and how the calibration images were prepared, for people. */
+export interface Repaired { readonly model: Model; readonly layers: number; readonly preprocessing: string }
+
+/** What a model costs; non-zero parameters and bytes of sparse storage where single weights were pruned. */
+interface Costs { readonly macs: number; readonly params: number; readonly sizeBytes: number; readonly sparse?: ReturnType<typeof sparseStorage> }
 
 export interface PruneResult {
   readonly out: string;
   readonly plan?: string;
-  readonly before: { readonly macs: number; readonly params: number; readonly sizeBytes: number };
-  readonly after: { readonly macs: number; readonly params: number; readonly sizeBytes: number };
-  /** How many layers the repair fitted; absent where there was none. */
+  readonly before: Costs;
+  /** Of the written file. */
+  readonly after: Costs;
+  /** How many layers the repair fitted, and how the calibration images were prepared; absent where there was none. */
   readonly repairedLayers?: number;
+  readonly preprocessing?: string;
 }
 
 /**
@@ -57,16 +62,17 @@ export async function pruneCommand(options: PruneOptions): Promise<PruneResult> 
   const sha256 = await sha256OfModel(options.model);
   const analysis = await analyse(proto);
   const choice = preserve === undefined ? await readPlan(planFile!, analysis, sha256) : { kept: uniformKept(analysis, preserve, { order: channelOrders(proto, analysis), roundTo: roundTo ?? stepOf }), densities: new Map<string, number>() };
-  const { kept, densities } = choice, cut = zeroSmallest(applyPlan(proto, analysis, kept), densities);
+  const { kept, densities } = choice, storage = (model: Model, size: number): Pick<Costs, 'sparse'> => (densities.size > 0 ? { sparse: sparseStorage(model, size) } : {}), cut = zeroSmallest(applyPlan(proto, analysis, kept), densities);
   const repaired = await options.repair?.(proto, analysis, choice, cut), pruned = repaired?.model ?? cut;
   await requireRuns(pruned, analysis);
   await saveModel(pruned, options.out, hadExternalData ? { externalData: true } : {});
   if (options.planOut !== undefined) await writePlan(options.planOut, planFrom(analysis, kept, { path: options.model, sha256 }, densities));
+  const written = await loadModel(options.out), { macs, params } = await analyse(written.proto);
   return {
     out: options.out, ...(options.planOut !== undefined ? { plan: options.planOut } : {}),
-    before: { macs: analysis.macs, params: analysis.params, sizeBytes },
-    after: { ...costs(analysis, kept), sizeBytes: (await loadModel(options.out)).sizeBytes },
-    ...(repaired ? { repairedLayers: repaired.layers } : {}),
+    before: { macs: analysis.macs, params: analysis.params, sizeBytes, ...storage(proto, sizeBytes) },
+    after: { macs, params, sizeBytes: written.sizeBytes, ...storage(written.proto, written.sizeBytes) },
+    ...(repaired ? { repairedLayers: repaired.layers, preprocessing: repaired.preprocessing } : {}),
   };
 }
 

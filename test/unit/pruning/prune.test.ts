@@ -49,7 +49,7 @@ describe('prune', () => {
     await pruneCommand(options({ preserve: 1, planOut: plan }));
     const content = JSON.parse(await readFile(plan, 'utf8')) as object;
     await writeFile(plan, JSON.stringify({ ...content, weights: [{ initializer: name, preserve: 0.25 }] }));
-    const { out } = await pruneCommand(options({ plan })), values = async (file: string): Promise<[string, Float32Array][]> => (await loadModel(file)).proto.graph.initializer.filter(({ dataType }) => dataType === 1).map((tensor) => [tensor.name, floatsOf(tensor)]);
+    const { out, before: { sparse: whole }, after } = await pruneCommand(options({ plan })), values = async (file: string): Promise<[string, Float32Array][]> => (await loadModel(file)).proto.graph.initializer.filter(({ dataType }) => dataType === 1).map((tensor) => [tensor.name, floatsOf(tensor)]);
     const before = new Map(await values(path));
     for (const [own, now] of await values(out)) {
       const was = before.get(own)!;
@@ -59,6 +59,9 @@ describe('prune', () => {
       expect(left).toEqual(was.filter((_, i) => now[i] !== 0));
       expect(Math.max(...gone.map(Math.abs))).toBeLessThanOrEqual(Math.min(...left.map(Math.abs)));
     }
+    const gone = Math.round(0.75 * 3 * 16 * 9);
+    expect(after.sparse!.nonZero).toBe(whole!.nonZero - gone);
+    expect(after.sparse!.storedBytes).toBeLessThan(whole!.storedBytes - 3 * gone);
     await writeFile(plan, JSON.stringify({ ...content, weights: [{ initializer: 'nothing', preserve: 0.25 }] }));
     await expect(pruneCommand(options({ plan }))).rejects.toThrow('the model has no weight "nothing"');
   });
@@ -101,7 +104,7 @@ describe('prune', () => {
       const [last] = graph.output, shape = int64Tensor('seven', [1], [7]); // fits no batch: found when it runs
       return { ...model, graph: { ...graph, node: [...graph.node, makeNode('Reshape', [last!.name, shape.name], ['y'])], initializer: [...graph.initializer, shape], output: [valueInfo('y')] } };
     };
-    await expect(pruneCommand(options({ preserve: 0.5, repair: (_: Model, _1: unknown, _2: unknown, pruned: Model) => Promise.resolve({ model: broken(pruned), layers: 1 }) }))).rejects.toThrow('The pruned model does not run, so it was not written');
+    await expect(pruneCommand(options({ preserve: 0.5, repair: (_: Model, _1: unknown, _2: unknown, pruned: Model) => Promise.resolve({ model: broken(pruned), layers: 1, preprocessing: '' }) }))).rejects.toThrow('The pruned model does not run, so it was not written');
     expect(await readdir(folder)).toEqual(['model.onnx']);
   });
 
