@@ -49,6 +49,13 @@ export async function analyse(model: Model, options: { inputShapes?: Readonly<Re
   return assemble(facts, folded);
 }
 
+/** @throws {UnsupportedModelError} where no channels can be removed: says why */
+export function requireGroups({ groups, frozen }: Pick<Analysis, 'groups' | 'frozen'>, path: string): void {
+  if (groups.length > 0) return;
+  const reasons = [...new Set(frozen.map(({ reason }) => reason))].slice(0, 3).join('; ');
+  throw new UnsupportedModelError(`${path} has no channels that can be removed${reasons ? ` (${reasons})` : ''}. Run "auto-compress inspect" on it for the details.`);
+}
+
 /** Constants that something is divided by: zeros in them are no way to make a quotient zero. */
 function divisors(view: GraphView): Set<string> {
   const found = new Set<string>();

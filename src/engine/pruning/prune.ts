@@ -5,7 +5,7 @@ import { loadModel, saveModel } from '../onnx/modelFile.ts';
 import { sha256OfModel } from '../onnx/modelIdentity.ts';
 import { Session } from '../runtime/session.ts';
 import { syntheticInput } from '../runtime/shapes.ts';
-import { analyse } from './analysis.ts';
+import { analyse, requireGroups } from './analysis.ts';
 import { channelOrders } from './importance.ts';
 import { type PlanChoice, planFrom, readPlan, writePlan } from './plan.ts';
 import { sparseStorage } from './sparseStorage.ts';
@@ -23,7 +23,7 @@ export interface PruneOptions {
   readonly preserve?: number;
   readonly plan?: string;
   readonly planOut?: string;
-  /** Kept counts are multiples of this where possible. Default: 8, less in groups of few channels. */
+  /** Kept counts are multiples of this where possible; 0, the default: of what suits the width of each group. */
   readonly roundTo?: number;
   /** The data that `repair` reads, which no output replaces. */
   readonly calibration?: string;
@@ -56,12 +56,13 @@ export async function pruneCommand(options: PruneOptions): Promise<PruneResult> 
   const { preserve, plan: planFile, roundTo } = options;
   if ((preserve === undefined) === (planFile === undefined)) throw new InputError('Give either --preserve R or --plan FILE.');
   if (preserve !== undefined && !(preserve > 0 && preserve <= 1)) throw new InputError(`Option "preserve": ${preserve} is not a ratio between 0 and 1, such as 0.5.`);
-  if (roundTo !== undefined && !(Number.isInteger(roundTo) && roundTo >= 1 && roundTo <= 64)) throw new InputError(`Option "round-to": ${roundTo} is not a whole number from 1 to 64.`);
+  if (roundTo !== undefined && !(Number.isInteger(roundTo) && roundTo >= 0 && roundTo <= 64)) throw new InputError(`Option "round-to": ${roundTo} is not a whole number from 0 to 64.`);
   await checkOut(options.out, options.model, { written: { 'plan-out': options.planOut }, read: [planFile, options.calibration] });
   const { proto, hadExternalData, sizeBytes } = await loadModel(options.model);
   const sha256 = await sha256OfModel(options.model);
   const analysis = await analyse(proto);
-  const choice = preserve === undefined ? await readPlan(planFile!, analysis, sha256) : { kept: uniformKept(analysis, preserve, { order: channelOrders(proto, analysis), roundTo: roundTo ?? stepOf }), densities: new Map<string, number>() };
+  if (preserve !== undefined) requireGroups(analysis, options.model);
+  const choice = preserve === undefined ? await readPlan(planFile!, analysis, sha256) : { kept: uniformKept(analysis, preserve, { order: channelOrders(proto, analysis), roundTo: roundTo || stepOf }), densities: new Map<string, number>() };
   const { kept, densities } = choice, storage = (model: Model, size: number): Pick<Costs, 'sparse'> => (densities.size > 0 ? { sparse: sparseStorage(model, size) } : {}), cut = zeroSmallest(applyPlan(proto, analysis, kept), densities);
   const repaired = await options.repair?.(proto, analysis, choice, cut), pruned = repaired?.model ?? cut;
   await requireRuns(pruned, analysis);

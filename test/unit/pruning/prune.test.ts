@@ -2,6 +2,7 @@ import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { pruneTable } from '../../../src/engine/cli/pruneTable.ts';
 import { InputError, UnsupportedModelError } from '../../../src/engine/errors.ts';
 import { makeNode } from '../../../src/engine/onnx/attributes.ts';
 import { valueInfo } from '../../../src/engine/onnx/buildModel.ts';
@@ -72,6 +73,7 @@ describe('prune', () => {
     await saveModel(net.model(), path);
     const widths = async (more: object) => [...dimsByName((await loadModel((await pruneCommand(options({ preserve: 0.55, ...more }))).out)).proto).values()].filter((own) => own.length === 4).map((own) => own[0]);
     expect(await widths({})).toEqual([56, 4]);
+    expect(await widths({ roundTo: 0 }), 'as compress understands it').toEqual([56, 4]);
     expect(await widths({ roundTo: 1 })).toEqual([55, 4]);
   });
 
@@ -92,11 +94,24 @@ describe('prune', () => {
   it.each([
     ['neither ratio nor plan', {}, 'Give either --preserve R or --plan FILE.'],
     ['a ratio of 0', { preserve: 0 }, 'is not a ratio between 0 and 1'],
-    ['a rounding of 0', { preserve: 0.5, roundTo: 0 }, 'is not a whole number from 1 to 64'],
+    ['a rounding of -1', { preserve: 0.5, roundTo: -1 }, 'is not a whole number from 0 to 64'],
+    ['a rounding of 1.5', { preserve: 0.5, roundTo: 1.5 }, 'is not a whole number from 0 to 64'],
     ['a plan that does not exist', { plan: '/no/plan.json' }, 'there is no such file'],
   ])('refuses %s and writes nothing', async (_, more, message) => {
     await expect(pruneCommand(options(more))).rejects.toThrow(message);
     expect(await readdir(folder)).toEqual(['model.onnx']);
+  });
+
+  it('refuses a ratio for a model in which nothing can be removed, and writes nothing', async () => {
+    const net = new Network();
+    await saveModel(net.output(net.conv(net.input('x', ['batch', 3, 8, 8]), 3, 4)).model(), path);
+    await expect(pruneCommand(options({ preserve: 0.5 }))).rejects.toThrow(`${path} has no channels that can be removed (output of the graph)`);
+    expect(await readdir(folder)).toEqual(['model.onnx']);
+  });
+
+  it('shows no ratio to nothing', () => {
+    const none = { macs: 0, params: 8, sizeBytes: 1000 };
+    expect(pruneTable({ out: 'small.onnx', before: none, after: { ...none, params: 4 } })).toEqual(['            before   after    left', 'MACs             0       0       -', 'parameters       8       4   50.0%', 'file size   1.0 kB  1.0 kB  100.0%', 'Written to small.onnx']);
   });
 
   it('runs what it has made, and writes nothing that does not run', async () => {
