@@ -231,6 +231,7 @@ it('prune tells which options are of no effect', async () => {
   };
   expect(await notes('--preserve', '0.5', '--round-to', '1', '--plan-out', 'small/plan.json')).toEqual([]);
   expect(await notes('--plan', 'small/plan.json', '--round-to', '1', '--preprocess', '{}')).toEqual(['round-to', 'preprocess']);
+  expect(await notes('--preserve', '0.5', '--no-reconstruct', '--calibration', 'small/data.npz', '--preprocess', '{}')).toEqual(['calibration', 'preprocess']);
   await rm(join(folder, 'small'), { recursive: true });
 }, 60_000);
 

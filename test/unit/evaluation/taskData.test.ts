@@ -60,6 +60,13 @@ describe('a recipe that is given', () => {
   });
 });
 
+it('a recipe for ready-made tensors is said to be of no effect, and refused where it can\'t be read', async () => {
+  const model = pooling(['n', 3, 4, 4]), dataset = await opened({ 'a.npz': npz({ x: npy('<f4', [2, 3, 4, 4], new Float32Array(96)) }) }, 'a.npz'), dims = await taskInputDims(model, dataset);
+  expect((await prepare(model, dataset, dims, { seed: 0 })).description).toBe('ready-made tensors, fed as they are');
+  expect((await prepare(model, dataset, dims, { seed: 0, preprocess: '{"mean":[0.5]}' })).description).toBe('ready-made tensors, fed as they are: the recipe that was given is of no effect');
+  await expect(prepare(model, dataset, dims, { seed: 0, preprocess: join(folder, 'none.json') })).rejects.toThrow(/Can't read the preprocessing file/);
+});
+
 it('an array that looks like images is asked for by the name of an input that takes none', async () => {
   const model = buildModel({ nodes: [makeNode('Relu', ['signal'], ['y'])], inputs: [valueInfo('signal', ['n', 1, 64], 1)], outputs: [valueInfo('y', ['n', 1, 64], 1)] });
   await expect(taskInputDims(model, await opened({ 'seq.npy': npy('<f4', [5, 1, 64], new Float32Array(320)) }, 'seq.npy'))).rejects.toThrow(/give its data as an \.npz with an array named "signal"\.$/);
