@@ -221,6 +221,17 @@ it('Ctrl-C stops within two seconds, with status 130, and leaves nothing half-wr
   expect((await readdir(folder, { recursive: true })).filter((name) => !name.startsWith('many'))).toEqual(before);
 });
 
+it('inspect shows names and producer without what would move or colour a terminal; its JSON keeps them', async () => {
+  const name = '\u001b[2J\u001b[31mred', model = buildModel({ nodes: [makeNode('Conv', ['x', 'w'], ['y'], {}, name)], initializers: [floatTensor('w', [2, 1, 1, 1], Float32Array.of(1, 2))], inputs: [valueInfo('x', ['n', 1, 2, 2], 1)], outputs: [valueInfo('y', ['n', 2, 2, 2], 1)] });
+  model.producerName = '\u001b]0;owned\u0007';
+  await saveModel(model, join(folder, 'escapes.onnx'));
+  const { stdout } = await run(['inspect', 'escapes.onnx']);
+  expect(stdout.replaceAll('\n', '')).not.toMatch(/\p{Cc}/u);
+  expect(stdout).toContain('[31mred');
+  expect(lastOf(await run(['inspect', 'escapes.onnx', '--json']))).toMatchObject({ layers: [{ name }] });
+  await rm(join(folder, 'escapes.onnx'));
+}, 60_000);
+
 it('prune tells which options are of no effect', async () => {
   await mkdir(join(folder, 'small'));
   const { model } = await smallTask(join(folder, 'small'));
