@@ -1,7 +1,7 @@
 /** What the engine can do, one function each: the same for the command line and for the worker process. */
 import { compress, exportCandidate, resume, type RunContext } from './compress.ts';
 import { openDataset } from './data/openDataset.ts';
-import { layoutOf, parsePreprocessing } from './data/preprocessing.ts';
+import { layoutOfRecipe, parsePreprocessing } from './data/preprocessing.ts';
 import { evaluateFiles, type EvaluateOptions, evaluateModel } from './evaluation/evaluate.ts';
 import { benchmark, type BenchmarkOptions } from './evaluation/latency.ts';
 import { taskInputDims } from './evaluation/taskData.ts';
@@ -43,7 +43,7 @@ async function prune({ preprocess, signal, ...options }: PruneRequest): Promise<
 async function wholeRecipe(preprocess: string, model: string, data: string): Promise<string> {
   const { proto } = await loadModel(model), dataset = await openDataset(data);
   try {
-    return JSON.stringify(await parsePreprocessing(preprocess, layoutOf(await taskInputDims(proto, dataset))));
+    return JSON.stringify(await parsePreprocessing(preprocess, layoutOfRecipe(await taskInputDims(proto, dataset))));
   } finally {
     await dataset.close();
   }

@@ -62,16 +62,20 @@ export function coveringSize({ cropRatio }: Pick<Preprocessing, 'cropRatio'>, { 
   return { height: Math.ceil(height / cropRatio), width: Math.ceil(width / cropRatio) };
 }
 
-/** Which dimension of an image input holds the channels: the one of 1, 3 or 4, the first where both are, the smaller one where none is. */
+const isChannels = (dim: number): boolean => dim === 1 || dim === 3 || dim === 4;
+
+/** Which dimension of an image input holds the channels: the one of 1, 3 or 4, or the smaller one. */
 export function layoutOf(inputShape: readonly number[]): Layout {
   const [, a = 0, , c = 0] = inputShape;
-  const isChannels = (dim: number): boolean => dim === 1 || dim === 3 || dim === 4;
-  return isChannels(a) || (!isChannels(c) && a <= c) ? 'nchw' : 'nhwc';
+  return (isChannels(a) === isChannels(c) ? a <= c : isChannels(a)) ? 'nchw' : 'nhwc';
 }
+
+/** The layout of a recipe that tells none: channels first, unless the input's shape clearly has them last. */
+export const layoutOfRecipe = (inputShape: readonly number[]): Layout => (isChannels(inputShape[1] ?? 0) ? 'nchw' : layoutOf(inputShape));
 
 /** ", laid out as nchw, while an input of [1, 32, 32, 3] looks like nhwc", where a recipe tells another layout than the input's shape. */
 export function otherLayout(inputShape: readonly number[], layout: Layout): string {
-  const own = layoutOf(inputShape);
+  const own = layoutOfRecipe(inputShape);
   return own === layout ? '' : `, laid out as ${layout}, while an input of [${inputShape.join(', ')}] looks like ${own}`;
 }
 

@@ -5,7 +5,7 @@ import { hasAttribute, intAttribute, makeNode, subgraphsOf, tensorAttribute } fr
 import { capturedValues, type GraphView } from '../onnx/graphView.ts';
 import { elementCount } from '../onnx/tensor.ts';
 import { arrayFor, typeName } from './elementTypes.ts';
-import { Session, loadFailure, type Tensor } from './session.ts';
+import { Session, loadFailure, runFailure, type Tensor } from './session.ts';
 import { readWidths } from './readWidths.ts';
 import { thinLayers } from './thinLayers.ts';
 
@@ -194,7 +194,7 @@ export async function findShapes(model: Model, view: GraphView, options: { batch
       failure = messageOf(error);
     }
   }
-  if (view.graph.input.every((input) => !view.inputs.includes(input.name) || onlyBatchIsOpen(input))) {
+  if (failure.startsWith(runFailure) && view.graph.input.every((input) => !view.inputs.includes(input.name) || onlyBatchIsOpen(input))) {
     const own = Object.entries({ ...candidates[0], ...options.given }).map(([name, dims]) => `"${name}" [${dims.join(', ')}]`).join(', ');
     throw new InputError(`The model does not run on the input shapes that it declares, ${own} (${failure}). Its layers and its inputs do not fit together: export it again, and check that onnxruntime runs it.`);
   }
