@@ -3,7 +3,7 @@ import { version } from '../../package.json';
 import { commands } from './cli/commands.ts';
 import { commandHelp, generalHelp, parseCommandLine } from './cli/parseCommandLine.ts';
 import { ProgressLine } from './cli/progress.ts';
-import { CancelledError, InputError, messageOf, UserError } from './errors.ts';
+import { CancelledError, InputError, messageOf, printable, UserError } from './errors.ts';
 import type { RunEvent } from './protocol.ts';
 import { threadsAtRest } from './runtime/parallelSession.ts';
 
@@ -13,7 +13,7 @@ const graceMs = 1700;
 const args = process.argv.slice(2);
 const json = args.includes('--json'), debug = args.includes('--debug');
 const progress = new ProgressLine(process.stdout); // standard error is for what went wrong
-const print = (line: string): void => { progress.clear(); process.stdout.write(`${line}\n`); };
+const print = (line: string): void => { progress.clear(); process.stdout.write(`${json ? line : printable(line)}\n`); };
 const controller = new AbortController();
 /** The run that is going on. */
 let runDir: string | undefined, leaving = false;
@@ -30,8 +30,9 @@ function leave(error: unknown): void {
   const message = cancelled ? `Cancelled.${goOn()}`
     : error instanceof UserError ? reason : `Internal error: ${reason}. Run it again with --debug and report this.`;
   if (json) process.stdout.write(`${JSON.stringify({ type: 'error', message, exitStatus } satisfies RunEvent)}\n`);
-  process.stderr.write(`auto-compress: ${message}\n`);
-  if (debug && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n${error.cause instanceof Error ? `Caused by ${error.cause.stack ?? ''}\n` : ''}`);
+  process.stderr.write(`auto-compress: ${printable(message)}\n`);
+  const stack = `${error instanceof Error ? error.stack ?? '' : ''}${error instanceof Error && error.cause instanceof Error ? `\nCaused by ${error.cause.stack ?? ''}` : ''}`;
+  if (debug && stack !== '') for (const line of stack.split('\n')) process.stderr.write(`${printable(line)}\n`);
   process.exitCode = exitStatus;
   void threadsAtRest().then(() => process.exit());
 }

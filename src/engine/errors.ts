@@ -1,10 +1,13 @@
 /** Exit statuses of the command line (DESIGN: fixed interface). */
 export type ExitStatus = 0 | 1 | 2 | 3 | 130;
 
-/** Names and text out of models and files may hold line breaks, terminal escapes or megabytes: none of that reaches the user. */
+/** Text as one line that does nothing to a terminal: spaces stand for line breaks, escapes and other control characters, which names out of models and files may hold. */
+export const printable = (text: string): string => text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ');
+
+/** Text out of models and files may have megabytes: they do not reach the user. */
 const longestMessage = 900;
 const oneLine = (message: string): string => {
-  const line = message.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ');
+  const line = printable(message);
   return line.length <= longestMessage ? line : `${line.slice(0, longestMessage)} ...`;
 };
 

@@ -1,9 +1,10 @@
 /** What the engine can do, one function each: the same for the command line and for the worker process. */
 import { compress, exportCandidate, resume, type RunContext } from './compress.ts';
 import { openDataset } from './data/openDataset.ts';
-import { parsePreprocessing } from './data/preprocessing.ts';
+import { layoutOfRecipe, parsePreprocessing } from './data/preprocessing.ts';
 import { evaluateFiles, type EvaluateOptions, evaluateModel } from './evaluation/evaluate.ts';
 import { benchmark, type BenchmarkOptions } from './evaluation/latency.ts';
+import { taskInputDims } from './evaluation/taskData.ts';
 import { given } from './given.ts';
 import { loadModel } from './onnx/modelFile.ts';
 import { benchmarkOptionsSchema, type DataPreview, evaluateOptionsSchema, parseCompressOptions, parseOptions, type PreviewOptions } from './protocol.ts';
@@ -38,11 +39,21 @@ async function prune({ preprocess, signal, ...options }: PruneRequest): Promise<
   return pruneCommand({ ...options, ...(calibration === undefined ? {} : { repair: repairOn(calibration, given({ preprocess, signal })) }) });
 }
 
+/** A recipe in full, the layout of the model's input included. @param model @param data paths */
+async function wholeRecipe(preprocess: string, model: string, data: string): Promise<string> {
+  const { proto } = await loadModel(model), dataset = await openDataset(data);
+  try {
+    return JSON.stringify(await parsePreprocessing(preprocess, layoutOfRecipe(await taskInputDims(proto, dataset))));
+  } finally {
+    await dataset.close();
+  }
+}
+
 export const operations = {
   /** @param request options from outside, checked here */
   compress: async (request: unknown, context: RunContext) => {
     const { preprocess, ...options } = parseCompressOptions(request);
-    return compress({ ...options, ...(preprocess === undefined ? {} : { preprocess: JSON.stringify(await parsePreprocessing(preprocess)) }) }, context); // the recipe itself: its file may change or go before the run is resumed
+    return compress({ ...options, ...(preprocess === undefined ? {} : { preprocess: await wholeRecipe(preprocess, options.model, options.val) }) }, context); // the recipe itself: its file may change or go before the run is resumed
   },
   resume, exportCandidate, inspect: inspectModel, list: listGraph, previewData, prune,
   benchmark: async (model: string, against: string | undefined, options: BenchmarkOptions) => benchmark(model, against, parseOptions(benchmarkOptionsSchema, options)),

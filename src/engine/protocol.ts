@@ -57,8 +57,9 @@ export const benchmarkOptionsSchema = z.looseObject({ batch: z.int().min(1).max(
 export function parseOptions<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0]!;
-  throw new InputError(`${issue.path.length > 0 ? `Option "${issue.path.join('.')}"` : 'Options'}: ${issue.message}.`);
+  const issue = parsed.error.issues[0]!, { path } = issue;
+  const given = path.reduce<unknown>((from, key) => (from as Record<PropertyKey, unknown>)[key], value), whole = issue.code === 'invalid_type' && (issue.expected as string) === 'int';
+  throw new InputError(`${path.length > 0 ? `Option "${path.join('.')}"` : 'Options'}: ${whole ? `expected a whole number, got ${String(given)}` : issue.message}.`);
 }
 
 /** Checks the options of `compress`, what they mean together included. @throws {InputError} */

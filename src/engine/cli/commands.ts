@@ -27,10 +27,14 @@ const printResult = (terminal: Terminal, values: Values, result: object, lines: 
   else for (const line of lines()) terminal.print(line);
 };
 
+/** Whether `prune` is to repair what it has pruned. */
+const repairs = (values: Values): boolean => values['calibration'] !== undefined && !flag(values, 'no-reconstruct');
+
 /** Options of `prune` that have no effect, for people. */
 const unusedInPrune = (values: Values): string[] => [
   ...(values['plan'] !== undefined && values['round-to'] !== undefined ? ['Option round-to is of no effect with --plan: the plan says which channels stay.'] : []),
-  ...(values['preprocess'] !== undefined && values['calibration'] === undefined ? ['Option preprocess is of no effect without --calibration: no images are read.'] : []),
+  ...(values['calibration'] !== undefined && flag(values, 'no-reconstruct') ? ['Option calibration is of no effect with --no-reconstruct: nothing is repaired.'] : []),
+  ...(values['preprocess'] !== undefined && !repairs(values) ? [`Option preprocess is of no effect ${flag(values, 'no-reconstruct') ? 'with --no-reconstruct' : 'without --calibration'}: no images are read.`] : []),
 ];
 
 /** Passes on at most one value a second. */
@@ -106,20 +110,20 @@ export const commands: Readonly<Record<string, Command>> = {
       plan: { value: 'FILE', help: 'A plan.json of a run, instead of --preserve.' },
       calibration: { value: 'DATA', help: 'Images for the least-squares repair; without them there is none.' },
       'no-reconstruct': { help: 'Leave out the repair.' },
-      'round-to': { value: 'N', number: true, help: 'Kept channel counts are multiples of this where a layer has more channels. Default: of 16 in wide layers and of less in narrow ones; with 1 the result can be slower than the original.' },
+      'round-to': { value: 'N', number: true, help: 'Kept channel counts are multiples of this where a layer has more channels; 0, the default: of 16 in wide layers and of less in narrow ones. With 1 the result can be slower than the original.' },
       preprocess: preprocessOption,
       out: { value: 'FILE', required: true, help: 'The pruned model.' },
       'plan-out': { value: 'FILE', help: 'Write what was kept.' },
     },
     run: async ([model], values, terminal) => {
-      const calibration = flag(values, 'no-reconstruct') ? undefined : path(text(values, 'calibration'));
+      const calibration = repairs(values) ? path(text(values, 'calibration')) : undefined;
       for (const message of unusedInPrune(values)) terminal.emit({ type: 'warning', message });
       const result = await operations.prune(given({
         model: resolve(model!), out: resolve(text(values, 'out')!), preserve: number(values, 'preserve'), plan: path(text(values, 'plan')), planOut: path(text(values, 'plan-out')),
         roundTo: number(values, 'round-to'), calibration, preprocess: recipe(text(values, 'preprocess')), signal: terminal.signal,
       }));
       if (result.repairedLayers === 0) terminal.emit({ type: 'warning', message: 'Nothing was repaired: no layer that comes after a removed channel can be fitted. The remaining weights are as they were.' });
-      printResult(terminal, values, { ...result, repaired: (result.repairedLayers ?? 0) > 0 }, () => [...pruneTable(result), ...(calibration === undefined ? ['The remaining weights are as they were: --calibration DATA repairs them by least squares.'] : [])]);
+      printResult(terminal, values, { ...result, repaired: (result.repairedLayers ?? 0) > 0 }, () => [...pruneTable(result), ...(calibration === undefined ? [`The remaining weights are as they were${flag(values, 'no-reconstruct') ? '' : ': --calibration DATA repairs them by least squares'}.`] : [])]);
     },
   },
   evaluate: {

@@ -1,3 +1,4 @@
+import { printable } from '../errors.ts';
 import type { RunEvent, Stage } from '../protocol.ts';
 import { bar, duration, percent } from './format.ts';
 
@@ -22,7 +23,7 @@ export class ProgressLine {
   /** A line that stays. */
   note(line: string): void {
     this.clear();
-    this.stream.write(`${line}\n`);
+    this.stream.write(`${printable(line)}\n`);
   }
 
   /** The present state, which the next one replaces. @param important shown also where lines can't be drawn again, whatever was shown before */
@@ -30,8 +31,9 @@ export class ProgressLine {
     const now = this.now();
     if (now - this.last < (this.stream.isTTY ? 100 : 10_000) && !important) return;
     this.last = now;
-    if (!this.stream.isTTY) { this.stream.write(`${line}\n`); return; }
-    this.stream.write(`\r\x1b[K${line.slice(0, Math.max(20, (this.stream.columns ?? 80) - 1))}`);
+    const shown = printable(line);
+    if (!this.stream.isTTY) { this.stream.write(`${shown}\n`); return; }
+    this.stream.write(`\r\x1b[K${shown.slice(0, Math.max(20, (this.stream.columns ?? 80) - 1))}`);
     this.drawn = true;
   }
 

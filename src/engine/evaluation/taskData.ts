@@ -2,7 +2,7 @@ import type { GraphProto, ModelProto } from 'onnx-buf';
 import type { Dataset, ImageSize, TensorDataset } from '../data/dataset.ts';
 import { type BatchScorer, findPreprocessing } from '../data/findPreprocessing.ts';
 import { loadImages } from '../data/loadImages.ts';
-import { type Preprocessing, inputSizeOf, parsePreprocessing } from '../data/preprocessing.ts';
+import { type Preprocessing, inputSizeOf, layoutOfRecipe, otherLayout, parsePreprocessing } from '../data/preprocessing.ts';
 import { describePreprocessing } from '../data/recipes.ts';
 import { InputError } from '../errors.ts';
 import { Random } from '../numerics/random.ts';
@@ -38,16 +38,14 @@ export interface OpenOptions { readonly preprocess?: string; readonly seed: numb
  */
 export async function prepare(model: Model, data: Dataset, inputDims: readonly number[], options: OpenOptions): Promise<Preparation> {
   const inputs = inputsOf(model), dataset = await readBy(inputs, data);
-  if (dataset.kind === 'tensors') return { recipe: undefined, description: 'ready-made tensors, fed as they are', inputs, inputDims };
-  if (options.preprocess !== undefined) {
-    const recipe = await parsePreprocessing(options.preprocess);
-    return { recipe, description: describePreprocessing(recipe, false) + chosenSize(model, inputDims, recipe), inputs, inputDims };
-  }
+  const recipe = options.preprocess === undefined ? undefined : await parsePreprocessing(options.preprocess, layoutOfRecipe(inputDims));
+  if (dataset.kind === 'tensors') return { recipe: undefined, description: `ready-made tensors, fed as they are${recipe ? ': the recipe that was given is of no effect' : ''}`, inputs, inputDims };
+  if (recipe) return { recipe, description: describePreprocessing(recipe, false) + otherLayout(inputDims, recipe.layout) + chosenSize(model, inputDims, recipe), inputs, inputDims };
   const session = await Session.create(model, { threads: options.threads ?? 0 });
   try {
     const score = scorer(session, inputs[0]!.name, inputDims.slice(1), fixedBatch(model));
-    const { recipe, description } = await findPreprocessing(dataset, inputDims, score, { seed: options.seed, recorded: recordedPreprocessing(model), ...(options.signal ? { signal: options.signal } : {}) });
-    return { recipe, description: description + chosenSize(model, inputDims, recipe), inputs, inputDims };
+    const found = await findPreprocessing(dataset, inputDims, score, { seed: options.seed, recorded: recordedPreprocessing(model), ...(options.signal ? { signal: options.signal } : {}) });
+    return { recipe: found.recipe, description: found.description + chosenSize(model, inputDims, found.recipe), inputs, inputDims };
   } finally {
     await session.release();
   }

@@ -1,11 +1,10 @@
 import { basename, dirname, extname, join } from 'node:path';
 import type { GraphProto, ModelProto } from 'onnx-buf';
-import { UnsupportedModelError } from '../errors.ts';
 import { float32Form } from '../onnx/float32Form.ts';
 import { loadModel } from '../onnx/modelFile.ts';
 import { sha256OfModel } from '../onnx/modelIdentity.ts';
 import type { CompressOptions, LayerSummary, RunEvent } from '../protocol.ts';
-import { analyse } from '../pruning/analysis.ts';
+import { analyse, requireGroups } from '../pruning/analysis.ts';
 import { channelsOf } from '../pruning/inspect.ts';
 import type { Analysis } from '../pruning/types.ts';
 import { requireFloat32 } from '../reconstruction/regressibleLayers.ts';
@@ -35,10 +34,7 @@ export async function openNetwork(path: string, method: CompressOptions['method'
   if (fileType !== undefined) await (await Session.create(file)).release(); // no search for what can't be measured in the end
   const analysis = await analyse(proto);
   requireFloat32(analysis);
-  if (method === 'channels' && analysis.groups.length === 0) {
-    const reasons = [...new Set(analysis.frozen.map(({ reason }) => reason))].slice(0, 3).join('; ');
-    throw new UnsupportedModelError(`${path} has no channels that can be removed${reasons ? ` (${reasons})` : ''}. Run "auto-compress inspect" on it for the details.`);
-  }
+  if (method === 'channels') requireGroups(analysis, path);
   return { path, sha256: await sha256OfModel(path), sizeBytes, file, proto, analysis, inFileType, ...(fileType === undefined ? {} : { fileType }) };
 }
 

@@ -1,4 +1,4 @@
-import type { GraphProto, ModelProto } from 'onnx-buf';
+import type { GraphProto, ModelProto, NodeProto } from 'onnx-buf';
 import { UnsupportedModelError } from '../errors.ts';
 import { subgraphsOf } from '../onnx/attributes.ts';
 import { GraphView, nodeLabel } from '../onnx/graphView.ts';
@@ -47,6 +47,13 @@ export async function analyse(model: Model, options: { inputShapes?: Readonly<Re
   const facts: GraphFacts = { view, axes: new Axes(new Map([...(folded?.shapes ?? []), ...shapes])), opset: opsetOf(model), small, known: knownValues(view), sources, layers: [], generators: [] };
   relateAll(facts);
   return assemble(facts, folded);
+}
+
+/** @throws {UnsupportedModelError} where no channels can be removed: says why */
+export function requireGroups({ groups, frozen }: Pick<Analysis, 'groups' | 'frozen'>, path: string): void {
+  if (groups.length > 0) return;
+  const reasons = [...new Set(frozen.map(({ reason }) => reason))].slice(0, 3).join('; ');
+  throw new UnsupportedModelError(`${path} has no channels that can be removed${reasons ? ` (${reasons})` : ''}. Run "auto-compress inspect" on it for the details.`);
 }
 
 /** Constants that something is divided by: zeros in them are no way to make a quotient zero. */
@@ -125,14 +132,15 @@ function assemble(facts: GraphFacts, folded: FoldedWeights | undefined): Analysi
       if (isWeight(side)) pureConsumers.add(constant);
     }
   }
-  const generators = [...new Set(facts.generators.flatMap((axis) => (foldedNames.has(axes.ownerOf(axis).value) ? [axis] : derived.has(axes.ownerOf(axis).value) ? zeroing.constantsFor(axis) ?? [] : [])))];
+  const products = productsOfConstants(facts, derived);
+  const generators = [...new Set([...facts.generators, ...products.flatMap(({ own }) => own)].flatMap((axis) => (foldedNames.has(axes.ownerOf(axis).value) ? [axis] : derived.has(axes.ownerOf(axis).value) ? zeroing.constantsFor(axis) ?? [] : [])))];
   for (const axis of generators) pureConsumers.delete(axis);
   const atoms = new Atoms(axes);
   const positions = new Positions(axes, atoms);
   const { groups: made, atomUnits } = makeGroups(view, axes, atoms, positions, { generators, consumers, pureConsumers, layers: facts.layers });
   const branches = new Branches(facts, made.length, atoms, atomUnits), groups = made.map((group, i): PruningGroup => ({ ...group, removable: branches.removable.has(i) }));
   const structure: Structure = { facts, folded, atoms, atomUnits, branches, fixedParams: subgraphParams(view.graph) };
-  const found = { groups, frozen: frozenLayers(facts, atoms, positions), layers: facts.layers.filter(({ weight }) => !foldedNames.has(weight)).map((layer): Layer => ({ ...layer, biased: biasedOutput(layer, view), macs: 0, params: paramsOf(view, layer) })), structure };
+  const found = { groups, frozen: wholeLayers(facts, products, atoms, positions), layers: facts.layers.filter(({ weight }) => !foldedNames.has(weight)).map((layer): Layer => ({ ...layer, biased: biasedOutput(layer, view), macs: 0, params: paramsOf(view, layer) })), structure };
   const macs = layerMacs(found, new Map());
   return { ...found, ...costs(found, new Map()), layers: found.layers.map((layer, i) => ({ ...layer, macs: macs[i]! })) };
 }
@@ -141,10 +149,28 @@ function paramsOf(view: GraphView, { weight, bias }: Pick<Layer, 'weight' | 'bia
   return [weight, bias].reduce((sum, name) => { const tensor = view.constants.get(name); return sum + (tensor ? elementCount(dimsOf(tensor)) : 0); }, 0);
 }
 
-/** Layers of which no output channel can be removed, and why. */
-function frozenLayers({ axes, layers }: GraphFacts, atoms: Atoms, positions: Positions): { name: string; reason: string }[] {
-  return layers.flatMap(({ name, weight, outAxis }) => {
-    const factors = atoms.of(axes.axis(weight, outAxis));
+/** A product with constants, and their axes that its result has from no other operand: what it makes output channels along. */
+interface ConstantProduct { readonly node: NodeProto; readonly own: readonly AxisId[] }
+
+/** Products of data and constants, whether or not they are layers: also an Einsum that makes several axes, or a batch of matrices. */
+function productsOfConstants({ axes }: GraphFacts, derived: ReadonlySet<string>): ConstantProduct[] {
+  const nodes = new Set(axes.contractions.filter(({ operands }) => operands.length > 1).map(({ node }) => node));
+  return [...nodes].flatMap((node) => {
+    const [output = ''] = node.output;
+    const own = axes.axesOf(output).flatMap((axis) => {
+      const [link, ...others] = (axes.links.get(axis) ?? []).filter((each) => each.node === node);
+      return link && others.length === 0 && axes.sizeOf(axis) > 1 && derived.has(axes.ownerOf(link.axis).value) ? [link.axis] : [];
+    });
+    return own.length > 0 && !derived.has(output) ? [{ node, own }] : [];
+  });
+}
+
+/** Layers, and products with constants that are none, of which no output channel can be removed, and why. */
+function wholeLayers({ axes, layers }: GraphFacts, products: readonly ConstantProduct[], atoms: Atoms, positions: Positions): { name: string; reason: string }[] {
+  const known = new Set(layers.map(({ node }) => node));
+  const made = [...layers.map(({ name, weight, outAxis }) => ({ name, along: [axes.axis(weight, outAxis)] })), ...products.filter(({ node }) => !known.has(node)).map(({ node, own }) => ({ name: node.name || node.output[0]!, along: own }))];
+  return made.flatMap(({ name, along }) => {
+    const factors = along.flatMap((axis) => atoms.of(axis));
     const free = factors.some((atom) => { for (let i = 0; i < atoms.sizeOf(atom); i++) if (positions.classOf(atom, i) >= 0) return true; return false; });
     const reason = factors.map((atom) => positions.reasonFor(atom, 0)).find((text) => text !== undefined);
     return free ? [] : [{ name, reason: reason ?? 'it has a single output channel' }];

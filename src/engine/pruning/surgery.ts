@@ -16,6 +16,7 @@ import { ruleOf } from './rules/registry.ts';
 import type { Structure } from './structure.ts';
 import type { Analysis, KeptUnits } from './types.ts';
 import { unshare } from './unshare.ts';
+import { zerosNode } from './zerosNode.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
@@ -157,9 +158,9 @@ export function applyPlan(original: Model, analysis: Analysis, kept: KeptUnits, 
   function standIn({ layer, value }: ConstantLayer): void {
     const { axes, view } = facts, at = channelAxis(layer, facts)!, dims = axes.shapeOf(value)!.map((_, axis) => (axis === at ? positions.sizeOf(axes.axis(value, axis)) : 1)), bias = view.constants.get(layer.bias);
     if (bias) { added.push(broadcastTo({ ...gather(bias, touched.get(layer.bias)), name: value }, dims)); return; }
-    const zero = withFloats(create(TensorProtoSchema, { dataType: elementTypeOf(view, layer.weight) }), [1], new Float32Array(1)), sizes = int64Tensor(`${value}/auto-compress:sizes`, [dims.length], dims);
-    added.push(sizes);
-    changes.set(layer.node.output[0]!, [makeNode('ConstantOfShape', [sizes.name], [value], { value: zero })]);
+    const zeros = zerosNode(value, dims, elementTypeOf(view, layer.weight), facts.opset);
+    added.push(zeros.constant);
+    changes.set(layer.node.output[0]!, [zeros.node]);
   }
   const node = graph.node.flatMap((current): readonly NodeProto[] => {
     const changed = changes.get(keyOf(current));

@@ -1,10 +1,11 @@
 import type { GraphProto, ModelProto, TensorProto } from 'onnx-buf';
 import { concatenated } from '../numerics/concatenated.ts';
 import { GraphView } from '../onnx/graphView.ts';
-import { floatTensor, floatsOf, intsOf, withFloats } from '../onnx/tensor.ts';
+import { floatTensor, floatsOf, withFloats } from '../onnx/tensor.ts';
 import { layerWidths } from '../pruning/costs.ts';
 import type { Analysis, KeptUnits, Layer } from '../pruning/types.ts';
 import { unshare } from '../pruning/unshare.ts';
+import { dimsOfZeros } from '../pruning/zerosNode.ts';
 import { runChunks } from '../runtime/chunkedRun.ts';
 import type { SessionOptions, Tensor } from '../runtime/session.ts';
 import { type RowLayout, columnsOf, outputRows, samplePositions } from './layerRows.ts';
@@ -149,9 +150,9 @@ export function withBiases(model: Model, layers: readonly Layer[]): { model: Mod
   const constant = new Map(layers.filter(({ weight }) => !initializers.has(weight)).map((layer) => [layer.biased, layer]));
   for (const [value, layer] of constant) if (initializers.has(value)) biases.set(layer, value);
   const node = model.graph.node.flatMap((old) => {
-    const empty = old.opType === 'ConstantOfShape' ? constant.get(old.output[0]!) : undefined, sizes = empty && initializers.get(old.input[0]!);
-    if (empty && sizes) {
-      const dims = intsOf(sizes), value = old.output[0]!;
+    const empty = constant.get(old.output[0] ?? ''), dims = empty && dimsOfZeros(old, initializers);
+    if (empty && dims) {
+      const value = old.output[0]!;
       added.push(floatTensor(value, dims, new Float32Array(dims.reduce((a, b) => a * b, 1))));
       biases.set(empty, value);
       return [];

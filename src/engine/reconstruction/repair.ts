@@ -33,7 +33,7 @@ export function repairOn(calibration: string, { preprocess, seed = 0, signal }: 
       const targets = await refitTargets(original, analysis, chunked(images, images.count, most, fixedBatch(original)), budget, seed, { firstLayers: densities.size > 0 });
       let layers = 0;
       const repaired = await sequentialRefit(pruned, kept, targets, { rounds: 4, ridge: 1e-4, grouped: true, densities, fitted: () => { layers++; }, ...(signal ? { signal } : {}) });
-      return { model: withPreprocessing(restore(repaired), preparation.recipe), layers };
+      return { model: withPreprocessing(restore(repaired), preparation.recipe), layers, preprocessing: preparation.description };
     } finally {
       await dataset.close();
     }

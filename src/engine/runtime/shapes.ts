@@ -5,7 +5,7 @@ import { hasAttribute, intAttribute, makeNode, subgraphsOf, tensorAttribute } fr
 import { capturedValues, type GraphView } from '../onnx/graphView.ts';
 import { elementCount } from '../onnx/tensor.ts';
 import { arrayFor, typeName } from './elementTypes.ts';
-import { Session, loadFailure, type Tensor } from './session.ts';
+import { Session, loadFailure, runFailure, type Tensor } from './session.ts';
 import { readWidths } from './readWidths.ts';
 import { thinLayers } from './thinLayers.ts';
 
@@ -123,6 +123,9 @@ export function inputShapeCandidates(view: GraphView, batch: number): Record<str
   return [...cached, ...plain, ...counted, ...grey];
 }
 
+/** Whether a graph input declares a shape and every size in it, the first aside. */
+const onlyBatchIsOpen = (input: ValueInfoProto): boolean => input.type?.value.case === 'tensorType' && input.type.value.value.shape !== undefined && declaredDims(input).slice(1).every((dim) => dim !== undefined);
+
 /** Declared dims of a graph input: numbers, or names of symbolic dims ('' where they have none). */
 function symbolicDims(input: ValueInfoProto): (number | string)[] {
   const shape = input.type?.value.case === 'tensorType' ? input.type.value.value.shape : undefined, known = declaredDims(input);
@@ -183,15 +186,20 @@ async function measure(
 /**
  * Finds input shapes on which the model runs, and the shapes of all its values on them.
  * @param given shapes that the caller knows, by input name
- * @throws {InputError} when no usual shape fits: says how to export the model
+ * @throws {InputError} when no usual shape fits: says how to export the model, or that it does not run on what it declares itself
  */
 export async function findShapes(model: Model, view: GraphView, options: { batch?: number; given?: Readonly<Record<string, readonly number[]>> } = {}): Promise<ValueShapes> {
+  const candidates = inputShapeCandidates(view, options.batch ?? 1);
   let failure = '';
-  for (const candidate of inputShapeCandidates(view, options.batch ?? 1)) {
+  for (const candidate of candidates) {
     try { return await runShapes(model, view, { ...candidate, ...options.given }); } catch (error) {
       if (!(error instanceof InputError) || messageOf(error).startsWith(loadFailure)) throw error; // what can't be loaded fits no shape
       failure = messageOf(error);
     }
+  }
+  if (failure.startsWith(runFailure) && view.graph.input.every((input) => !view.inputs.includes(input.name) || onlyBatchIsOpen(input))) {
+    const own = Object.entries({ ...candidates[0], ...options.given }).map(([name, dims]) => `"${name}" [${dims.join(', ')}]`).join(', ');
+    throw new InputError(`The model does not run on the input shapes that it declares, ${own} (${failure}). Its layers and its inputs do not fit together: export it again, and check that onnxruntime runs it.`);
   }
   throw new InputError(`The model does not run on any of the usual input shapes (${failure}). Export it with inputs of fixed size, such as height and width, and an open batch.`);
 }

@@ -1,4 +1,4 @@
-import type { Preprocessing } from '../data/preprocessing.ts';
+import type { Layout } from '../data/preprocessing.ts';
 import type { Random } from '../numerics/random.ts';
 
 export interface Augmentation {
@@ -9,7 +9,7 @@ export interface Augmentation {
   /** Whether images are then blended in pairs, in random proportions. */
   readonly blend?: boolean;
   /** Order of an image's dimensions: [channels, height, width], the default, or [height, width, channels]. */
-  readonly layout?: Preprocessing['layout'];
+  readonly layout?: Layout;
 }
 
 /**

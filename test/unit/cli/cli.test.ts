@@ -54,6 +54,7 @@ describe('wrong use ends with one clear line on standard error and its exit stat
     ['an option without its value', [...compress, '--seed'], 2, /Option '--seed <value>' argument missing\. See/],
     ['a number that is none', [...compress, '--seed', 'x'], 2, /Option --seed: expected a number, got "x"/],
     ['a number out of range', [...compress, '--episodes', '0'], 2, /Option "episodes": Too small/],
+    ['a count that is not whole', [...compress, '--episodes', '1.5'], 2, /Option "episodes": expected a whole number, got 1\.5\./],
     ['no model', ['compress', '--val', 'val.npz'], 2, /MODEL is missing: auto-compress compress MODEL/],
     ['two models', ['inspect', 'model.onnx', 'model.onnx'], 2, /"model\.onnx" is one argument too many/],
     ['no data', ['compress', 'model.onnx'], 2, /Option --val DATA is missing/],
@@ -88,7 +89,7 @@ describe('wrong use ends with one clear line on standard error and its exit stat
     ['agreement that is not asked for', ['evaluate', 'model.onnx', '--data', 'val.npz', '--against', 'nothing.onnx'], 2, /Option --against is for agreement, but top1 is measured by the labels of .*val\.npz\. Add --metric agreement, or leave out --against\./],
     ['a limit of no image', ['evaluate', 'model.onnx', '--data', 'val.npz', '--limit', '0'], 2, /Option "limit": Too small/],
     ['fewer threads than none', ['evaluate', 'model.onnx', '--data', 'val.npz', '--threads=-1'], 2, /Option "threads": Too small/],
-    ['half a thread', ['benchmark', 'model.onnx', '--threads', '1.5'], 2, /Option "threads": Invalid input: expected int/],
+    ['half a thread', ['benchmark', 'model.onnx', '--threads', '1.5'], 2, /Option "threads": expected a whole number, got 1\.5\./],
     ['fewer threads than none to benchmark with', ['benchmark', 'model.onnx', '--threads=-1'], 2, /Option "threads": Too small/],
     ['a batch of 0', ['benchmark', 'model.onnx', '--batch=0'], 2, /Option "batch": Too small/],
     ['a batch below 0', ['benchmark', 'model.onnx', '--batch=-1'], 2, /Option "batch": Too small/],
@@ -220,6 +221,17 @@ it('Ctrl-C stops within two seconds, with status 130, and leaves nothing half-wr
   expect((await readdir(folder, { recursive: true })).filter((name) => !name.startsWith('many'))).toEqual(before);
 });
 
+it('inspect shows names and producer without what would move or colour a terminal; its JSON keeps them', async () => {
+  const name = '\u001b[2J\u001b[31mred', model = buildModel({ nodes: [makeNode('Conv', ['x', 'w'], ['y'], {}, name)], initializers: [floatTensor('w', [2, 1, 1, 1], Float32Array.of(1, 2))], inputs: [valueInfo('x', ['n', 1, 2, 2], 1)], outputs: [valueInfo('y', ['n', 2, 2, 2], 1)] });
+  model.producerName = '\u001b]0;owned\u0007';
+  await saveModel(model, join(folder, 'escapes.onnx'));
+  const { stdout } = await run(['inspect', 'escapes.onnx']);
+  expect(stdout.replaceAll('\n', '')).not.toMatch(/\p{Cc}/u);
+  expect(stdout).toContain('[31mred');
+  expect(lastOf(await run(['inspect', 'escapes.onnx', '--json']))).toMatchObject({ layers: [{ name }] });
+  await rm(join(folder, 'escapes.onnx'));
+}, 60_000);
+
 it('prune tells which options are of no effect', async () => {
   await mkdir(join(folder, 'small'));
   const { model } = await smallTask(join(folder, 'small'));
@@ -230,6 +242,7 @@ it('prune tells which options are of no effect', async () => {
   };
   expect(await notes('--preserve', '0.5', '--round-to', '1', '--plan-out', 'small/plan.json')).toEqual([]);
   expect(await notes('--plan', 'small/plan.json', '--round-to', '1', '--preprocess', '{}')).toEqual(['round-to', 'preprocess']);
+  expect(await notes('--preserve', '0.5', '--no-reconstruct', '--calibration', 'small/data.npz', '--preprocess', '{}')).toEqual(['calibration', 'preprocess']);
   await rm(join(folder, 'small'), { recursive: true });
 }, 60_000);
 

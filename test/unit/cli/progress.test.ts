@@ -35,6 +35,12 @@ describe('progress', () => {
     ])).toBe('Resumed run /runs/1\nCalibrating\n10 images, 2 classes; preprocessing: 0 to 1, RGB; top1 of the original 90.00%\nBaseline uniform: 80.00% at 0.499 of the MACs\nNote: few images\n');
   });
 
+  it.each([true, false])('does nothing to a terminal but to draw its line, whatever texts hold (terminal: %s)', (isTTY) => {
+    const text = shown(isTTY, [[0, { type: 'stage', stage: 'load', message: '\u001b[2J\u001b]0;owned\u0007\u009b31m' }], [1, { type: 'model', path: 'a\nb\u001b[31m.onnx', macs: 1, params: 1, sizeBytes: 1, layers: [], groups: [], frozen: [] }]]);
+    expect(text.replaceAll('\r\u001b[K', '').replaceAll('\n', '')).not.toMatch(/\p{Cc}/u);
+    expect(text).toContain('a b [31m.onnx: 0 layers');
+  });
+
   it('calls training by the step it belongs to', () => {
     expect(shown(false, [[0, { type: 'stage', stage: 'refine' }], [20_000, { type: 'training', epoch: 3.6, epochs: 12, loss: 1.8742, secondsLeft: 23 }]])).toBe('Refining\nRefining: epoch 3.6 of 12, loss 1.8742, 23 s left\n');
   });

@@ -6,7 +6,7 @@ import type { ImageDataset, RawImage } from '../../../src/engine/data/dataset.ts
 import { findPreprocessing } from '../../../src/engine/data/findPreprocessing.ts';
 import { loadImages } from '../../../src/engine/data/loadImages.ts';
 import { openDataset } from '../../../src/engine/data/openDataset.ts';
-import { applyPreprocessing, checkPreprocessing, fitImage, layoutOf, parsePreprocessing } from '../../../src/engine/data/preprocessing.ts';
+import { applyPreprocessing, checkPreprocessing, fitImage, layoutOf, layoutOfRecipe, parsePreprocessing } from '../../../src/engine/data/preprocessing.ts';
 import { centreOf, resizeImage } from '../../../src/engine/data/resize.ts';
 import { CancelledError, InputError } from '../../../src/engine/errors.ts';
 import { Random } from '../../../src/engine/numerics/random.ts';
@@ -106,7 +106,11 @@ it('takes a recipe from a file', async () => {
   expect(await parsePreprocessing(join(folder, 'recipe.json'))).toEqual({ mean: [0.5], std: [0.25], resize: 'shorter-side', cropRatio: 0.875, channelOrder: 'rgb', scale: 1 / 255, layout: 'nchw' });
 });
 
-it.each([[[1, 3, 32, 32], 'nchw'], [[1, 32, 32, 3], 'nhwc'], [[1, 1, 28, 28], 'nchw'], [[1, 28, 28, 1], 'nhwc'], [[1, 3, 4, 3], 'nchw'], [[1, 12, 64, 64], 'nchw']] as const)('tells the layout of an input of %j', (shape, layout) => {
+it.each([[[1, 32, 32, 3], 'nhwc'], [[1, 64, 64, 12], 'nhwc'], [[1, 3, 1, 1], 'nchw'], [[1, 3, 32, 32], 'nchw']] as const)('lays images out for an input of %j, where a recipe does not say how, as %s', (shape, layout) => {
+  expect(layoutOfRecipe(shape)).toBe(layout);
+});
+
+it.each([[[1, 3, 32, 32], 'nchw'], [[1, 32, 32, 3], 'nhwc'], [[1, 1, 28, 28], 'nchw'], [[1, 28, 28, 1], 'nhwc'], [[1, 3, 4, 3], 'nchw'], [[1, 12, 64, 64], 'nchw'], [[1, 64, 64, 12], 'nhwc']] as const)('tells the layout of an input of %j', (shape, layout) => {
   expect(layoutOf(shape)).toBe(layout);
 });
 

@@ -41,6 +41,32 @@ describe('the size of an input that the model leaves open', () => {
   });
 });
 
+describe('a recipe that is given', () => {
+  const channelsLast = buildModel({ nodes: [makeNode('ReduceMean', ['x'], ['y'], { axes: [1, 2], keepdims: 0 })], inputs: [valueInfo('x', ['n', 8, 8, 3], 1)], outputs: [valueInfo('y', ['n', 3], 1)] });
+  const pixel = { 'a.npz': npz({ images: npy('|u1', [1, 8, 8, 3], Uint8Array.from({ length: 192 }, (_, i) => 51 * (i % 3))) }) };
+
+  it('has the layout of the input where it tells none', async () => {
+    const dataset = await opened(pixel, 'a.npz'), preparation = await prepare(channelsLast, dataset, await taskInputDims(channelsLast, dataset), { seed: 0, preprocess: '{"mean":[0,0.2,0.2],"resize":"shorter-side"}' });
+    expect(preparation.recipe?.layout).toBe('nhwc');
+    expect(preparation.description).not.toContain('laid out');
+    const [{ data } = { data: [] }] = (await loadSamples(dataset, preparation, [0], {})).inputs;
+    [0, 0, 0.2, 0, 0, 0.2].forEach((value, i) => { expect(data[i]).toBeCloseTo(value, 6); });
+  });
+
+  it('says so where it tells another one', async () => {
+    const dataset = await opened(pixel, 'a.npz'), preparation = await prepare(channelsLast, dataset, await taskInputDims(channelsLast, dataset), { seed: 0, preprocess: '{"layout":"nchw"}' }), told = ', laid out as nchw, while an input of [1, 8, 8, 3] looks like nhwc';
+    expect(preparation.description).toContain(told);
+    await expect(loadSamples(dataset, preparation, [0], {})).rejects.toThrow(`The images have 3 channels, but the model's input has 8${told}.`);
+  });
+});
+
+it('a recipe for ready-made tensors is said to be of no effect, and refused where it can\'t be read', async () => {
+  const model = pooling(['n', 3, 4, 4]), dataset = await opened({ 'a.npz': npz({ x: npy('<f4', [2, 3, 4, 4], new Float32Array(96)) }) }, 'a.npz'), dims = await taskInputDims(model, dataset);
+  expect((await prepare(model, dataset, dims, { seed: 0 })).description).toBe('ready-made tensors, fed as they are');
+  expect((await prepare(model, dataset, dims, { seed: 0, preprocess: '{"mean":[0.5]}' })).description).toBe('ready-made tensors, fed as they are: the recipe that was given is of no effect');
+  await expect(prepare(model, dataset, dims, { seed: 0, preprocess: join(folder, 'none.json') })).rejects.toThrow(/Can't read the preprocessing file/);
+});
+
 it('an array that looks like images is asked for by the name of an input that takes none', async () => {
   const model = buildModel({ nodes: [makeNode('Relu', ['signal'], ['y'])], inputs: [valueInfo('signal', ['n', 1, 64], 1)], outputs: [valueInfo('y', ['n', 1, 64], 1)] });
   await expect(taskInputDims(model, await opened({ 'seq.npy': npy('<f4', [5, 1, 64], new Float32Array(320)) }, 'seq.npy'))).rejects.toThrow(/give its data as an \.npz with an array named "signal"\.$/);

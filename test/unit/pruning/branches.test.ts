@@ -4,11 +4,12 @@ import { analyse } from '../../../src/engine/pruning/analysis.ts';
 import { costs } from '../../../src/engine/pruning/costs.ts';
 import { applyPlan } from '../../../src/engine/pruning/surgery.ts';
 import type { Analysis, KeptUnits } from '../../../src/engine/pruning/types.ts';
+import { withBiases } from '../../../src/engine/reconstruction/refitTargets.ts';
 import { type Model, Network, expectExactOn } from './network.ts';
 
 const image = ['batch', 3, 8, 8] as const, dims = { x: [2, 3, 8, 8] };
 const stem = (net: Network): string => net.op('Relu', [net.conv(net.input('x', image), 3, 8, [3, 3])]);
-const head = (net: Network, x: string, channels = 8): Model => net.output(net.conv(x, channels, 4)).model();
+const head = (net: Network, x: string, channels = 8, opset = 17): Model => net.output(net.conv(x, channels, 4)).model(opset);
 const block = (net: Network, x: string, inner = 6): string => net.op('Add', [x, net.conv(net.op('Relu', [net.conv(x, 8, inner, [3, 3])]), inner, 8, [3, 3])]);
 const ops = (model: Model): string[] => model.graph.node.map(({ opType }) => opType);
 /** Nothing of the removable groups, everything of the others. */
@@ -36,6 +37,13 @@ describe('branches that can go as a whole', () => {
     const net = new Network(), x = stem(net), bn = (y: string): string => net.op('BatchNormalization', [y, ...[1, 0, 0, 1].map((mean) => net.weight([8], { mean, scale: 0.2 }))]);
     const branch = bn(net.conv(net.op('Relu', [net.conv(x, 8, 6, [3, 3], { bias: false })]), 6, 8, [1, 1], { bias: false })), y = net.op('Add', [net.op('Mul', [net.op('Sigmoid', [branch]), net.weight([1, 8, 1, 1])]), x]);
     expect(ops((await removed(head(net, y))).pruned)).toContain('ConstantOfShape');
+  });
+
+  it.each([7, 8, 17])('may have no bias: zeros stand where they ended, which the repair can set (opset %i)', async (opset) => {
+    const net = new Network(), x = stem(net), model = head(net, net.op('Add', [x, net.conv(net.op('Relu', [net.conv(x, 8, 6, [3, 3], { bias: false })]), 6, 8, [3, 3], { bias: false })]), 8, opset);
+    const { pruned, analysis } = await removed(model), { biases, model: changed } = withBiases(pruned, analysis.layers), zeros = biases.get(analysis.layers[2]!);
+    expect(changed.graph.initializer.find(({ name }) => name === zeros)?.dims).toEqual([1n, 8n, 1n, 1n]);
+    expect(ops(changed)).toEqual(['Conv', 'Relu', 'Add', 'Conv']);
   });
 
   it('are feed-forward parts of transformers, with the normalisation that only they read', async () => {

@@ -47,6 +47,12 @@ describe('operator rules', () => {
     expect(analysis.groups.map(({ channels }) => channels)).toEqual([8]);
   });
 
+  it.each(['ReduceMax', 'ReduceMin'])('count them in %s also where Max and Min do not broadcast (opset 7)', async (opType) => {
+    const net = new Network(), y = net.conv(net.input('x', ['batch', 3, 4, 4]), 3, 8);
+    net.output(net.conv(net.op('Mul', [y, net.op(opType, [y], { axes: [1] })]), 8, 3));
+    expect((await expectExactPruning(net.model(7), { x: [2, 3, 4, 4] })).analysis.groups).toHaveLength(1);
+  });
+
   it.each([17, 20])('follow channels through a Fourier transform of the rows of an image (opset %i)', async (opset) => {
     const net = new Network(), x = net.input('x', ['batch', 3, 4, 4]), pixels = net.op('Unsqueeze', [net.conv(x, 3, 8), net.ints([-1])]);
     const spectrum = opset < 20 ? net.op('DFT', [pixels], { axis: 3, onesided: 1 }) : net.op('DFT', [pixels, '', net.ints([3], [])], { onesided: 1 });

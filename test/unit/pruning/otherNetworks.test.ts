@@ -15,6 +15,28 @@ describe('pruning of networks of other kinds', () => {
     expect(sizes(analysis.groups)).toEqual([8, 8, 10]);
   });
 
+  it('prunes heads and widths of attention whose projections are Einsums with kernels of three dimensions, as Keras exports it', async () => {
+    const net = new Network(), x = net.input('x', ['batch', 4, 6]);
+    const projected = (width: number): string => net.op('Add', [net.op('Einsum', [x, net.weight([6, 2, width])], { equation: 'abc,cde->abde' }), net.weight([2, width])]);
+    const scores = net.op('Softmax', [net.op('Einsum', [projected(5), projected(5)], { equation: 'aecd,abcd->acbe' })], { axis: -1 });
+    const mixed = net.op('Einsum', [scores, projected(3)], { equation: 'acbe,aecd->abcd' });
+    net.output(net.linear(net.op('Relu', [net.linear(net.op('Add', [net.op('Einsum', [mixed, net.weight([2, 3, 6])], { equation: 'abcd,cde->abe' }), x]), 6, 16)]), 16, 4));
+    const { analysis } = await expectExactPruning(net.model(), { x: [2, 4, 6] }, [1, 2, 3]);
+    expect(sizes(analysis.groups)).toEqual([2, 3, 5, 16]);
+    expect(analysis.frozen).toEqual([{ name: expect.stringMatching(/^MatMul/) as string, reason: 'output of the graph' }, { name: expect.stringMatching(/^Einsum/) as string, reason: 'input of the graph' }]);
+  });
+
+  it.each<[string, readonly number[], (net: Network, x: string) => string]>([
+    ['that stand first in an Einsum', [6, 4, 4], (net, x) => net.op('Einsum', [net.weight([3, 8]), net.op('Relu', [net.op('Einsum', [net.weight([8, 6]), x], { equation: 'oc,nchw->nohw' })])], { equation: 'oc,nchw->nohw' })],
+    ['of three dimensions in a MatMul', [2, 4, 6], (net, x) => net.op('MatMul', [net.op('Relu', [net.op('MatMul', [x, net.weight([2, 6, 8])])]), net.weight([2, 8, 3])])],
+    ['that a MatMul has first', [6, 4], (net, x) => net.op('MatMul', [net.weight([1, 3, 8]), net.op('Relu', [net.op('MatMul', [net.weight([1, 8, 6]), x])])])],
+  ])('prunes what is made by weights %s, and says why the last one stays whole', async (_, dims, write) => {
+    const net = new Network(), model = net.output(write(net, net.input('x', ['batch', ...dims]))).model();
+    const { analysis } = await expectExactPruning(model, { x: [2, ...dims] });
+    expect(sizes(analysis.groups)).toEqual([8]);
+    expect(analysis.frozen).toEqual([{ name: model.graph.node.at(-1)!.name, reason: 'output of the graph' }]);
+  });
+
   it('prunes a WaveNet block: dilated convolutions, gates from one split convolution, summed skips', async () => {
     const net = new Network(), x = net.input('x', ['batch', 1, 16]);
     let y = net.conv(x, 1, 8, [1]);

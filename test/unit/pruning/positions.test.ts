@@ -118,6 +118,12 @@ describe('Reshape', () => {
 });
 
 describe('Squeeze', () => {
+  it.each([7, 8, 9])('without axes keeps a channel that is left alone (opset %i)', async (opset) => {
+    const net = new Network();
+    net.output(net.linear(net.op('Squeeze', [net.op('GlobalAveragePool', [net.conv(net.input('x', ['batch', 3, 8, 8]), 3, 6)])]), 6, 3));
+    for (const count of [1, 2]) await expectExactOn(net.model(opset), [1, 3].map((batch) => ({ dims: { x: [batch, 3, 8, 8] } })), first(count));
+  });
+
   it.each([[['batch', 3, 8, 8], [1, 3]], [[2, 3, 8, 8], [2]]] as const)('without axes keeps a channel that is left alone (input %j)', async (dims, batches) => {
     const net = new Network();
     net.output(net.linear(net.op('Squeeze', [net.op('GlobalAveragePool', [net.conv(net.input('x', dims), 3, 6)])]), 6, 3));

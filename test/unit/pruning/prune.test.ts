@@ -2,9 +2,12 @@ import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { pruneTable } from '../../../src/engine/cli/pruneTable.ts';
 import { InputError, UnsupportedModelError } from '../../../src/engine/errors.ts';
+import { makeNode } from '../../../src/engine/onnx/attributes.ts';
+import { valueInfo } from '../../../src/engine/onnx/buildModel.ts';
 import { encodeModel, loadModel, saveModel } from '../../../src/engine/onnx/modelFile.ts';
-import { floatsOf } from '../../../src/engine/onnx/tensor.ts';
+import { floatsOf, int64Tensor } from '../../../src/engine/onnx/tensor.ts';
 import { analyse } from '../../../src/engine/pruning/analysis.ts';
 import { inspectModel, inspectionTable } from '../../../src/engine/pruning/inspect.ts';
 import { pruneCommand } from '../../../src/engine/pruning/prune.ts';
@@ -47,7 +50,7 @@ describe('prune', () => {
     await pruneCommand(options({ preserve: 1, planOut: plan }));
     const content = JSON.parse(await readFile(plan, 'utf8')) as object;
     await writeFile(plan, JSON.stringify({ ...content, weights: [{ initializer: name, preserve: 0.25 }] }));
-    const { out } = await pruneCommand(options({ plan })), values = async (file: string): Promise<[string, Float32Array][]> => (await loadModel(file)).proto.graph.initializer.filter(({ dataType }) => dataType === 1).map((tensor) => [tensor.name, floatsOf(tensor)]);
+    const { out, before: { sparse: whole }, after } = await pruneCommand(options({ plan })), values = async (file: string): Promise<[string, Float32Array][]> => (await loadModel(file)).proto.graph.initializer.filter(({ dataType }) => dataType === 1).map((tensor) => [tensor.name, floatsOf(tensor)]);
     const before = new Map(await values(path));
     for (const [own, now] of await values(out)) {
       const was = before.get(own)!;
@@ -57,6 +60,9 @@ describe('prune', () => {
       expect(left).toEqual(was.filter((_, i) => now[i] !== 0));
       expect(Math.max(...gone.map(Math.abs))).toBeLessThanOrEqual(Math.min(...left.map(Math.abs)));
     }
+    const gone = Math.round(0.75 * 3 * 16 * 9);
+    expect(after.sparse!.nonZero).toBe(whole!.nonZero - gone);
+    expect(after.sparse!.storedBytes).toBeLessThan(whole!.storedBytes - 3 * gone);
     await writeFile(plan, JSON.stringify({ ...content, weights: [{ initializer: 'nothing', preserve: 0.25 }] }));
     await expect(pruneCommand(options({ plan }))).rejects.toThrow('the model has no weight "nothing"');
   });
@@ -67,6 +73,7 @@ describe('prune', () => {
     await saveModel(net.model(), path);
     const widths = async (more: object) => [...dimsByName((await loadModel((await pruneCommand(options({ preserve: 0.55, ...more }))).out)).proto).values()].filter((own) => own.length === 4).map((own) => own[0]);
     expect(await widths({})).toEqual([56, 4]);
+    expect(await widths({ roundTo: 0 }), 'as compress understands it').toEqual([56, 4]);
     expect(await widths({ roundTo: 1 })).toEqual([55, 4]);
   });
 
@@ -87,10 +94,32 @@ describe('prune', () => {
   it.each([
     ['neither ratio nor plan', {}, 'Give either --preserve R or --plan FILE.'],
     ['a ratio of 0', { preserve: 0 }, 'is not a ratio between 0 and 1'],
-    ['a rounding of 0', { preserve: 0.5, roundTo: 0 }, 'is not a whole number from 1 to 64'],
+    ['a rounding of -1', { preserve: 0.5, roundTo: -1 }, 'is not a whole number from 0 to 64'],
+    ['a rounding of 1.5', { preserve: 0.5, roundTo: 1.5 }, 'is not a whole number from 0 to 64'],
     ['a plan that does not exist', { plan: '/no/plan.json' }, 'there is no such file'],
   ])('refuses %s and writes nothing', async (_, more, message) => {
     await expect(pruneCommand(options(more))).rejects.toThrow(message);
+    expect(await readdir(folder)).toEqual(['model.onnx']);
+  });
+
+  it('refuses a ratio for a model in which nothing can be removed, and writes nothing', async () => {
+    const net = new Network();
+    await saveModel(net.output(net.conv(net.input('x', ['batch', 3, 8, 8]), 3, 4)).model(), path);
+    await expect(pruneCommand(options({ preserve: 0.5 }))).rejects.toThrow(`${path} has no channels that can be removed (output of the graph)`);
+    expect(await readdir(folder)).toEqual(['model.onnx']);
+  });
+
+  it('shows no ratio to nothing', () => {
+    const none = { macs: 0, params: 8, sizeBytes: 1000 };
+    expect(pruneTable({ out: 'small.onnx', before: none, after: { ...none, params: 4 } })).toEqual(['            before   after    left', 'MACs             0       0       -', 'parameters       8       4   50.0%', 'file size   1.0 kB  1.0 kB  100.0%', 'Written to small.onnx']);
+  });
+
+  it('runs what it has made, and writes nothing that does not run', async () => {
+    const broken = ({ graph, ...model }: Model): Model => {
+      const [last] = graph.output, shape = int64Tensor('seven', [1], [7]); // fits no batch: found when it runs
+      return { ...model, graph: { ...graph, node: [...graph.node, makeNode('Reshape', [last!.name, shape.name], ['y'])], initializer: [...graph.initializer, shape], output: [valueInfo('y')] } };
+    };
+    await expect(pruneCommand(options({ preserve: 0.5, repair: (_: Model, _1: unknown, _2: unknown, pruned: Model) => Promise.resolve({ model: broken(pruned), layers: 1, preprocessing: '' }) }))).rejects.toThrow('The pruned model does not run, so it was not written');
     expect(await readdir(folder)).toEqual(['model.onnx']);
   });
 

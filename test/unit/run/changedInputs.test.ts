@@ -2,10 +2,12 @@ import { copyFile, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import { UnreachableTargetError } from '../../../src/engine/errors.ts';
+import { saveModel } from '../../../src/engine/onnx/modelFile.ts';
 import { operations } from '../../../src/engine/operations.ts';
 import type { Report, RunEvent } from '../../../src/engine/protocol.ts';
 import { temporaryFolder } from '../../support/files.ts';
 import { smallTask } from '../../support/smallTask.ts';
+import { Network } from '../pruning/network.ts';
 
 const folder = await temporaryFolder();
 let model: string, data: string;
@@ -26,6 +28,14 @@ it('a run goes on with the preprocessing that it began with, though its file has
   expect(resumed.candidates).toEqual(whole.candidates);
   expect(await readFile(join(folder, 'broken.onnx'))).toEqual(await readFile(join(folder, 'whole.onnx')));
 }, 120_000);
+
+it('a run keeps a recipe in full, in the layout of the model\'s input', async () => {
+  const net = new Network(), x = net.op('Transpose', [net.input('x', ['n', 12, 12, 3])], { perm: [0, 3, 1, 2] }), controller = new AbortController(), path = join(folder, 'channels-last.onnx');
+  await saveModel(net.output(net.op('Flatten', [net.op('GlobalAveragePool', [net.conv(net.op('Relu', [net.conv(x, 3, 8)]), 8, 4)])])).model(), path);
+  await expect(operations.compress(request('last', { model: path, preprocess: '{"mean":[0.5]}' }), { emit: ({ type }) => { if (type === 'run') controller.abort(); }, signal: controller.signal })).rejects.toThrow('Cancelled');
+  const { options } = JSON.parse(await readFile(join(folder, 'last', 'options.json'), 'utf8')) as { options: { preprocess: string } };
+  expect(JSON.parse(options.preprocess)).toMatchObject({ mean: [0.5], layout: 'nhwc' });
+}, 60_000);
 
 it('training data that nothing is trained on are told of', async () => {
   const messages: string[] = [];

@@ -30,3 +30,16 @@ describe('the shape of an input that the model leaves open', () => {
     ['height and width of channels that stand last', ['height', 'width', 3], (net, x) => net.conv(net.op('Transpose', [x], { perm: [0, 3, 1, 2] }), 3, 16, [7, 7]), [1, 224, 224, 3]],
   ])('is what the first layer takes: %s', async (_title, dims, write, shape) => { expect(await shapeOf(dims, write)).toEqual(shape); });
 });
+
+describe('a model that runs on no shape', () => {
+  const failure = async (dims: readonly (number | string)[]): Promise<string> => {
+    const net = new Network(), model = net.output(net.conv(net.op('Relu', [net.op('Concat', [net.input('x', dims), net.weight([1, 1, 8, 8])], { axis: 1 })]), 5, 2)).model();
+    return findShapes(model, new GraphView(model.graph)).then(() => '', (error: unknown) => (error as Error).message);
+  };
+  it('and leaves no size open is said to contradict itself', async () => {
+    expect(await failure(['n', 3, 8, 8])).toMatch(/^The model does not run on the input shapes that it declares, "x" \[1, 3, 8, 8\] \(.*export it again, and check that onnxruntime runs it\.$/);
+  });
+  it('and leaves sizes open should be exported with fixed ones', async () => {
+    expect(await failure(['n', 3, 'height', 'width'])).toMatch(/^The model does not run on any of the usual input shapes .* Export it with inputs of fixed size/);
+  });
+});

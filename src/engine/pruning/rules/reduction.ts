@@ -30,13 +30,19 @@ const reduce = (ignoresZeros: boolean) => (n: NodeAxes): void => {
 /** A reduction that makes up for dropped zeros in real numbers: of integers it leaves the axes whole. */
 const compensated: Rule = { relate: (n) => { reduce(isFloatType(elementTypeOf(n.view, n.input(0))))(n); }, zeros: [0], rewrite: countZeros };
 
-/** What the zeros that were dropped meant: they count in a mean, and they may have been the extreme. */
+/** What the zeros that were dropped meant: they count in a mean, and they may have been the extreme. max(x, 0) is Relu(x), min(x, 0) is -Relu(-x): Max and Min of opset 7 do not broadcast. */
 function countZeros(n: NodeAxes, edit: NodeEdit): void {
   const reduced = (reducedAxes(n) ?? []).map((k) => n.inAxis(0, k)).filter((axis) => edit.kept(axis));
   if (reduced.length === 0) return;
-  const rest = reduced.reduce((share, axis) => (share * edit.size(axis)) / n.axes.sizeOf(axis), 1);
-  const [opType, operand] = n.opType === 'ReduceMean' ? ['Mul', rest] as const : [n.opType === 'ReduceMax' ? 'Max' : 'Min', 0] as const;
-  edit.after.push(makeNode(opType, [edit.rename(), edit.scalar(operand)], [n.output()]));
+  const result = edit.rename();
+  if (n.opType === 'ReduceMean') {
+    const rest = reduced.reduce((share, axis) => (share * edit.size(axis)) / n.axes.sizeOf(axis), 1);
+    edit.after.push(makeNode('Mul', [result, edit.scalar(rest)], [n.output()]));
+    return;
+  }
+  const [negated, below] = [edit.freshName(`${n.output()}/negated`), edit.freshName(`${n.output()}/below`)];
+  edit.after.push(...(n.opType === 'ReduceMax' ? [makeNode('Relu', [result], [n.output()])]
+    : [makeNode('Neg', [result], [negated]), makeNode('Relu', [negated], [below]), makeNode('Neg', [below], [n.output()])]));
 }
 
 /** Same shape in and out, one axis (or the last ones) mixed. */

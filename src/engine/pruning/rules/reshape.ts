@@ -1,5 +1,6 @@
 /** Operators that keep the row-major order of elements: Reshape, Flatten, Squeeze, Unsqueeze; and Transpose. */
 import { makeNode } from '../../onnx/attributes.ts';
+import { DataType } from '../../onnx/tensor.ts';
 import type { NodeAxes } from '../nodeAxes.ts';
 import type { NodeEdit, Rule } from '../rule.ts';
 import { relateShuffle, rewriteShuffle } from './shuffle.ts';
@@ -52,18 +53,20 @@ function rewriteReshape(n: NodeAxes, edit: NodeEdit): void {
 
 /**
  * A Squeeze without axes removes every axis of size 1, also one that pruning has just made so. The sizes that it leaves are then picked when it runs,
- * since a batch of one goes and a larger one stays: those above 1, and those that were before.
+ * since a batch of one goes and a larger one stays: those above 1, and those that were before. Each size is repeated once or not at all: operators that pick by condition came with opset 9.
  */
 function rewriteSqueeze(n: NodeAxes, edit: NodeEdit): void {
   const single = n.axes.axesOf(n.input(0)).map((axis) => edit.kept(axis) !== undefined && edit.size(axis) === 1);
   if (n.has(1) || n.hasAttribute('axes') || !single.includes(true)) return;
-  const name = (part: string): string => edit.freshName(`${n.output()}/${part}`), [sizes, marks, found, places, left] = [name('sizes'), name('marks'), name('found'), name('places'), name('left')];
+  const name = (part: string): string => edit.freshName(`${n.output()}/${part}`), [sizes, rest, stays, times, left] = [name('sizes'), name('rest'), name('stays'), name('times'), name('left')];
+  const parts = single.map((_, k) => ({ at: edit.constant([k], [1]), size: name('size'), count: name('count'), part: name('part') }));
   edit.replace([
     makeNode('Shape', [n.input(0)], [sizes]),
-    makeNode('Sub', [sizes, edit.constant(single.map((stays) => (stays ? 0 : 1)), [single.length])], [marks]), // 0 where an axis goes
-    makeNode('NonZero', [marks], [found]),
-    makeNode('Reshape', [found, edit.constant([-1], [1])], [places]),
-    makeNode('Gather', [sizes, places], [left]),
+    makeNode('Sub', [sizes, edit.constant(single.map((own) => (own ? 0 : 1)), [single.length])], [rest]), // 0 where an axis goes
+    makeNode('Cast', [rest], [stays], { to: DataType.BOOL }),
+    makeNode('Cast', [stays], [times], { to: DataType.INT64 }),
+    ...parts.flatMap(({ at, size, count, part }) => [makeNode('Gather', [sizes, at], [size]), makeNode('Gather', [times, at], [count]), makeNode('Tile', [size, count], [part])]),
+    makeNode('Concat', parts.map(({ part }) => part), [left], { axis: 0 }),
     makeNode('Reshape', [n.input(0), left], [n.output()], {}, n.node.name),
   ]);
 }
