@@ -13,7 +13,7 @@ export function readColours(): ChartColours {
   return {
     text: read('--vscode-foreground'), grid: read('--vscode-charts-lines', '--vscode-widget-border', '--vscode-contrastBorder'),
     accuracy: read('--vscode-charts-blue'), loss: read('--vscode-charts-yellow', '--vscode-charts-orange'), reward: read('--vscode-charts-purple'), best: read('--vscode-charts-green'),
-    candidate: read('--vscode-descriptionForeground'), pareto: read('--vscode-charts-blue'), baseline: read('--vscode-charts-red'), original: read('--vscode-foreground'), written: read('--vscode-charts-orange', '--vscode-charts-yellow'),
+    candidate: read('--vscode-descriptionForeground'), pareto: read('--vscode-charts-blue'), baseline: read('--vscode-charts-red'), original: read('--vscode-foreground'), written: read('--vscode-charts-yellow', '--vscode-charts-orange'),
     focus: read('--vscode-focusBorder', '--vscode-contrastActiveBorder'), font: `12px ${style.fontFamily}`,
   };
 }
