@@ -13,7 +13,7 @@ import type { KeptUnits } from '../pruning/types.ts';
 import type { Augmentation } from '../training/augmentation.ts';
 import { type Feature, lastFeatures, outputFeatures } from '../training/features.ts';
 import type { ClassOutput } from '../training/losses.ts';
-import { type FinetuneOptions, type TrainingSamples, affordableViews, finetune, finetuneDefaults } from '../training/finetune.ts';
+import { type FinetuneOptions, type TrainingSamples, affordableViews, distill, finetune, finetuneDefaults } from '../training/finetune.ts';
 import type { StageClock } from '../run/stageClock.ts';
 import { floorOf, goalOf } from './goal.ts';
 import type { Network } from './network.ts';
@@ -63,6 +63,18 @@ export async function trainSteps(network: Network, task: Task, winner: Finalist 
 
 /** What can't be learnt, or learnt from, is no reason to lose what the search has found. @throws {UnsupportedModelError} for wrong input */
 function leftOut(error: unknown): never { throw error instanceof InputError ? new UnsupportedModelError(error.message, { cause: error }) : error; }
+
+/** Sets up the training that was asked for, on the original and a few of its samples: what can't be done is told before the search. @throws {UnsupportedModelError} says why */
+export async function requireTrainable({ proto, analysis }: Network, { judge, calibration }: Task, options: CompressOptions, signal: AbortSignal): Promise<void> {
+  if (options.finetune === 0 && (options.refine ?? 0) === 0) return;
+  const classes = scoresClasses(judge), [output] = judge.outputs, features = classes ? [] : outputFeatures(analysis, judge.outputs.map(({ name }) => name)), batchSize = batchFor(analysis, calibration.count);
+  try {
+    await distill({ model: proto, teacher: proto, classes, output: output!, features, samples: { ...trainingSamples(calibration, false), count: batchSize }, options: { epochs: 0, batchSize, threads: options.threads, augmentation: undefined }, signal });
+  } catch (error) {
+    if (!(error instanceof InputError || error instanceof UnsupportedModelError)) throw error;
+    throw new UnsupportedModelError(`The training that was asked for can't be done: ${error.message} To compress without it, give --refine 0 and no --finetune.`, { cause: error });
+  }
+}
 
 /** Standard errors by which a trained model is clearly worse than the one before. */
 const clearly = 2;

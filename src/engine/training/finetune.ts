@@ -4,7 +4,7 @@ import { type Assessment, rewardOf } from '../evaluation/judge.ts';
 import { decodeCheckpoint, encodeCheckpoint } from '../numerics/checkpoint.ts';
 import { Random } from '../numerics/random.ts';
 import { type Tensor, floats } from '../runtime/session.ts';
-import { anyBatch } from './anyBatch.ts';
+import { type Fed, anyBatch } from './anyBatch.ts';
 import { type Augmentation, augment } from './augmentation.ts';
 import type { Feature } from './features.ts';
 import { type ClassOutput, type ClassificationLoss, classificationLoss, labelFeeds, logitsOf, matchingLoss, sumOfLosses } from './losses.ts';
@@ -127,9 +127,11 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
   if (stepsPerEpoch === 0) throw new InputError(`There are only ${samples.count} samples to train on, fewer than one batch of ${batchSize}.`);
   const inputShapes = Object.fromEntries(Object.entries(samples.dims).map(([name, dims]) => [name, [batchSize, ...dims]])), picture = options.augmentation && pictureOf(samples);
   const losses = [...(classes ? [classificationLoss(logitsOf(model, task.output), options)] : []), ...(features.length > 0 ? [matchingLoss(features.map(({ value }) => value), options.featureWeight)] : [])];
-  const whitened = options.whiten ? await whitenLayers(anyBatch(model), await firstSamples(samples, batchSize), { threads: options.threads, seed: options.seed, ...(signal ? { signal } : {}) }) : undefined;
-  const trainer = await Trainer.create(anyBatch(model), { ...options, inputShapes, loss: sumOfLosses(losses), ...(whitened ? { whitened } : {}) });
-  const guide = teacher && options.distillation > 0 ? await Teacher.create(teacher, classes ? logitsOf(teacher, task.output) : undefined, features, { threads: options.threads, remember: options.views > 0 || (picture === undefined && features.length === 0) }) : undefined;
+  const fed: Fed = { dims: samples.dims, show: async (count) => (await samples.batch(Array.from({ length: count }, (_, i) => i % samples.count))).inputs };
+  const open = await anyBatch(model, fed), imitated = teacher && options.distillation > 0 ? await anyBatch(teacher, fed) : undefined;
+  const whitened = options.whiten ? await whitenLayers(open, await firstSamples(samples, batchSize), { threads: options.threads, seed: options.seed, ...(signal ? { signal } : {}) }) : undefined;
+  const trainer = await Trainer.create(open, { ...options, inputShapes, loss: sumOfLosses(losses), ...(whitened ? { whitened } : {}) });
+  const guide = imitated ? await Teacher.create(imitated, classes ? logitsOf(imitated, task.output) : undefined, features, { threads: options.threads, remember: options.views > 0 || (picture === undefined && features.length === 0) }) : undefined;
   let best = trainer.vector();
   let at: Position = { epoch: 0, step: 0, lossSum: 0, correctSum: 0, bestReward: undefined, bestEpoch: 0, history: [] };
   const checkpoint = async (): Promise<void> => {

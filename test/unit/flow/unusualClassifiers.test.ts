@@ -53,4 +53,27 @@ describe('compressing and training classifiers', () => {
     expect(notes.join(' ')).not.toContain('left out');
     expect(lossesOf(events)).toHaveLength(2);
   }, 120_000);
+
+  it('that take one sample at a time, and have that in the size of a view', async () => {
+    const build = new GraphBuilder(), image = build.input('x', [1, 4, 2, 2]), features = build.op('Relu', [build.op('Conv', [image, build.floats([32, 4, 1, 1], normal(128, 0.5)), build.floats([32], normal(32, 0.1))])]);
+    build.output(linear(build, build.reshape(build.op('Relu', [build.op('Conv', [features, build.floats([16, 32, 2, 2], normal(2048, 0.2)), build.floats([16], normal(16, 0.1))])]), [1, -1]), 16, 8), 'y', [1, 8]);
+    const { steps, notes, events } = await run('one', build.model(), { x: npy('<f4', [count, 4, 2, 2], x) });
+    expect(notes.join(' ')).not.toContain('left out');
+    expect(steps.map(({ step }) => step)).toEqual(['reconstruct', 'refine']);
+    expect(lossesOf(events)[1]).toBeLessThan(lossesOf(events)[0]!);
+  }, 120_000);
+
+  it('of two inputs of open, different lengths', async () => {
+    const build = new GraphBuilder(), pooled = (name: string, length: string): string => build.op('ReduceMean', [hidden(build, build.input(name, ['n', length, 16]))], { axes: [1], keepdims: 0 });
+    build.output(linear(build, build.add(pooled('a', 'long'), pooled('b', 'longer')), 32, 8), 'y', ['n', 8]);
+    const { notes, events } = await run('lengths', build.model(), { a: npy('<f4', [count, 5, 16], normal(count * 80)), b: npy('<f4', [count, 9, 16], normal(count * 144)) });
+    expect(notes.join(' ')).not.toContain('left out');
+    expect(lossesOf(events)).toHaveLength(2);
+  }, 120_000);
+
+  it('ends before the search where the training that was asked for can not be done, and leaves it out where it was not', async () => {
+    const build = new GraphBuilder(), odd = build.op('Asin', [build.op('Tanh', [hidden(build, build.input('x', ['n', 16]))])]), model = (build.output(linear(build, odd, 32, 8), 'y', ['n', 8]), build.model()), arrays = { x: npy('<f4', [count, 16], x) };
+    for (const asked of [{ refine: 0, finetune: 1 }, { refine: 1 }]) await expect(run('asked', model, arrays, asked)).rejects.toThrow(/^The training that was asked for can't be done: Can't differentiate .*Asin.* To compress without it, give --refine 0 and no --finetune\.$/);
+    expect((await run('unasked', model, arrays, { refine: undefined })).notes.join(' ')).toMatch(/Refinement was left out: Can't differentiate .*Asin/);
+  }, 120_000);
 });
