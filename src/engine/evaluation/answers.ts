@@ -17,8 +17,8 @@ export interface Tally { readonly right: number; readonly certainty: number; rea
 /** The right answers for some samples: a class for every sample and place, or the values themselves. */
 export type Truth = { readonly classes: Int32Array } | { readonly values: Float32Array };
 
-/** Whether an output holds scores of classes: [N, classes], or [N, classes, H, W] that is no image of one or three channels. */
-export const holdsClasses = ({ dims }: Pick<Tensor, 'dims'>): boolean => (dims.length === 2 && dims[1]! > 1) || (dims.length === 4 && dims[1]! > 1 && dims[1] !== 3);
+/** Whether an output holds scores of classes: [N, classes], or [N, classes, H, W] that is no image of one or three channels, as one of a single place is not. */
+export const holdsClasses = ({ dims: [, classes = 0, ...places] }: Pick<Tensor, 'dims'>): boolean => classes > 1 && (places.length === 0 || (places.length === 2 && (classes !== 3 || places.every((length) => length === 1))));
 
 /** Whether an output holds one number a sample: [N], [N, 1], [N, 1, 1, 1]. */
 export const holdsSingleScore = ({ data, dims }: Tensor): boolean => data instanceof Float32Array && dims.length > 0 && dims.slice(1).every((length) => length === 1);

@@ -70,7 +70,8 @@ export class Judge {
     if (metric !== 'agreement' && !images.labels) throw new InputError(`Metric ${metric} needs labelled images; use --metric agreement, or give images in class folders.`);
     const session = await Session.create(model, options);
     try {
-      const fixed = fixedBatch(model), samples = Math.min(images.count, fixed ?? 1), shown = await answersTo(session, images, firstSamples(samples), fixed);
+      // two samples where the model takes any number: of one, rows cannot be told from what is the same for all
+      const fixed = fixedBatch(model), samples = Math.min(images.count, fixed ?? 2), shown = await answersTo(session, images, firstSamples(samples), fixed);
       const largest = Math.max(elementsOf(images), ...Object.values(shown).map(({ data }) => data.length / samples));
       const batch = fixed ?? Math.max(1, Math.min(mostBatch, Math.floor(batchElements / largest))), batches = { batch, fixed };
       if (metric !== 'agreement') {
