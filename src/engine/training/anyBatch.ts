@@ -20,7 +20,7 @@ export interface Fed {
 }
 
 /**
- * The same model for samples of these shapes, in any number. One that fixes its batch has it in its shape constants as well: Reshapes of what comes from the inputs get their first size from that.
+ * The same model for samples of these shapes, in any number. One that fixes its batch has it in its size constants as well: of Reshape, Expand and Resize of what comes from the inputs the first size is then left open.
  * @throws {UnsupportedModelError} where a model that fixes its batch would answer otherwise
  */
 export async function anyBatch(model: Model, { dims, show }: Fed): Promise<Model> {
@@ -39,20 +39,30 @@ export async function anyBatch(model: Model, { dims, show }: Fed): Promise<Model
   return open;
 }
 
-/** The graph with Reshapes of what comes from the inputs that leave the first size open. */
+/** The input that holds the sizes of the output. */
+const sizesInput: Readonly<Record<string, number | undefined>> = { Reshape: 1, Expand: 1, Resize: 3 };
+
+/** The graph with sizes that leave the first open, wherever they are constants, of what comes from the inputs. */
 async function withOpenShapes(model: Model, batch: number, dims: Fed['dims']): Promise<GraphProto> {
   const view = new GraphView(model.graph), { shapes } = await runShapes(model, view, Object.fromEntries(Object.entries(dims).map(([name, own]) => [name, [batch, ...own]])));
   const fromInputs = new Set(view.inputs), initializer = [...model.graph.initializer];
   for (const node of view.nodes) if (node.input.some((value) => fromInputs.has(value))) for (const output of node.output) fromInputs.add(output);
-  const opened = (node: NodeProto): NodeProto => {
-    const [data, shape] = node.input as [string, string], [output] = node.output as [string], constant = node.opType === 'Reshape' && fromInputs.has(data) ? view.constants.get(shape) : undefined;
-    const [first = 0, ...others] = constant ? intsOf(constant) : [], [size, ...sizes] = shapes.get(output) ?? [];
-    if (first <= 0) return node; // open as it is
-    const name = `${output}/any batch`;
-    initializer.push(int64Tensor(name, [1 + sizes.length], shapes.get(data)![0] === size ? [0, ...others] : [-1, ...sizes]));
-    return makeNode('Reshape', [data, name], [output], {}, node.name);
+  const ints = (name: string, values: readonly number[]): string => { initializer.push(int64Tensor(name, [values.length], values)); return name; };
+  const opened = (node: NodeProto): NodeProto[] => {
+    const at = sizesInput[node.opType], data = node.input[0]!, given = at !== undefined && fromInputs.has(data) ? view.constants.get(node.input[at] ?? '') : undefined;
+    const [first = 0, ...others] = given ? intsOf(given) : [], output = node.output[0]!, [size, ...sizes] = shapes.get(output)!, same = shapes.get(data)![0] === size && others.length === sizes.length;
+    if (first <= 0 || !(same || node.opType === 'Reshape')) return [node]; // open as it is, or none of the batch
+    const name = `${output}/sizes`, read = (): NodeProto => ({ ...node, attribute: node.attribute.filter((each) => each.name !== 'allowzero'), input: node.input.map((value, i) => (i === at ? name : value)) });
+    if (node.opType !== 'Resize') {
+      ints(name, !same ? [-1, ...sizes] : [node.opType === 'Reshape' ? 0 : 1, ...others]); // 0 is the size that comes in, and Expand keeps it over 1
+      return [read()];
+    }
+    return [
+      makeNode('Shape', [data], [`${name}/all`]), makeNode('Slice', [`${name}/all`, ints(`${name}/from`, [0]), ints(`${name}/to`, [1])], [`${name}/first`]),
+      makeNode('Concat', [`${name}/first`, ints(`${name}/others`, others)], [name], { axis: 0 }), read(),
+    ];
   };
-  return { ...model.graph, node: view.nodes.map(opened), initializer };
+  return { ...model.graph, node: view.nodes.flatMap(opened), initializer };
 }
 
 /** Furthest that answers may be apart, as a share of their size: float32's rounding, whatever the order of sums. */

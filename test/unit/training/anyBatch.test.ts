@@ -23,7 +23,13 @@ const attention = (batch: number) => (build: GraphBuilder, x: string): string =>
   const mixed = build.op('MatMul', [build.op('Softmax', [build.op('MatMul', [heads, build.transpose(heads, [0, 2, 1])])]), heads]);
   return build.reshape(build.transpose(build.reshape(mixed, [batch, 2, -1, 3]), [0, 2, 1, 3]), [batch, -1]);
 };
+/** What interpolation to a size and a broadcast are in such files. */
+const sized = (batch: number) => (build: GraphBuilder, x: string): string => {
+  const larger = build.op('Resize', [x, '', '', build.ints([batch, 6, 8, 8])], { mode: 'linear' }), gate = build.op('Expand', [build.op('ReduceMean', [larger], { axes: [2, 3] }), build.ints([batch, 6, 4, 4])]);
+  return build.reshape(build.mul(build.op('AveragePool', [larger], { kernel_shape: [2, 2], strides: [2, 2] }), gate), [batch, -1]);
+};
 const flat = (batch: number) => (build: GraphBuilder, x: string): string => build.reshape(x, [batch, -1]);
+const newer = (batch: number) => (build: GraphBuilder, x: string): string => build.op('Reshape', [x, build.ints([batch, 96])], { allowzero: 1 });
 
 const answers = async (model: Model, image: Float32Array, batch: number): Promise<Float32Array> => {
   const session = await Session.create(model, { threads: 1 });
@@ -32,9 +38,14 @@ const answers = async (model: Model, image: Float32Array, batch: number): Promis
 const samples = stripes(48, 2, false), fed: Fed = { dims: samples.dims, show: async (count) => (await samples.batch(Array.from({ length: count }, (_, i) => i))).inputs };
 
 describe.each([1, 4])('a model that takes batches of %d alone, by its shape constants too', (batch) => {
-  it.each([['of a flat view', flat], ['of heads that are folded into the batch', attention]] as const)('%s, answers others alike', async (_title, middle) => {
+  it.each([['of a flat view', flat], ['of heads that are folded into the batch', attention], ['of an interpolation and a broadcast', sized], ['in which 0 is no copy of a size', newer]] as const)('%s, answers others alike', async (_title, middle) => {
     const model = network(batch, middle(batch)), open = await anyBatch(model, fed), image = (await fed.show(12))['image']!.data as Float32Array, whole = await answers(open, image, 12);
     for (let from = 0; from < 12; from += batch) (await answers(model, image.subarray(from * 128, (from + batch) * 128), batch)).forEach((value, i) => { expect(whole[3 * from + i]).toBeCloseTo(value, 4); });
+  });
+
+  it.each([['a flat view', flat], ['heads', attention], ['an interpolation', sized]] as const)('learns through %s', async (_title, middle) => {
+    const { history } = await distill({ samples, model: network(batch, middle(batch)), teacher: network(batch, middle(batch), 5), options: { epochs: 4, batchSize: 16, learningRate: 0.01, augmentation: undefined, threads: 1 } });
+    expect(history.at(-1)!.loss).toBeLessThan(history[0]!.loss);
   });
 
   it('is trained like one that is free, and stays as it was', async () => {
