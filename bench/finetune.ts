@@ -13,7 +13,6 @@ import { loadTaskData, prepare, taskInputDims } from '../src/engine/evaluation/t
 import { trainingSamples } from '../src/engine/flow/train.ts';
 import { loadModel, saveModel } from '../src/engine/onnx/modelFile.ts';
 import { Session } from '../src/engine/runtime/session.ts';
-import { anyBatch } from '../src/engine/training/anyBatch.ts';
 import { affordableViews, finetune, finetuneDefaults } from '../src/engine/training/finetune.ts';
 import { classificationLoss, labelFeeds, logitsOf } from '../src/engine/training/losses.ts';
 import { Trainer } from '../src/engine/training/trainer.ts';
@@ -58,7 +57,7 @@ const train = await loaded(args.train === 'npm45k' ? await trainingImages(args.v
 const samples = { ...trainingSamples(train, true), count: Math.min(train.count, Number(args.limit ?? train.count)) }, { inputs, labels } = await samples.batch(Array.from({ length: batchSize }, (_, i) => i));
 const forward = await Session.create(model, { threads }), asked = await Session.create(teacher, { threads });
 const options = { ...finetuneDefaults, batchSize, optimizer: args.optimizer as 'adamw' | 'sgd', threads, relativeSteps: !args.absolute, learningRate: Number(args.lr), distillation: Number(args.distillation), temperature: Number(args.temperature), weightDecay: Number(args.decay), whiten: !args.plain, keepZeros: args['keep-zeros'] };
-const whitened = options.whiten ? await whitenLayers(anyBatch(model), Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, [tensor]])), { threads, seed: 0 }) : undefined;
+const whitened = options.whiten ? await whitenLayers(model, Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, [tensor]])), { threads, seed: 0 }) : undefined;
 const trainer = await Trainer.create(model, { ...options, ...(whitened ? { whitened } : {}), inputShapes: Object.fromEntries(Object.entries(samples.dims).map(([name, dims]) => [name, [batchSize, ...dims]])), loss: classificationLoss(logitsOf(model), { distillation: 0, temperature: 1 }) });
 const feeds = { ...inputs, ...labelFeeds(labels!) };
 const forwardMs = await medianMs(() => forward.run(inputs), 15), teacherMs = options.distillation > 0 ? await medianMs(() => asked.run(inputs), 5) : 0, stepMs = await medianMs(() => trainer.step(feeds, 1e-5), 15);

@@ -8,7 +8,7 @@ import { outlook } from './flow/outlook.ts';
 import { type Findings, makeReport, paretoFront } from './flow/report.ts';
 import { type JournalEntry, type Judged, Search, bestOf } from './flow/search.ts';
 import { type Task, openTask } from './flow/task.ts';
-import { trainSteps } from './flow/train.ts';
+import { requireTrainable, trainSteps } from './flow/train.ts';
 import { checkOut } from './onnx/checkOut.ts';
 import { saveModel } from './onnx/modelFile.ts';
 import type { CompressOptions, Report, RunEvent } from './protocol.ts';
@@ -89,6 +89,7 @@ async function runStages(run: RunFolder, caller: RunContext): Promise<Report> {
   const task = await openTask(network, options, signal);
   emit({ type: 'data', images: task.judge.images.count, classes: task.classes, preprocessing: task.preparation.description, metric: task.judge.metric, accuracy: task.judge.original, ...(task.classNames ? { classNames: task.classNames } : {}) });
   for (const message of [...task.doubts, ...unusedOptions(options)]) emit({ type: 'warning', message });
+  await requireTrainable(network, task, options, signal);
 
   const found = await findSmaller(network, task, run, clock, context);
   const { space, winner } = found, kept = space.keptFor(winner.counts);

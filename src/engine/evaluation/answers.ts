@@ -1,11 +1,15 @@
+import type { GraphProto, ModelProto } from 'onnx-buf';
 import { InputError } from '../errors.ts';
+import { GraphView } from '../onnx/graphView.ts';
 import type { Metric } from '../protocol.ts';
-import type { Tensor } from '../runtime/session.ts';
+import { type Tensor, floats } from '../runtime/session.ts';
 
 /*
  * What a model's outputs answer, and how right an answer is: the one place that knows. An output is either scores of classes, at one or many places of a sample
- * (classification [N, classes], segmentation [N, classes, H, W]), or values of any other kind (regression, embeddings, depth, boxes).
+ * (classification [N, classes], segmentation [N, classes, H, W]), or values of any other kind (regression, embeddings, depth, boxes). Under labels a single score a sample tells two classes apart.
  */
+
+type Model = ModelProto & { graph: GraphProto };
 
 /** How many of a sample's answers were right, of how many. `certainty` says the same more finely: the summed probability of the right answers. */
 export interface Tally { readonly right: number; readonly certainty: number; readonly answers: number }
@@ -13,8 +17,35 @@ export interface Tally { readonly right: number; readonly certainty: number; rea
 /** The right answers for some samples: a class for every sample and place, or the values themselves. */
 export type Truth = { readonly classes: Int32Array } | { readonly values: Float32Array };
 
-/** Whether an output holds scores of classes: [N, classes], or [N, classes, H, W] that is no image of one or three channels. */
-export const holdsClasses = ({ dims }: Pick<Tensor, 'dims'>): boolean => (dims.length === 2 && dims[1]! > 1) || (dims.length === 4 && dims[1]! > 1 && dims[1] !== 3);
+/** Whether an output holds scores of classes: [N, classes], or [N, classes, H, W] that is no image of one or three channels, as one of a single place is not. */
+export const holdsClasses = ({ dims: [, classes = 0, ...places] }: Pick<Tensor, 'dims'>): boolean => classes > 1 && (places.length === 0 || (places.length === 2 && (classes !== 3 || places.every((length) => length === 1))));
+
+/** Whether an output holds one number a sample: [N], [N, 1], [N, 1, 1, 1]. */
+export const holdsSingleScore = ({ data, dims }: Tensor): boolean => data instanceof Float32Array && dims.length > 0 && dims.slice(1).every((length) => length === 1);
+
+/** Operators that pass single scores on, and those that make probabilities. */
+const passing = new Set(['Identity', 'Cast', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Transpose', 'Slice', 'Gather', 'Split']), probabilities = new Set(['Sigmoid', 'HardSigmoid', 'Softmax']);
+
+/** Whether an output's numbers are made as probabilities; otherwise they are logits. */
+function areProbabilities({ producers }: GraphView, output: string): boolean {
+  let producer = producers.get(output);
+  while (producer && passing.has(producer.opType)) producer = producers.get(producer.input[0]!);
+  return producer !== undefined && probabilities.has(producer.opType);
+}
+
+/**
+ * Reads a model's outputs as labels judge them. A single score a sample is that of class 1, and becomes the scores [N, 2] of classes 0 and 1: [1 - p, p] of a probability, [-z/2, z/2] of
+ * a logit, whose softmax is the sigmoid of z and which no one takes for probabilities; class 1 is then the answer above 0.5, or above 0. Other outputs are read as they are.
+ */
+export function classReader({ graph }: Model): (output: Tensor, name: string) => Tensor {
+  const view = new GraphView(graph), known = new Map<string, boolean>();
+  return (output, name) => {
+    if (!holdsSingleScore(output)) return output;
+    const probable = known.get(name) ?? areProbabilities(view, name), scores = output.data as Float32Array;
+    known.set(name, probable);
+    return floats(Float32Array.from({ length: 2 * scores.length }, (_, i) => { const score = scores[i >> 1]!, own = i % 2 === 1; return probable ? (own ? score : 1 - score) : (own ? score : -score) / 2; }), [scores.length, 2]);
+  };
+}
 
 interface Scores { readonly data: Float32Array; readonly classes: number; readonly positions: number; readonly samples: number }
 

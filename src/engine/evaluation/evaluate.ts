@@ -6,7 +6,7 @@ import { CancelledError, InputError } from '../errors.ts';
 import { loadModel } from '../onnx/modelFile.ts';
 import type { Metric } from '../protocol.ts';
 import { Session, type Tensor } from '../runtime/session.ts';
-import { type Truth, answersOf, holdsClasses, scoresOf, tally } from './answers.ts';
+import { type Truth, answersOf, classReader, holdsClasses, scoresOf, tally } from './answers.ts';
 import { doubtsAbout } from './doubts.ts';
 import { fixedBatch } from './fixedBatch.ts';
 import { answersTo, batchesOf, firstSamples, usualBatch } from './samples.ts';
@@ -73,16 +73,17 @@ export async function evaluateModel(model: Model, dataset: Dataset, options: Eva
   try {
     if (metric === 'agreement') running.push(await started((await loadModel(against!)).proto, threads));
     const [{ session }, other] = running as [Running, Running | undefined], names = metric === 'agreement' ? session.outputNames : session.outputNames.slice(0, 1);
+    const read = other ? (output: Tensor): Tensor => output : classReader(model);
     let classes: number | undefined;
     const value = await overBatches(indices, Math.min(...running.map(({ fixed }) => fixed ?? usualBatch)), options, async (batch) => {
       const samples = await loadSamples(dataset, preparation, [...batch], open), answersOfAll = (each: Running, outputs?: readonly string[]) => answersTo(each.session, samples, firstSamples(samples.count), each.fixed, outputs);
-      const outputs = await answersOfAll(running[0]!, names), first = outputs[names[0]!]!;
+      const outputs = await answersOfAll(running[0]!, names), first = read(outputs[names[0]!]!, names[0]!);
       if (classes === undefined) {
-        if (!other) requireLabels(dataset, scoresOf(first, names[0]!).classes);
-        classes = holdsClasses(first) ? first.dims[1]! : 0;
+        classes = other ? (holdsClasses(first) ? first.dims[1]! : 0) : scoresOf(first, names[0]!).classes;
+        if (!other) requireLabels(dataset, classes);
       }
       const truthOf = other ? theirTruth(await answersOfAll(other), samples.count) : (): Truth => ({ classes: samples.labels! });
-      const judged = names.flatMap((name) => { const truth = truthOf(name); return truth ? [tally(outputs[name]!, truth, metric, name)] : []; });
+      const judged = names.flatMap((name) => { const truth = truthOf(name); return truth ? [tally(read(outputs[name]!, name), truth, metric, name)] : []; });
       if (judged.length === 0) throw new InputError('The two models have no output in common that holds one float32 answer a sample.');
       return { right: judged.flat().reduce((sum, { right, answers }) => sum + right / answers, 0), answers: judged.length * batch.length };
     });

@@ -2,7 +2,7 @@ import type { GraphProto, ModelProto } from 'onnx-buf';
 import { InputError } from '../errors.ts';
 import type { Metric } from '../protocol.ts';
 import { Session, type SessionOptions } from '../runtime/session.ts';
-import { type Tally, type Truth, answersOf, tally } from './answers.ts';
+import { type Tally, type Truth, answersOf, classReader, holdsSingleScore, tally } from './answers.ts';
 import { fixedBatch } from './fixedBatch.ts';
 import { type Samples, answersTo, elementsOf, firstSamples } from './samples.ts';
 
@@ -14,7 +14,25 @@ const mostBatch = 32, batchElements = 3e7;
 const truthBytes = 2e9;
 
 /** The right answers of one output for all samples. */
-interface OutputTruth { readonly name: string; readonly truth: Truth; /** Answers or values a sample. */ readonly each: number }
+interface OutputTruth {
+  readonly name: string;
+  readonly truth: Truth;
+  /** Answers or values a sample. */
+  readonly each: number;
+  /** How labels read the output; as it is where left out. */
+  readonly read?: ReturnType<typeof classReader>;
+  /** Whether it holds a single score, which tells two classes apart. */
+  readonly binary?: boolean;
+}
+
+/** An output that is judged. */
+export interface JudgedOutput {
+  readonly name: string;
+  /** Whether it scores classes, one answer a sample. */
+  readonly classes: boolean;
+  /** Whether it does so by a single score, of class 1. */
+  readonly binary: boolean;
+}
 
 const lengthOf = (truth: Truth): number => ('classes' in truth ? truth.classes : truth.values).length;
 /** The truth of the samples of these numbers. */
@@ -52,11 +70,12 @@ export class Judge {
     if (metric !== 'agreement' && !images.labels) throw new InputError(`Metric ${metric} needs labelled images; use --metric agreement, or give images in class folders.`);
     const session = await Session.create(model, options);
     try {
-      const fixed = fixedBatch(model), samples = Math.min(images.count, fixed ?? 1), shown = await answersTo(session, images, firstSamples(samples), fixed);
+      // two samples where the model takes any number: of one, rows cannot be told from what is the same for all
+      const fixed = fixedBatch(model), samples = Math.min(images.count, fixed ?? 2), shown = await answersTo(session, images, firstSamples(samples), fixed);
       const largest = Math.max(elementsOf(images), ...Object.values(shown).map(({ data }) => data.length / samples));
       const batch = fixed ?? Math.max(1, Math.min(mostBatch, Math.floor(batchElements / largest))), batches = { batch, fixed };
       if (metric !== 'agreement') {
-        const truths = [{ name: session.outputNames[0]!, truth: { classes: images.labels! }, each: 1 }], answer = new Judge(metric, images, truths, noOutcomes(0), batches, options).answering(session);
+        const name = session.outputNames[0]!, truths = [{ name, truth: { classes: images.labels! }, each: 1, read: classReader(model), binary: holdsSingleScore(shown[name]!) }], answer = new Judge(metric, images, truths, noOutcomes(0), batches, options).answering(session);
         return new Judge(metric, images, truths, await answer(firstSamples(images.count)), batches, options);
       }
       const comparable = session.outputNames.filter((name) => shown[name]!.data instanceof Float32Array && shown[name]!.dims[0] === samples);
@@ -68,8 +87,8 @@ export class Judge {
     }
   }
 
-  /** The outputs that are judged, and whether they score classes, one answer a sample. */
-  get outputs(): readonly { readonly name: string; readonly classes: boolean }[] { return this.truths.map(({ name, truth, each }) => ({ name, classes: 'classes' in truth && each === 1 })); }
+  /** The outputs that are judged. */
+  get outputs(): readonly JudgedOutput[] { return this.truths.map(({ name, truth, each, binary = false }) => ({ name, classes: 'classes' in truth && each === 1, binary })); }
 
   /** The original model's own value of the metric on all samples; 1 for agreement. */
   get original(): number { return mean(this.reference.right); }
@@ -107,7 +126,10 @@ export class Judge {
       for (let from = 0; from < samples.length; from += this.batch) {
         signal?.throwIfAborted();
         const now = samples.subarray(from, from + this.batch), outputs = await answersTo(session, this.images, now, this.fixed, names);
-        for (const truth of this.truths) addTallies(outcomes, from, tally(outputs[truth.name]!, part(truth, now), this.metric, truth.name), this.truths.length);
+        for (const truth of this.truths) {
+          const { name, read = (output) => output } = truth;
+          addTallies(outcomes, from, tally(read(outputs[name]!, name), part(truth, now), this.metric, name), this.truths.length);
+        }
       }
       return outcomes;
     };

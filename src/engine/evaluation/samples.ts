@@ -65,13 +65,14 @@ export async function answersTo(session: Session, all: Samples, samples: Int32Ar
 }
 
 /**
- * Samples as chunks that are fed to a network one after the other; what does not fill a last chunk is left out.
+ * Samples as chunks of one size that are fed to a network one after the other: of the most, or of equal shares where these leave fewer samples out.
  * @param most samples of a chunk where the model takes any @param fixed the batch that it fixes: fewer samples are repeated to fill one chunk
  * @returns for each input its chunks
  */
-export function chunked(samples: Samples, count: number, most: number, fixed?: number): Record<string, Tensor[]> {
-  const each = fixed ?? Math.min(most, samples.count), chunks = Math.max(1, Math.floor(Math.min(count, samples.count) / each));
-  const batches = each > samples.count ? [gathered(samples, filled(samples, firstSamples(samples.count), each))] : Array.from({ length: chunks }, (_, i) => batchOf(samples, i * each, each));
+export function chunked(samples: Samples, most: number, fixed?: number): Record<string, Tensor[]> {
+  const { count } = samples, shares = Math.floor(count / Math.ceil(count / most)), leftOut = (each: number): number => count % each;
+  const each = fixed ?? (count >= most && leftOut(most) <= leftOut(shares) ? most : shares), chunks = Math.floor(count / each);
+  const batches = each > count ? [gathered(samples, filled(samples, firstSamples(count), each))] : Array.from({ length: chunks }, (_, i) => batchOf(samples, i * each, each));
   return Object.fromEntries(samples.inputs.map(({ name }) => [name, batches.map((batch) => batch[name]!)]));
 }
 

@@ -10,7 +10,7 @@ import { GraphView } from '../onnx/graphView.ts';
 import { inType } from '../runtime/elementTypes.ts';
 import { Session } from '../runtime/session.ts';
 import { declaredDims, declaredType, isChannelsLast } from '../runtime/shapes.ts';
-import { probabilityOf, topClass } from './answers.ts';
+import { classReader, probabilityOf, topClass } from './answers.ts';
 import { fixedBatch } from './fixedBatch.ts';
 import { recordedPreprocessing } from './recordedPreprocessing.ts';
 import { type SampleInput, type Samples, answersTo, batchesOf, firstSamples, requireSamples, usualBatch } from './samples.ts';
@@ -43,7 +43,7 @@ export async function prepare(model: Model, data: Dataset, inputDims: readonly n
   if (recipe) return { recipe, description: describePreprocessing(recipe, false) + otherLayout(inputDims, recipe.layout) + chosenSize(model, inputDims, recipe), inputs, inputDims };
   const session = await Session.create(model, { threads: options.threads ?? 0 });
   try {
-    const score = scorer(session, inputs[0]!.name, inputDims.slice(1), fixedBatch(model));
+    const score = scorer(model, session, inputs[0]!.name, inputDims.slice(1));
     const found = await findPreprocessing(dataset, inputDims, score, { seed: options.seed, recorded: recordedPreprocessing(model), ...(options.signal ? { signal: options.signal } : {}) });
     return { recipe: found.recipe, description: found.description + chosenSize(model, inputDims, found.recipe), inputs, inputDims };
   } finally {
@@ -53,22 +53,25 @@ export async function prepare(model: Model, data: Dataset, inputDims: readonly n
 
 /**
  * How well a model does on prepared images: its accuracy, or its mean confidence where they have no labels, by its first output of one float32 row a sample. 0 where it has none: then nothing tells
- * recipes apart. @param dims of one image @param fixed the batch that the model fixes
+ * recipes apart. @param dims of one image
  */
-const scorer = (session: Session, name: string, dims: readonly number[], fixed: number | undefined): BatchScorer => async (data, labels) => {
-  const images: Samples = { count: data.length / dims.reduce((a, b) => a * b, 1), inputs: [{ name, type: 'float32', dims, data }] };
-  let sum = 0;
-  for (const batch of batchesOf(firstSamples(images.count), fixed ?? usualBatch)) {
-    const answers = await answersTo(session, images, batch, fixed), scores = session.outputNames.map((output) => answers[output]!).find((output) => output.data instanceof Float32Array && output.dims[0] === batch.length);
-    if (!scores) return 0;
-    const values = scores.data as Float32Array, classes = scores.dims[1] ?? 1, positions = values.length / (batch.length * classes);
-    batch.forEach((image, i) => {
-      const base = i * classes * positions, top = topClass(values, base, positions, classes);
-      sum += labels ? Number(top === labels[image]) : probabilityOf(values, base, positions, classes, top);
-    });
-  }
-  return sum / images.count;
-};
+function scorer(model: Model, session: Session, name: string, dims: readonly number[]): BatchScorer {
+  const fixed = fixedBatch(model), read = classReader(model);
+  return async (data, labels) => {
+    const images: Samples = { count: data.length / dims.reduce((a, b) => a * b, 1), inputs: [{ name, type: 'float32', dims, data }] };
+    let sum = 0;
+    for (const batch of batchesOf(firstSamples(images.count), fixed ?? usualBatch)) {
+      const answers = await answersTo(session, images, batch, fixed), own = session.outputNames.find((output) => answers[output]!.data instanceof Float32Array && answers[output]!.dims[0] === batch.length);
+      if (own === undefined) return 0;
+      const scores = labels ? read(answers[own]!, own) : answers[own]!, values = scores.data as Float32Array, classes = scores.dims[1] ?? 1, positions = values.length / (batch.length * classes);
+      batch.forEach((image, i) => {
+        const base = i * classes * positions, top = topClass(values, base, positions, classes);
+        sum += labels ? Number(top === labels[image]) : probabilityOf(values, base, positions, classes, top);
+      });
+    }
+    return sum / images.count;
+  };
+}
 
 /**
  * Reads samples for a model into memory; arrays for which it has no input are left out.

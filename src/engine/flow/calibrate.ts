@@ -52,7 +52,7 @@ const calibrationMacs = 2e12, valuesAtOnce = 1e8;
 export async function calibrate(network: Network, task: Task, options: CompressOptions, signal: AbortSignal, progress: (fraction: number) => void): Promise<Calibration> {
   const { proto, analysis } = network, session = { threads: options.threads }, { seed } = options, profile = new Profile(), goal = goalOf(options, network);
   const most = Math.max(1, Math.min(64, Math.floor(6e6 / elementsOf(task.calibration)), Math.floor(valuesAtOnce / valuesASample(analysis))));
-  const feeds = chunked(task.calibration, task.calibration.count, most, fixedBatch(proto)), limits = { mostImages: Math.max(64, calibrationMacs / analysis.macs), ...memoryLimits };
+  const feeds = chunked(task.calibration, most, fixedBatch(proto)), limits = { mostImages: Math.max(64, calibrationMacs / analysis.macs), ...memoryLimits };
   const rankOptions = { ...session, budget: { ...rows.rank, ...limits, mostImages: Math.min(limits.mostImages, rankImages) }, seed, signal, progress, profile };
   const targetsOf = (budget: Pick<RowBudget, 'rows' | 'perColumn' | 'points'>, offset: number): Promise<RefitTargets> =>
     profile.timed('targets', () => refitTargets(proto, analysis, feeds, { ...budget, ...limits }, seed + offset, { ...session, firstLayers: options.method === 'weights' }));

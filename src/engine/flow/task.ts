@@ -1,14 +1,14 @@
 import { type Dataset, classCountOf, formatCount, requireLabels } from '../data/dataset.ts';
 import { openDataset } from '../data/openDataset.ts';
 import { dividedData, fairSubset } from '../data/subset.ts';
-import { holdsClasses } from '../evaluation/answers.ts';
+import { classReader, holdsClasses, scoresOf } from '../evaluation/answers.ts';
 import { doubtsAbout } from '../evaluation/doubts.ts';
 import { fixedBatch } from '../evaluation/fixedBatch.ts';
 import { Judge } from '../evaluation/judge.ts';
 import { type Samples, answersTo, firstSamples } from '../evaluation/samples.ts';
 import { type Preparation, loadTaskData, prepare, prepareAlike, taskInputDims } from '../evaluation/taskData.ts';
 import { InputError } from '../errors.ts';
-import type { CompressOptions } from '../protocol.ts';
+import type { CompressOptions, Metric } from '../protocol.ts';
 import { Session } from '../runtime/session.ts';
 import type { Network } from './network.ts';
 
@@ -39,7 +39,7 @@ export async function openTask({ proto }: Network, options: CompressOptions, sig
     const most = Math.min(mostImages, Math.floor(memoryBytes / imageBytes)), apart = options.calibration === options.val ? undefined : options.calibration;
     const divided = apart === undefined ? dividedData(val, most, options.seed) : undefined;
     const judged = await loadTaskData(val, preparation, divided?.judging ?? fairSubset(val, most, options.seed), open);
-    const classes = await classesOf(proto, judged) ?? classCountOf(val);
+    const classes = await classesOf(proto, judged, metric) ?? classCountOf(val);
     const named = val.classNames ? { classNames: val.classNames } : {};
     if (metric !== 'agreement') requireLabels(val, classes);
     const judge = await Judge.create(proto, judged, metric, { threads: options.threads });
@@ -88,11 +88,11 @@ function requireSameClasses(dataset: Dataset, { path, classNames }: Dataset, cla
   if (other >= 0) throw new InputError(`${dataset.path}: class ${other} is "${dataset.classNames![other]}", but in ${path} it is ${classNames![other] === undefined ? 'none' : `"${classNames![other]}"`}. Both need folders of the same classes.`);
 }
 
-/** Number of classes that the model's first output scores; undefined where it does not. */
-async function classesOf(proto: Network['proto'], images: Samples): Promise<number | undefined> {
-  const session = await Session.create(proto);
+/** Number of classes that the model's first output scores; undefined where it does not. @throws {InputError} where it does not, and labels are to judge it */
+async function classesOf(proto: Network['proto'], images: Samples, metric: Metric): Promise<number | undefined> {
+  const session = await Session.create(proto), name = session.outputNames[0]!;
   try {
-    const output = (await answersTo(session, images, firstSamples(1), fixedBatch(proto)))[session.outputNames[0]!]!;
-    return holdsClasses(output) ? output.dims[1] : undefined;
+    const output = (await answersTo(session, images, firstSamples(1), fixedBatch(proto), [name]))[name]!;
+    return metric !== 'agreement' ? scoresOf(classReader(proto)(output, name), name).classes : holdsClasses(output) ? output.dims[1] : undefined;
   } finally { await session.release(); }
 }

@@ -12,7 +12,8 @@ import type { RunFolder } from '../run/runFolder.ts';
 import type { KeptUnits } from '../pruning/types.ts';
 import type { Augmentation } from '../training/augmentation.ts';
 import { type Feature, lastFeatures, outputFeatures } from '../training/features.ts';
-import { type FinetuneOptions, type TrainingSamples, affordableViews, finetune, finetuneDefaults } from '../training/finetune.ts';
+import type { ClassOutput } from '../training/losses.ts';
+import { type FinetuneOptions, type TrainingSamples, affordableViews, distill, finetune, finetuneDefaults } from '../training/finetune.ts';
 import type { StageClock } from '../run/stageClock.ts';
 import { floorOf, goalOf } from './goal.ts';
 import type { Network } from './network.ts';
@@ -63,6 +64,18 @@ export async function trainSteps(network: Network, task: Task, winner: Finalist 
 /** What can't be learnt, or learnt from, is no reason to lose what the search has found. @throws {UnsupportedModelError} for wrong input */
 function leftOut(error: unknown): never { throw error instanceof InputError ? new UnsupportedModelError(error.message, { cause: error }) : error; }
 
+/** Sets up the training that was asked for, on the original and a few of its samples: what can't be done is told before the search. @throws {UnsupportedModelError} says why */
+export async function requireTrainable({ proto, analysis }: Network, { judge, calibration }: Task, options: CompressOptions, signal: AbortSignal): Promise<void> {
+  if (options.finetune === 0 && (options.refine ?? 0) === 0) return;
+  const classes = scoresClasses(judge), [output] = judge.outputs, features = classes ? [] : outputFeatures(analysis, judge.outputs.map(({ name }) => name)), batchSize = batchFor(analysis, calibration.count);
+  try {
+    await distill({ model: proto, teacher: proto, classes, output: output!, features, samples: { ...trainingSamples(calibration, false), count: batchSize }, options: { epochs: 0, batchSize, threads: options.threads, augmentation: undefined }, signal });
+  } catch (error) {
+    if (!(error instanceof InputError || error instanceof UnsupportedModelError)) throw error;
+    throw new UnsupportedModelError(`The training that was asked for can't be done: ${error.message} To compress without it, give --refine 0 and no --finetune.`, { cause: error });
+  }
+}
+
 /** Standard errors by which a trained model is clearly worse than the one before. */
 const clearly = 2;
 
@@ -70,14 +83,14 @@ const clearly = 2;
 const refinementRate = 2.5e-3;
 
 /** What a step of training learns from. */
-interface Lesson { readonly images: Samples; readonly classes: boolean; readonly features: readonly Feature[]; readonly training: Partial<FinetuneOptions> & Pick<FinetuneOptions, 'batchSize'> }
+interface Lesson { readonly images: Samples; readonly classes: boolean; /** That scores them. */ readonly output: ClassOutput; readonly features: readonly Feature[]; readonly training: Partial<FinetuneOptions> & Pick<FinetuneOptions, 'batchSize'> }
 
 async function lessonOf(step: 'refine' | 'finetune', network: Network, task: Task, { proto, kept, macs }: Pick<Finalist, 'proto'> & { readonly macs: number; readonly kept: KeptUnits }, options: CompressOptions, epochs: number, signal: AbortSignal): Promise<Lesson> {
   const refining = step === 'refine', { analysis } = network, images = refining ? task.calibration : await trainingData(network, task, options, signal);
   const { outputs } = task.judge, classes = scoresClasses(task.judge);
   const features = [...(classes ? [] : outputFeatures(analysis, outputs.map(({ name }) => name))), ...(refining ? lastFeatures(proto, analysis, kept) : [])];
   const batchSize = batchFor(analysis, images.count), rememberable = viewsThatFit(images, features), learningRate = (refining ? refinementRate : finetuneDefaults.learningRate) * Math.sqrt(batchSize / finetuneDefaults.batchSize);
-  return { images, classes, features, training: { epochs, batchSize, learningRate, views: refining ? Math.min(mostViews, rememberable) : affordableViews(epochs, 1 / (stepCost * trainedMacs(options, macs)), rememberable), ...(!refining && classes && images.labels ? {} : { distillation: 1 }) } };
+  return { images, classes, output: outputs[0]!, features, training: { epochs, batchSize, learningRate, views: refining ? Math.min(mostViews, rememberable) : affordableViews(epochs, 1 / (stepCost * trainedMacs(options, macs)), rememberable), ...(!refining && classes && images.labels ? {} : { distillation: 1 }) } };
 }
 
 /** Float32 values of all layers that a training step may keep for its gradients: about three gigabytes with these. */
@@ -131,11 +144,11 @@ async function trainingData(network: Network, task: Task, options: CompressOptio
 const trainingBytes = 1.5e9;
 
 /** One step of training. @throws {UnsupportedModelError} when it can't be done, which is no reason to lose what the search has found */
-async function train(kind: 'refine' | 'finetune', network: Network, task: Task, start: Trained, { images, classes, features, training }: Lesson, options: CompressOptions, run: RunFolder, { emit, signal }: Context): Promise<Trained> {
+async function train(kind: 'refine' | 'finetune', network: Network, task: Task, start: Trained, { images, classes, output, features, training }: Lesson, options: CompressOptions, run: RunFolder, { emit, signal }: Context): Promise<Trained> {
   const saved = await run.readCheckpoint(kind);
   let unwritten: unknown;
   const { model, bestEpoch, diverged } = await finetune({
-    model: start.proto, teacher: network.proto, features, classes, samples: trainingSamples(images, training.distillation !== 1), signal,
+    model: start.proto, teacher: network.proto, features, classes, output, samples: trainingSamples(images, training.distillation !== 1), signal,
     options: { ...training, seed: options.seed, keepZeros: options.method === 'weights', threads: options.threads, augmentation: augmentationFor(images, task.preparation) },
     evaluate: (proto) => task.judge.assess(proto, undefined, signal),
     onProgress: ({ epoch, epochs, loss, secondsLeft, assessment }) => { emit({ type: 'training', epoch, epochs, loss, secondsLeft, ...(assessment ? { accuracy: assessment.accuracy } : {}) }); },

@@ -30,7 +30,7 @@ export function repairOn(calibration: string, { preprocess, seed = 0, signal }: 
       const open = { seed, ...(signal ? { signal } : {}), ...(preprocess === undefined ? {} : { preprocess }) };
       const preparation = await prepare(original, dataset, await taskInputDims(original, dataset), open), images = await loadTaskData(dataset, preparation, fairSubset(dataset, calibrationImages, seed), open);
       const most = Math.max(1, Math.min(64, Math.floor(chunkElements / elementsOf(images))));
-      const targets = await refitTargets(original, analysis, chunked(images, images.count, most, fixedBatch(original)), budget, seed, { firstLayers: densities.size > 0 });
+      const targets = await refitTargets(original, analysis, chunked(images, most, fixedBatch(original)), budget, seed, { firstLayers: densities.size > 0 });
       let layers = 0;
       const repaired = await sequentialRefit(pruned, kept, targets, { rounds: 4, ridge: 1e-4, grouped: true, densities, fitted: () => { layers++; }, ...(signal ? { signal } : {}) });
       return { model: withPreprocessing(restore(repaired), preparation.recipe), layers, preprocessing: preparation.description };

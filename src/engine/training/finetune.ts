@@ -4,10 +4,10 @@ import { type Assessment, rewardOf } from '../evaluation/judge.ts';
 import { decodeCheckpoint, encodeCheckpoint } from '../numerics/checkpoint.ts';
 import { Random } from '../numerics/random.ts';
 import { type Tensor, floats } from '../runtime/session.ts';
-import { anyBatch } from './anyBatch.ts';
+import { type Fed, anyBatch } from './anyBatch.ts';
 import { type Augmentation, augment } from './augmentation.ts';
 import type { Feature } from './features.ts';
-import { type ClassificationLoss, classificationLoss, labelFeeds, logitsOf, matchingLoss, sumOfLosses } from './losses.ts';
+import { type ClassOutput, type ClassificationLoss, classificationLoss, labelFeeds, logitsOf, matchingLoss, sumOfLosses } from './losses.ts';
 import { withParameters } from './parameters.ts';
 import { cosineSchedule } from './schedule.ts';
 import { Teacher } from './teacher.ts';
@@ -92,8 +92,10 @@ export interface FinetuneTask {
   readonly teacher?: Model;
   /** What else of it is imitated. */
   readonly features?: readonly Feature[];
-  /** Whether the first output scores classes [batch, classes] [true]; otherwise what is learnt is `features`, the outputs among them. */
+  /** Whether an output scores classes [batch, classes] [true]; otherwise what is learnt is `features`, the outputs among them. */
   readonly classes?: boolean;
+  /** The output that does; the first, of several scores, where left out. */
+  readonly output?: ClassOutput;
   readonly samples: TrainingSamples;
   readonly options?: Partial<FinetuneOptions>;
   /** Judges the model after each epoch on images that are not trained on; @see rewardOf */
@@ -124,10 +126,12 @@ export async function finetune(task: FinetuneTask): Promise<FinetuneResult> {
   const features = options.distillation > 0 ? task.features ?? [] : [], stepsPerEpoch = Math.floor(samples.count / batchSize), steps = stepsPerEpoch * epochs;
   if (stepsPerEpoch === 0) throw new InputError(`There are only ${samples.count} samples to train on, fewer than one batch of ${batchSize}.`);
   const inputShapes = Object.fromEntries(Object.entries(samples.dims).map(([name, dims]) => [name, [batchSize, ...dims]])), picture = options.augmentation && pictureOf(samples);
-  const losses = [...(classes ? [classificationLoss(logitsOf(model), options)] : []), ...(features.length > 0 ? [matchingLoss(features.map(({ value }) => value), options.featureWeight)] : [])];
-  const whitened = options.whiten ? await whitenLayers(anyBatch(model), await firstSamples(samples, batchSize), { threads: options.threads, seed: options.seed, ...(signal ? { signal } : {}) }) : undefined;
-  const trainer = await Trainer.create(anyBatch(model), { ...options, inputShapes, loss: sumOfLosses(losses), ...(whitened ? { whitened } : {}) });
-  const guide = teacher && options.distillation > 0 ? await Teacher.create(teacher, classes ? logitsOf(teacher) : undefined, features, { threads: options.threads, remember: options.views > 0 || (picture === undefined && features.length === 0) }) : undefined;
+  const losses = [...(classes ? [classificationLoss(logitsOf(model, task.output), options)] : []), ...(features.length > 0 ? [matchingLoss(features.map(({ value }) => value), options.featureWeight)] : [])];
+  const fed: Fed = { dims: samples.dims, show: async (count) => (await samples.batch(Array.from({ length: count }, (_, i) => i % samples.count))).inputs };
+  const open = await anyBatch(model, fed), imitated = teacher && options.distillation > 0 ? await anyBatch(teacher, fed) : undefined;
+  const whitened = options.whiten ? await whitenLayers(open, await firstSamples(samples, batchSize), { threads: options.threads, seed: options.seed, ...(signal ? { signal } : {}) }) : undefined;
+  const trainer = await Trainer.create(open, { ...options, inputShapes, loss: sumOfLosses(losses), ...(whitened ? { whitened } : {}) });
+  const guide = imitated ? await Teacher.create(imitated, classes ? logitsOf(imitated, task.output) : undefined, features, { threads: options.threads, remember: options.views > 0 || (picture === undefined && features.length === 0) }) : undefined;
   let best = trainer.vector();
   let at: Position = { epoch: 0, step: 0, lossSum: 0, correctSum: 0, bestReward: undefined, bestEpoch: 0, history: [] };
   const checkpoint = async (): Promise<void> => {

@@ -1,6 +1,7 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { withoutPoles } from '../autodiff/rule.ts';
 import { UnsupportedModelError } from '../errors.ts';
+import type { JudgedOutput } from '../evaluation/judge.ts';
 import { GraphView } from '../onnx/graphView.ts';
 import { DataType } from '../onnx/tensor.ts';
 import { type Tensor, floats } from '../runtime/session.ts';
@@ -8,12 +9,19 @@ import { type LossWriter, trainingName } from './trainer.ts';
 
 type Model = ModelProto & { graph: GraphProto };
 
-/** The value that holds a classifier's logits: its first output, or what goes into the Softmax that makes it. */
-export function logitsOf(model: Model): string {
-  const view = new GraphView(model.graph), output = view.outputs[0];
+/** The output that scores classes, and whether it does so by a single score. */
+export type ClassOutput = Pick<JudgedOutput, 'name' | 'binary'>;
+
+/** Operators that give single scores another shape. */
+const reshaping = new Set(['Identity', 'Reshape', 'Flatten', 'Squeeze', 'Unsqueeze']);
+
+/** The value that holds a classifier's logits: its output [the first], or what goes into the Softmax that makes it; where this is a single score, what goes into its Sigmoid. */
+export function logitsOf(model: Model, { name, binary }: Partial<ClassOutput> = {}): string {
+  const view = new GraphView(model.graph), output = name ?? view.outputs[0];
   if (output === undefined) throw new UnsupportedModelError('The model has no output to train.');
-  const producer = view.producers.get(output);
-  return producer?.opType === 'Softmax' ? producer.input[0]! : output;
+  let producer = view.producers.get(output);
+  while (binary && producer && reshaping.has(producer.opType)) producer = view.producers.get(producer.input[0]!);
+  return producer?.opType === (binary ? 'Sigmoid' : 'Softmax') ? producer.input[0]! : output;
 }
 
 /** How much a classifier's loss listens to whom. */
@@ -38,16 +46,17 @@ export function labelFeeds(labels: ArrayLike<number>, shares: Float32Array = new
 
 /**
  * (1 - d) * cross-entropy(labels) + d * T^2 * KL(teacher || student) at temperature T, means over the batch.
- * Logits are [batch, classes], or the same with axes of length 1 behind them. Declares the inputs of `labelFeeds` where d < 1 and `teacherLogitsName` (of the logits' shape) where d > 0; hands out `correct`, the share of
+ * Logits are [batch, classes], or the same with axes of length 1 behind them; a single one a sample, also [batch], is that of class 1 beside 0 for class 0. Declares the inputs of `labelFeeds` where d < 1 and `teacherLogitsName` (of the logits' shape) where d > 0; hands out `correct`, the share of
  * the batch that is classified as the label says, or as the teacher does where there are no labels.
  */
 export function classificationLoss(logits: string, { distillation, temperature }: ClassificationLoss): LossWriter {
   return (build, { shapes }) => {
     const dims = shapes.get(logits)!;
-    const [batch, classes, ...places] = dims as [number, number, ...number[]];
-    if (dims.length < 2 || places.some((length) => length !== 1)) throw new UnsupportedModelError(`Learning classes needs an output of shape [batch, classes], but "${logits}" has [${dims.join(', ')}].`);
+    const [batch, scores = 1, ...places] = dims as [number, ...number[]], classes = Math.max(2, scores);
+    if (dims.length < 1 || places.some((length) => length !== 1)) throw new UnsupportedModelError(`Learning classes needs an output of shape [batch, classes], but "${logits}" has [${dims.join(', ')}].`);
     /** Scores as [batch, classes]; classes that a network excludes by minus infinity are very unlikely ones: zero times the logarithm of their probability is then zero. */
-    const finite = (value: string): string => build.op('Clip', [places.length === 0 ? value : build.reshape(value, [batch, classes]), -1e30]), own = finite(logits);
+    const finite = (value: string): string => build.op('Clip', [dims.length === 2 ? value : build.reshape(value, [batch, scores]), -1e30]);
+    const ofClasses = (value: string): string => (scores === 1 ? build.concat([build.zeros([batch, 1]), finite(value)], 1) : finite(value)), own = ofClasses(logits);
     const argMax = (value: string): string => build.op('ArgMax', [value], { axis: 1, keepdims: 0 });
     const parts: string[] = [];
     let truth: string | undefined;
@@ -60,7 +69,7 @@ export function classificationLoss(logits: string, { distillation, temperature }
       truth = labels;
     }
     if (distillation > 0) {
-      const teacher = build.mul(finite(build.input(teacherLogitsName, dims)), 1 / temperature), student = build.mul(own, 1 / temperature);
+      const teacher = build.mul(ofClasses(build.input(teacherLogitsName, dims)), 1 / temperature), student = build.mul(own, 1 / temperature);
       const gap = build.sub(build.op('LogSoftmax', [teacher], { axis: 1 }), build.op('LogSoftmax', [student], { axis: 1 }));
       const total = build.op('ReduceSum', [build.mul(build.op('Softmax', [teacher], { axis: 1 }), gap)], { keepdims: 0 });
       parts.push(build.mul(total, distillation * temperature ** 2 / batch));

@@ -29,6 +29,12 @@ const slots: Readonly<Record<string, readonly (readonly [input: number, outAxis:
 /** What these add or multiply is learned only if it is one number a channel behind a layer with weights: not a mask, not the input's mean. */
 const perChannelOnly = new Set(['Add', 'Sub', 'Mul']);
 const weighted = new Set(['Conv', 'ConvTranspose', 'Gemm', 'MatMul']);
+/** Size from which a number that is added to scores excludes a class: exporters write minus this or more, to minus infinity. */
+const excluding = 1e4;
+
+/** Whether numbers say which classes are left out, 0 for the others: nothing that was learned, and so large that steps relative to their size are far too long. */
+const isMask = (values: Float32Array): boolean => values.some((value) => value !== 0) && values.every((value) => value === 0 || Math.abs(value) >= excluding);
+
 /** Operators between a constant and its slot that only pass it on. */
 const passing = new Set(['Identity', 'Transpose', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten']);
 
@@ -43,7 +49,7 @@ export function parametersOf(model: Model): Parameter[] {
   for (const node of view.nodes) if (weighted.has(node.opType) || node.input.some((value) => behindWeights.has(value))) for (const output of node.output) behindWeights.add(output);
   let offset = 0;
   for (const [name, tensor] of view.constants) {
-    const use = tensor.dataType === DataType.FLOAT ? learnedUse(view, name, dimsOf(tensor), behindWeights) : undefined;
+    const use = tensor.dataType === DataType.FLOAT && !isMask(floatsOf(tensor)) ? learnedUse(view, name, dimsOf(tensor), behindWeights) : undefined;
     const length = elementCount(tensor.dims, name);
     if (!use || length < 2) continue;
     parameters.push({ name, tensor, dims: dimsOf(tensor), offset, length, ...use });

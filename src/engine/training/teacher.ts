@@ -1,6 +1,5 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
 import { Session, type Tensor, floats } from '../runtime/session.ts';
-import { anyBatch } from './anyBatch.ts';
 import { type Feature, withFeatures } from './features.ts';
 import { targetName, teacherLogitsName } from './losses.ts';
 
@@ -20,9 +19,9 @@ export class Teacher {
     this.known = known;
   }
 
-  /** @param logits its scores of classes, where it is a classifier @param remember whether pictures come again, so that each is looked at once */
+  /** @param teacher that takes any batch @param logits its scores of classes, where it is a classifier @param remember whether pictures come again, so that each is looked at once */
   static async create(teacher: ModelProto & { graph: GraphProto }, logits: string | undefined, features: readonly Feature[], { threads, remember }: { readonly threads: number; readonly remember: boolean }): Promise<Teacher> {
-    const scores = logits === undefined ? [] : [logits], { model, names } = withFeatures(anyBatch(teacher), scores, features);
+    const scores = logits === undefined ? [] : [logits], { model, names } = withFeatures(teacher, scores, features);
     const outputs = [...scores.map((output) => ({ feed: teacherLogitsName, output })), ...features.map(({ value }, i) => ({ feed: targetName(value), output: names[i]! }))];
     return new Teacher(await Session.create(model, { threads }), outputs, remember ? new Map() : undefined);
   }

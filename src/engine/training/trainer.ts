@@ -56,7 +56,7 @@ export const trainingName = (name: string): string => `training/${name}`;
 const updated = (name: string): string => trainingName(`${name}/updated`);
 
 export class DivergedError extends InputError {
-  constructor() { super('Training diverged (the loss is not a number). Use a smaller learning rate.'); }
+  constructor() { super('Training diverged: the loss is not a number. Check the training data for values that are no numbers or far larger than the others.'); }
 }
 
 /** More threads than this leave too little of a batch to each. */

@@ -41,7 +41,7 @@ interface WhitenedBlock { readonly from: number; readonly width: number; /** K‚Å
 
 /** Columns of a block at most, what is added to covariances as a share of their mean diagonal (directions in which inputs hardly vary are left as they are), rows of a layer's statistics, and output positions that an image gives. */
 const mostColumns = 512, damping = 0.03, mostRows = 8192, points = 16;
-/** What is added at least, as a share of the mean square of inputs: where these do not vary, float32 leaves of the difference of two equal numbers rounding errors, of either sign. */
+/** What is added at least, as a share of the summed mean squares of a block's inputs: where these do not vary, float32 leaves of the difference of two equal numbers rounding errors, of either sign, which add up over the columns. */
 const rounding = 1e-5;
 
 interface Request { readonly layer: Layer; readonly layout: RowLayout; readonly weight: Parameter; readonly bias: Parameter | undefined }
@@ -98,7 +98,7 @@ async function whitened({ weight, bias, layout }: Request, moments: Moments): Pr
     let trace = 0, power = 0;
     for (let r = 0; r < width; r++) { trace += covariance[r * width + r]!; power += gram[r * width + r]! / moments.rows; }
     for (let r = 0; r < width; r++) {
-      covariance[r * width + r]! += Math.max(1e-12, damping * trace / width, rounding * power / width);
+      covariance[r * width + r]! += Math.max(1e-12, damping * trace / width, rounding * power);
       identity[r * width + r] = 1;
       for (let o = 0; o < outs; o++) part[r * outs + o] = values[o * inputs + from + r]!;
     }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { type Samples, answersTo } from '../../../src/engine/evaluation/samples.ts';
+import { type Samples, answersTo, chunked } from '../../../src/engine/evaluation/samples.ts';
 import { makeNode } from '../../../src/engine/onnx/attributes.ts';
 import { buildModel, valueInfo } from '../../../src/engine/onnx/buildModel.ts';
 import { Session } from '../../../src/engine/runtime/session.ts';
@@ -15,6 +15,14 @@ it.each([['n', undefined], [2, 2], [5, 5]])('a model of batch %s answers two sam
   expect(m!.dims).toEqual([]);
   expect(Object.keys(await answersTo(session, samples, Int32Array.of(0), fixed, ['y']))).toEqual(['y']);
   await session.release();
+});
+
+it.each<[number, number | undefined, number, number]>([
+  [65, undefined, 64, 1], [100, undefined, 50, 2], [127, undefined, 63, 2], [280, undefined, 56, 5], [500, undefined, 62, 8], [5000, undefined, 64, 78], [128, undefined, 64, 2], [40, undefined, 40, 1], [100, 32, 32, 3], [3, 8, 8, 1],
+])('%d samples for a batch of %s are chunks of %d: %d', (count, fixed, each, chunks) => {
+  const { x } = chunked({ count, inputs: [{ name: 'x', type: 'float32', dims: [2], data: Float32Array.from({ length: 2 * count }, (_, i) => i) }] }, 64, fixed);
+  expect(x!.map(({ dims }) => dims)).toEqual(Array.from({ length: chunks }, () => [each, 2]));
+  expect(x!.flatMap(({ data }) => [...data as Float32Array])).toEqual(Array.from({ length: 2 * each * chunks }, (_, i) => i % (2 * count)));
 });
 
 it('refuses a batch that no memory holds', async () => {

@@ -20,10 +20,16 @@ describe('settings', () => {
     const setting = settings[`autoCompress.${name === 'baseline' ? 'baselines' : name}`], option = options[name]!;
     expect(setting, 'a setting').toBeDefined();
     expect(setting!.maximum).toBe(option.maximum);
+    if (option.type === 'integer' || option.type === 'number') expect([setting!.type].flat()).toContain(option.type);
     expect(setting!.scope, 'read for a model, so a folder of a workspace may have its own').toBe('resource');
     if (option.default !== undefined && setting!.default !== null) expect(setting!.default).toEqual(option.default); // null leaves it to the engine
     if (name === 'method') expect(setting!.enum).toEqual(offeredMethods);
     else if (option.enum) expect(setting!.enum).toEqual(expect.arrayContaining([...option.enum]));
+  });
+
+  it.each(['refine', 'finetune'])('take whole epochs only for %s', (name) => {
+    expect(parseCompressOptions({ model: 'm', val: 'v', target: parseTarget('macs=0.5'), [name]: 3 })).toMatchObject({ [name]: 3 });
+    expect(() => parseCompressOptions({ model: 'm', val: 'v', target: parseTarget('macs=0.5'), [name]: 0.5 })).toThrow(new RegExp(`${name}.*int`));
   });
 
   it('take exactly the targets that are offered', () => {

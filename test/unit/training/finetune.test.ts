@@ -157,6 +157,23 @@ describe('finetune', () => {
     expect(vectorOf(got.model)).toEqual(vectorOf(wanted.model));
   });
 
+  it.each([-1e4, -Infinity])('learns beside a class that is excluded by %d', async (excluding) => {
+    const masked = (model: Model): Model => {
+      const build = new GraphBuilder({ ...model, graph: { ...model.graph, output: [] } });
+      build.output(build.add('logits', build.floats([3], Float32Array.of(0, 0, excluding))), 'scores', ['batch', 3]);
+      return build.model();
+    };
+    const { history, model } = await distill({ model: masked(smallClassifier(1)), teacher: masked(smallClassifier(5)), samples: stripes(160, 3, false), options: { ...options, temperature: 1 } });
+    expect(history.at(-1)!.loss).toBeLessThan(history[0]!.loss / 2);
+    expect(floatsOf(model.graph.initializer.find(({ name }) => name === masked(smallClassifier(1)).graph.initializer.at(-1)!.name)!)).toEqual(Float32Array.of(0, 0, excluding));
+  });
+
+  it('learns from samples that are all alike, whose layers see nothing vary', async () => {
+    const same: TrainingSamples = { count: 64, dims: { image: [2, 8, 8] }, batch: (indices) => Promise.resolve({ inputs: { image: floats(new Float32Array(indices.length * 128).fill(0.5), [indices.length, 2, 8, 8]) } }) };
+    const { history } = await distill({ model: smallClassifier(1), teacher: smallClassifier(5), samples: same, options: { ...options, learningRate: 0.005, epochs: 4, temperature: 1 } });
+    expect(history.at(-1)!.loss).toBeLessThan(history[0]!.loss);
+  });
+
   it('keeps pruned weights at zero', async () => {
     const model = smallClassifier(1), weight = model.graph.initializer.find(({ name }) => name === 'third.weight')!;
     const values = floatsOf(weight).map((value, i) => (i % 3 === 0 ? 0 : value));

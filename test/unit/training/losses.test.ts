@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { makeNode } from '../../../src/engine/onnx/attributes.ts';
+import { valueInfo } from '../../../src/engine/onnx/buildModel.ts';
 import { GraphBuilder } from '../../../src/engine/onnx/graphBuilder.ts';
 import { Session, floats } from '../../../src/engine/runtime/session.ts';
-import { classificationLoss, labelFeeds, matchingLoss, targetName, teacherLogitsName } from '../../../src/engine/training/losses.ts';
+import { classificationLoss, labelFeeds, logitsOf, matchingLoss, targetName, teacherLogitsName } from '../../../src/engine/training/losses.ts';
 
 const logits = [[2, -1, 0.5], [0, 1, 3], [-2, 0.5, 0.25]], teacher = [[1, 0, 0], [0.5, 0.5, 2], [1, 3, -1]], labels = [0, 2, 2], shares = [0.5, 0.125, 0.25];
 const softmax = (row: readonly number[], temperature = 1): number[] => { const powers = row.map((x) => Math.exp(x / temperature)), sum = powers.reduce((a, b) => a + b, 0); return powers.map((x) => x / sum); };
@@ -43,6 +45,30 @@ describe('the loss of a classifier', () => {
     const divergence = teacher.reduce((sum, row, n) => { const wanted = softmax(row.slice(0, 2), 4), own = softmax(logits[n]!.slice(0, 2), 4); return sum + wanted.reduce((a, p, c) => a + p * Math.log(p / own[c]!), 0); }, 0) / 3;
     const entropy = -logits.reduce((sum, row, n) => sum + Math.log(softmax(row.slice(0, 2))[[0, 1, 1][n]!]!), 0) / 3;
     expect(loss).toBeCloseTo(0.25 * entropy + 0.75 * 16 * divergence, 4);
+  });
+});
+
+describe('the loss of a single score', () => {
+  it.each([[[3]], [[3, 1]], [[3, 1, 1, 1]]])('of shape %j is that of two classes, of which the first scores 0', async (dims) => {
+    const own = [1.5, -0.5, 3], others = [0.5, 2, -1], classes = [1, 0, 1], sigmoid = (z: number): number => 1 / (1 + Math.exp(-z)), build = new GraphBuilder(), scores = build.input('scores', dims);
+    const { loss, metrics } = classificationLoss(scores, { distillation: 0.75, temperature: 4 })(build, { shapes: new Map([[scores, dims]]), small: new Map(), inputShapes: { scores: dims } });
+    for (const [name, value] of Object.entries({ loss, ...metrics })) build.output(value, name, []);
+    const session = await Session.create(build.model()), given = await session.run({ scores: floats(Float32Array.from(own), dims), [teacherLogitsName]: floats(Float32Array.from(others), dims), ...labelFeeds(classes) });
+    await session.release();
+    const entropy = own.reduce((sum, z, n) => sum - Math.log(sigmoid(classes[n] === 1 ? z : -z)), 0) / 3;
+    const divergence = own.reduce((sum, z, n) => sum + [1, -1].reduce((both, sign) => { const wanted = sigmoid((sign * others[n]!) / 4); return both + wanted * Math.log(wanted / sigmoid((sign * z) / 4)); }, 0), 0) / 3;
+    expect(Number(given['loss']!.data[0])).toBeCloseTo(0.25 * entropy + 0.75 * 16 * divergence, 4);
+    expect(Number(given['correct']!.data[0])).toBe(1);
+  });
+
+  it('takes the logits of the output that is judged', () => {
+    const build = new GraphBuilder(), x = build.input('x', ['n', 4]), z = build.op('Gemm', [x, build.floats([4, 1], new Float32Array(4))]), more = build.op('Gemm', [x, build.floats([4, 3], new Float32Array(12))]);
+    build.output(build.op('Squeeze', [build.op('Sigmoid', [z]), build.ints([1])]), 'single', ['n']);
+    build.nodes.push(makeNode('Softmax', [more], ['several']));
+    build.outputs.push(valueInfo('several', ['n', 3]));
+    build.output(build.op('Sigmoid', [more]), 'independent', ['n', 3]);
+    const model = build.model();
+    expect([logitsOf(model, { name: 'single', binary: true }), logitsOf(model, { name: 'several', binary: false }), logitsOf(model, { name: 'independent', binary: false })]).toEqual([z, more, 'independent']);
   });
 });
 

@@ -21,6 +21,12 @@ describe('parametersOf', () => {
     expect(parametersOf(model()).map(({ name, isWeight }) => [name, isWeight]).sort()).toEqual([['bias', false], ['head', true], ['layer scale', false], ['weight', true]]);
   });
 
+  it.each([[[0, -1e4, 0], false], [[0, -1e9, -1e9], false], [[0, 0, -Infinity], false], [[0.5, -1e4, 0], true], [[0, -20, 0], true], [[0, 0, 0], true]])('numbers that are added to scores, %j, were learned: %s', (values, learned) => {
+    const build = new GraphBuilder(), scores = build.op('MatMul', [build.input('x', ['batch', 2]), build.floats([2, 3], new Float32Array(6).fill(1))]), added = build.floats([3], Float32Array.from(values));
+    build.output(build.add(scores, added), 'y', ['batch', 3]);
+    expect(parametersOf(build.model()).some(({ name }) => name === added)).toBe(learned);
+  });
+
   it('puts a changed vector back where each parameter came from, Constant nodes included', () => {
     const before = model(), parameters = parametersOf(before), changed = withParameters(before, parameters, packParameters(parameters).map((_, i) => i));
     expect(packParameters(parametersOf(changed))).toEqual(packParameters(parameters).map((_, i) => i));

@@ -97,6 +97,6 @@ describe('Trainer', () => {
   });
 
   it('stops with a clear message when the loss is not a number', async () => {
-    await expect(train({ optimizer: 'sgd' }, [1e30, 1e30, 1e30])).rejects.toThrow(/diverged.*smaller learning rate/);
+    await expect(train({ optimizer: 'sgd' }, [1e30, 1e30, 1e30])).rejects.toThrow(/diverged.*Check the training data/);
   });
 });

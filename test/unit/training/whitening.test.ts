@@ -51,9 +51,11 @@ describe('whitenLayers', () => {
   });
 
   it('finds numbers where inputs do not vary, as behind channels that are always zero', async () => {
-    const constant = some(24), rows = Array.from({ length: 4 }, () => floats(Float32Array.from({ length: 64 * 24 }, (_, i) => constant[i % 24]!), [64, 24])), layers = await whitenLayers(vectorNet(), { x: rows }, options);
-    expect(layers).toHaveLength(2);
-    for (const { blocks, sizes } of layers) for (const values of [sizes, ...blocks.map(({ inverse }) => inverse)]) expect(values.every(Number.isFinite)).toBe(true);
+    for (let trial = 0; trial < 20; trial++) { // rounding errors are now this way, now that
+      const constant = some(24).map(Math.abs), rows = Array.from({ length: 4 }, () => floats(Float32Array.from({ length: 64 * 24 }, (_, i) => constant[i % 24]!), [64, 24])), layers = await whitenLayers(vectorNet(), { x: rows }, options);
+      expect(layers).toHaveLength(2);
+      for (const { blocks, sizes } of layers) for (const values of [sizes, ...blocks.map(({ inverse }) => inverse)]) expect(values.every((value) => Math.abs(value) < 1e3)).toBe(true);
+    }
   });
 
   it('takes convolutions of one group with their biases, and leaves others', async () => {
