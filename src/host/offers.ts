@@ -19,7 +19,7 @@ export function targetProblem(text: string, method: CompressOptions['method'] = 
 export function numberProblem(option: 'episodes' | 'finetune', typed: string): string | undefined {
   const number = typed.trim() === '' ? NaN : Number(typed), { finetune, episodes } = compressOptionsSchema.shape;
   if (option === 'episodes') return number === 0 || episodes.safeParse(number).success ? undefined : t('A whole number from 0 to {0}', formatNumber(episodes.unwrap().maxValue!));
-  return finetune.safeParse(number).success ? undefined : t('A number from 0 to {0}', formatNumber(finetune.unwrap().maxValue!));
+  return finetune.safeParse(number).success ? undefined : t('A whole number from 0 to {0}', formatNumber(finetune.unwrap().maxValue!));
 }
 
 /** Targets to choose from that the method can reach, `first` before the others. */
