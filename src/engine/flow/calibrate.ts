@@ -3,12 +3,14 @@ import { valuesASample } from '../evaluation/forwardCost.ts';
 import type { Predictor } from '../evaluation/latencyTable.ts';
 import { chunked, elementsOf } from '../evaluation/samples.ts';
 import { Profile } from '../numerics/profile.ts';
+import { GraphView } from '../onnx/graphView.ts';
 import type { CompressOptions } from '../protocol.ts';
+import { sparseStorage } from '../pruning/sparseStorage.ts';
 import { AnchoredRefit } from '../reconstruction/anchoredRefit.ts';
 import { branchShares } from '../reconstruction/branchShares.ts';
 import { rankGroups } from '../reconstruction/calibration.ts';
 import { rankWeights } from '../reconstruction/rankWeights.ts';
-import { type RefitTargets, addedBiases, refitTargets, withFewerRows } from '../reconstruction/refitTargets.ts';
+import { type RefitTargets, addedBiases, filledZeros, refitTargets, withFewerRows } from '../reconstruction/refitTargets.ts';
 import { type RowBudget, memoryLimits } from '../reconstruction/rowBudget.ts';
 import { type RefitOptions, sequentialRefit } from '../reconstruction/sequentialRefit.ts';
 import type { Craft } from '../rl/candidateJudge.ts';
@@ -57,8 +59,7 @@ export async function calibrate(network: Network, task: Task, options: CompressO
   const targetsOf = (budget: Pick<RowBudget, 'rows' | 'perColumn' | 'points'>, offset: number): Promise<RefitTargets> =>
     profile.timed('targets', () => refitTargets(proto, analysis, feeds, { ...budget, ...limits }, seed + offset, { ...session, firstLayers: options.method === 'weights' }));
   const few = await targetsOf(rows.quick, 1), quickFit = { rounds: 1, ridge: 1e-3, grouped: false, signal };
-  const addedParams = addedBiases(proto, analysis, few.layers.map(({ layer }) => layer));
-  const space = options.method === 'weights' ? new WeightSpace(analysis, await rankWeights(proto, analysis, feeds, rankOptions), goal.limits, { minPreserve: options.minPreserve, addedParams: addedParams(new Map()) }) : await channelSpace();
+  const repaired = few.layers.map(({ layer }) => layer), addedParams = addedBiases(proto, analysis, repaired), space = await (options.method === 'weights' ? weightSpace() : channelSpace());
   checkReachable(goal, space);
   const sequentially = (targets: RefitTargets, fit: RefitOptions): Craft => (prune, kept, densities) => sequentialRefit(prune(), kept, targets, { ...fit, densities });
   const around = async (anchor: Counts): Promise<Craft> => {
@@ -76,6 +77,11 @@ export async function calibrate(network: Network, task: Task, options: CompressO
     careful: async () => sequentially(withFewerRows(await targets(), rows.careful), { rounds: 2, ridge: 1e-4, grouped: true, signal }),
     thorough: async () => sequentially(await targets(), { rounds: thoroughRounds[options.method], ridge: 1e-4, grouped: true, signal }),
   };
+
+  async function weightSpace(): Promise<SearchSpace> {
+    const layers = await rankWeights(proto, analysis, feeds, rankOptions), filled = filledZeros(new GraphView(proto.graph), repaired, new Set(layers.map(({ layer: { weight } }) => weight)));
+    return new WeightSpace(analysis, layers, goal.limits, { minPreserve: options.minPreserve, nonZero: sparseStorage(proto, 0).nonZero, addedParams: addedParams(new Map()) + filled });
+  }
 
   async function channelSpace(): Promise<SearchSpace> {
     const ranked = await rankGroups(proto, analysis, feeds, rankOptions);

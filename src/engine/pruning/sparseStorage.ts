@@ -1,6 +1,6 @@
 import type { GraphProto } from 'onnx-buf';
 import { GraphView } from '../onnx/graphView.ts';
-import { floatsOf, isFloatTensor } from '../onnx/tensor.ts';
+import { dimsOf, elementCount, isFloatTensor, nonZeroCount } from '../onnx/tensor.ts';
 
 /** What sparse storage adds, as a share of the dense weights: a bit for each weight in a bitmap that says which are there. */
 export const bitmapShare = 1 / 32;
@@ -16,9 +16,9 @@ export function sparseStorage({ graph }: { graph: GraphProto }, sizeBytes: numbe
   let nonZero = 0, saved = 0;
   for (const tensor of new Map([...new GraphView(graph).constants]).values()) {
     if (!isFloatTensor(tensor)) continue;
-    const values = floatsOf(tensor), present = values.reduce((sum, value) => sum + Number(value !== 0), 0);
+    const count = elementCount(dimsOf(tensor)), present = nonZeroCount(tensor);
     nonZero += present;
-    saved += 4 * values.length - storedBytes(values.length, present);
+    saved += 4 * count - storedBytes(count, present);
   }
   return { nonZero, storedBytes: sizeBytes - saved };
 }

@@ -1,7 +1,7 @@
 import type { GraphProto, ModelProto, TensorProto } from 'onnx-buf';
 import { concatenated } from '../numerics/concatenated.ts';
 import { GraphView } from '../onnx/graphView.ts';
-import { floatTensor, floatsOf, intsOf, withFloats } from '../onnx/tensor.ts';
+import { dimsOf, elementCount, floatTensor, floatsOf, intsOf, nonZeroCount, withFloats } from '../onnx/tensor.ts';
 import { layerWidths } from '../pruning/costs.ts';
 import type { Analysis, KeptUnits, Layer } from '../pruning/types.ts';
 import { unshare } from '../pruning/unshare.ts';
@@ -171,4 +171,10 @@ export function withBiases(model: Model, layers: readonly Layer[]): { model: Mod
 export function addedBiases(model: Model, analysis: Analysis, layers: readonly Layer[]): (kept: KeptUnits) => number {
   const { biases } = withBiases(unshare(model).model, layers), positions = [...biases.keys()].map((layer) => analysis.layers.indexOf(layer));
   return (kept) => { const widths = positions.length > 0 ? layerWidths(analysis, kept) : []; return positions.reduce((sum, i) => sum + widths[i]!.outs, 0); };
+}
+
+/** How many zeros of a network the repair may fill: those of biases, and of weights that are not thinned out. @param layers those that are refitted @param thinned names of weights */
+export function filledZeros({ constants }: GraphView, layers: readonly Layer[], thinned: ReadonlySet<string>): number {
+  const filled = new Set(layers.flatMap(({ weight, bias }) => [weight, bias]).filter((name) => !thinned.has(name))), tensors = [...filled].map((name) => constants.get(name)).filter((tensor) => tensor !== undefined);
+  return tensors.reduce((sum, tensor) => sum + elementCount(dimsOf(tensor)) - nonZeroCount(tensor), 0);
 }

@@ -10,7 +10,7 @@ import type { Counts } from '../../../src/engine/rl/searchSpace.ts';
 import { WeightSpace } from '../../../src/engine/rl/weightSpace.ts';
 
 const { proto } = await loadModel('examples/resnet20.onnx'), analysis = await analyse(proto);
-const layers = analysis.layers.map((layer): ThinnableLayer => ({ layer, weights: layer.params, error: Float64Array.from({ length: 257 }, (_, gone) => (gone / 256) ** 3) }));
+const layers = analysis.layers.map((layer): ThinnableLayer => ({ layer, weights: layer.params, density: 1, error: Float64Array.from({ length: 257 }, (_, gone) => (gone / 256) ** 3) }));
 const space = new WeightSpace(analysis, layers, [{ cost: 'params', budget: 1 }], { minPreserve: 0.1 });
 /** An accuracy that is known: 0.9 less what is gone, cubed. */
 const accuracyOf = (counts: Counts, gain = 0): number => Math.min(0.9, 0.9 - 0.3 * (1 - space.spent(counts)) ** 3 + (space.spent(counts) < 1 ? gain : 0));

@@ -135,6 +135,15 @@ describe('a run with', () => {
     expect(candidates.map(({ params }) => params)).toContainEqual(expect.closeTo(left / before.params, 3));
   }, 240_000);
 
+  it('single weights counts those of the original that are not zero', async () => {
+    const sparse = await run('params=0.3', { method: 'weights', refine: 0 }), { before, after, out, candidates } = await run('params=0.5', { model: sparse.out, method: 'weights', refine: 0 }), left = await nonZero(out);
+    expect(before.sparse!.nonZero).toBe(await nonZero(sparse.out));
+    expect(left / before.sparse!.nonZero).toBeLessThanOrEqual(0.5);
+    expect(left / before.sparse!.nonZero).toBeGreaterThan(0.47);
+    expect(after.sparse!.nonZero).toBe(left);
+    expect(candidates.map(({ params }) => params)).toContainEqual(expect.closeTo(left / before.sparse!.nonZero, 2));
+  }, 240_000);
+
   it('single weights counts the size of bitmap and values', async () => {
     const report = await run('size=0.4', { method: 'weights' });
     expect(report.after.sparse!.storedBytes / report.before.sizeBytes).toBeLessThanOrEqual(0.4);

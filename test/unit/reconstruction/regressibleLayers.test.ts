@@ -173,6 +173,14 @@ it('a layer with more columns than memory has room for is left as it is, and its
   expect((await rankWeights(model, analysis, feeds, rankOptions)).map(({ layer }) => layer.opType)).toEqual(['Conv']);
 });
 
+it('of a layer with zeros the weights that are not zero are ranked, and one of zeros alone has none', async () => {
+  const net = new Net(), x = net.input('x', ['n', 12]);
+  net.output(net.gemm(net.relu(net.gemm(net.relu(net.gemm(x, 12, 24)), 24, 20)), 20, 5), 'y', ['n', 5]);
+  const model = net.model(), { layers: [, second, third] } = await analyse(model), thin = zeroSmallest(model, new Map([[second!.weight, 0.4], [third!.weight, 0]])), ranked = await rankWeights(thin, await analyse(thin), feedsOf([12]), rankOptions);
+  expect(ranked.map(({ weights, density }) => [weights, density])).toEqual([[288, 1], [192, 0.4]]);
+  for (const { error } of ranked) { expect(error[0]).toBe(0); expect(error[64]).toBeGreaterThan(1e-4); }
+});
+
 it('activations that are infinite tell nothing: errors are then those of a ranking by weights', async () => {
   const net = new Net(), x = net.input('x', ['n', 3, 6, 6]), large = net.op('Exp', [net.mul(net.relu(net.conv(x, 3, 8)), 60)]);
   net.output(net.gemm(net.op('Flatten', [net.op('GlobalAveragePool', [net.op('Min', [net.relu(net.conv(large, 8, 8)), net.scalar(1)])])]), 8, 5), 'y', ['n', 5]);
