@@ -50,9 +50,9 @@ export class WeightSpace implements SearchSpace {
     const { analysis, options: { nonZero = analysis.params, addedParams = 0 } } = this, whole = this.layers.reduce((macs, { layer, density }) => macs - (1 - density) * layer.macs, analysis.macs);
     let macs = whole, params = nonZero + addedParams;
     this.layers.forEach(({ layer, weights, density }, i) => {
-      const gone = 1 - counts[i]! / shares;
-      macs -= gone * density * layer.macs;
-      params -= gone * weights;
+      const elements = Math.round(weights / density), kept = Math.max(1, Math.round((counts[i]! / shares) * density * elements)); // as many as thinOut leaves
+      macs -= ((weights - kept) / elements) * layer.macs;
+      params -= weights - kept;
     });
     return { macs: macs / whole, params: params / nonZero };
   }
