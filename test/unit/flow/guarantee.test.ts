@@ -56,8 +56,16 @@ describe('guaranteed accuracy', () => {
   it('gives the baselines the same chance', async () => {
     const [a, b] = layers.map((_, i) => i).sort((i, j) => layers[j]!.weights - layers[i]!.weights) as [number, number]; // two layers that are alike
     const better = makeBy((counts) => (Math.abs(counts[a]! - counts[b]!) < 20 ? Math.max(0.89, accuracyOf(counts)) : accuracyOf(counts))); // equal shares do better here
-    const { winner } = await rebuildGuaranteed(space, [judged('agent', uniform(0.7).with(a, 250))], [judged('uniform', uniform(0.7))], 0.88, better, () => undefined);
+    const { winner, standings, baselines } = await rebuildGuaranteed(space, [judged('agent', uniform(0.7).with(a, 250))], [judged('uniform', uniform(0.7))], 0.88, better, () => undefined);
     expect(winner.policy).toBe('uniform');
+    // the table compares what is repaired alike, the agent at the winner's cost
+    expect([...standings.keys()]).toEqual(['agent', 'uniform']);
+    expect(standings.get('uniform')).toEqual({ counts: winner.counts, accuracy: winner.accuracy - 0.01 });
+    const { counts, accuracy } = standings.get('agent')!;
+    expect(space.spent(counts)).toBeLessThanOrEqual(space.spent(winner.counts));
+    expect(space.spent(counts)).toBeGreaterThan(space.spent(winner.counts) - 0.01);
+    expect(accuracy).toBe((await better.careful(counts)).accuracy);
+    expect(baselines.map(({ policy, candidate: { macs, accuracy: own } }) => [policy, macs, own])).toEqual([['uniform', space.costOf(winner.counts).macs, winner.accuracy - 0.01]]);
   });
 
   it('writes nothing that breaks it: says how near one gets', async () => {
