@@ -77,7 +77,8 @@ export function checkReachable({ limits }: Goal, space: SearchSpace): void {
   for (const { asked: { metric, value }, cost, budget, valueFor = (each: number) => each } of limits) {
     const nearest = costs[cost] ?? NaN;
     if (nearest <= budget) continue;
-    const asked = metric === 'size' ? `target size=${value} (${budget.toFixed(3)} of the ${cost})` : `target ${metric}=${value}`;
-    throw new UnreachableTargetError(`The ${asked} can't be reached: with every layer at its least width, ${nearest.toFixed(3)} of the original's ${cost}${cost === 'latency' ? ' (predicted)' : ''} remain. Choose ${metric}=${(Math.ceil(valueFor(nearest) * 100) / 100).toFixed(2)} or more, or lower --min-preserve.`);
+    const asked = metric === 'size' ? `target size=${value} (${budget.toFixed(3)} of the ${cost})` : `target ${metric}=${value}`, possible = Math.ceil(valueFor(nearest) * 100) / 100;
+    const advice = possible < 1 ? `Choose ${metric}=${possible.toFixed(2)} or more, or lower --min-preserve.` : 'Nothing smaller than the original is possible unless --min-preserve is lowered.';
+    throw new UnreachableTargetError(`The ${asked} can't be reached: with every layer at its least width, ${nearest.toFixed(3)} of the original's ${cost}${cost === 'latency' ? ' (predicted)' : ''} remain. ${advice}`);
   }
 }

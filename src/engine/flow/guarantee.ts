@@ -125,8 +125,8 @@ export async function rebuildGuaranteed(space: SearchSpace, agent: readonly Judg
     progress(begun(i + 1));
   }
   if (!winner) {
-    const points = (100 * (floor - (nearest?.accuracy ?? 0))).toFixed(2);
-    throw new UnreachableTargetError(`No smaller network keeps the accuracy that was asked for: the nearest, with ${(nearest?.cost ?? 1).toFixed(3)} of the original's ${space.cost}, is ${points} points below it. Allow that much more with --target accuracy-drop=P.`);
+    if (!nearest) throw new UnreachableTargetError(`No smaller network can be made: with every layer at its least width, ${least.toFixed(3)} of the original's ${space.cost} remain. Lower --min-preserve.`);
+    throw new UnreachableTargetError(`No smaller network keeps the accuracy that was asked for: the nearest, with ${nearest.cost.toFixed(3)} of the original's ${space.cost}, is ${(100 * (floor - nearest.accuracy)).toFixed(2)} points below it. Allow that much more with --target accuracy-drop=P.`);
   }
   const found: Judged[] = [], standings = new Map<string, Standing>(), { policy: best, counts: written } = winner;
   const stands = async (policy: string, own: Counts): Promise<Standing> => {

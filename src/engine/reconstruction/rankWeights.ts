@@ -1,4 +1,5 @@
 import type { GraphProto, ModelProto } from 'onnx-buf';
+import { UnsupportedModelError } from '../errors.ts';
 import { GraphView } from '../onnx/graphView.ts';
 import { dimsOf, elementCount, nonZeroCount } from '../onnx/tensor.ts';
 import type { Profile } from '../numerics/profile.ts';
@@ -35,6 +36,7 @@ const ridge = 1e-3;
 /**
  * Error curves of the layers whose weights may go one by one: those that a least-squares refit can repair, one convolution group each, with weights that are not zero.
  * @param feeds calibration inputs, one tensor a chunk of images
+ * @throws {UnsupportedModelError} where there are none: says why
  */
 export async function rankWeights(model: Model, analysis: Analysis, feeds: Readonly<Record<string, Tensor[]>>, options: SessionOptions & { budget: RowBudget; seed: number; memoryBytes?: number; profile: Profile; signal?: AbortSignal; progress?: (fraction: number) => void }): Promise<ThinnableLayer[]> {
   const view = new GraphView(model.graph), requests = (await regressibleLayers(model, view, analysis.layers, feeds)).found.filter(({ layer, layout }) => layout.groups === 1 && isRefittable(view, layer));
@@ -58,7 +60,17 @@ export async function rankWeights(model: Model, analysis: Analysis, feeds: Reado
     bytes += own;
   }
   await finishBatch();
+  if (found.length === 0) throw new UnsupportedModelError(`No layer of the network has weights that can be removed one by one${analysis.layers.length > 0 ? ` (${[...new Set(analysis.layers.map((layer) => whyWhole(view, layer)))].join('; ')})` : ''}. Try --method channels.`);
   return found;
+}
+
+/** Why a layer's weights can't go one by one, for people. */
+function whyWhole(view: GraphView, layer: Layer): string {
+  const weight = view.constants.get(layer.weight);
+  if (!weight) return `those of ${layer.name} are computed`;
+  if (!isRefittable(view, layer)) return `those of ${layer.name} are read by other nodes as well`;
+  if (layer.groups > 1) return `${layer.name} is a convolution in groups`;
+  return nonZeroCount(weight) === 0 ? `those of ${layer.name} are zero` : `least squares on calibration data can't repair ${layer.name}`;
 }
 
 /** @param whole share of the weights that are not zero: the curve is that of their shares */

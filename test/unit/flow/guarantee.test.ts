@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { UnreachableTargetError } from '../../../src/engine/errors.ts';
+import { checkReachable } from '../../../src/engine/flow/goal.ts';
 import { findStartingPoint, rebuildGuaranteed } from '../../../src/engine/flow/guarantee.ts';
 import type { Judged } from '../../../src/engine/flow/search.ts';
 import { loadModel } from '../../../src/engine/onnx/modelFile.ts';
@@ -72,6 +73,12 @@ describe('guaranteed accuracy', () => {
     const bad = makeBy((counts) => (space.spent(counts) < 1 ? 0.5 : 0.9));
     await expect(rebuildGuaranteed(space, [judged('agent', uniform(0.7))], [judged('uniform', uniform(0.7))], 0.88, bad, () => undefined)).rejects.toThrow(UnreachableTargetError);
     await expect(rebuildGuaranteed(space, [judged('agent', uniform(0.7))], [], 0.88, bad, () => undefined)).rejects.toThrow(/38\.00 points below/);
+  });
+
+  it.each([0.1, 5])('says what is possible, where that is anything, with --min-preserve %f', async (minPreserve) => {
+    const narrow = new WeightSpace(analysis, layers, [{ cost: 'params', budget: 1 }], { minPreserve }), nothing = minPreserve === 5;
+    expect(() => { checkReachable({ limits: [{ asked: { metric: 'params', value: 0.01 }, cost: 'params', budget: 0.01 }] }, narrow); }).toThrow(nothing ? /1\.000 of the original's params remain\. Nothing smaller than the original is possible unless --min-preserve is lowered\./ : /Choose params=0\.02 or more/);
+    if (nothing) await expect(rebuildGuaranteed(narrow, [judged('agent', narrow.full)], [], 0.88, make, () => undefined)).rejects.toThrow(/No smaller network can be made.*Lower --min-preserve/);
   });
 
   it('pays for size alone within the guarantee, and for -Error * log(cost) beyond it', () => {

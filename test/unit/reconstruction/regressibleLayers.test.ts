@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { GraphProto, ModelProto, TensorProto } from 'onnx-buf';
 import { describe, expect, it } from 'vitest';
+import { UnsupportedModelError } from '../../../src/engine/errors.ts';
 import { evaluateFiles } from '../../../src/engine/evaluation/evaluate.ts';
 import { Profile } from '../../../src/engine/numerics/profile.ts';
 import { Random } from '../../../src/engine/numerics/random.ts';
@@ -179,6 +180,14 @@ it('of a layer with zeros the weights that are not zero are ranked, and one of z
   const model = net.model(), { layers: [, second, third] } = await analyse(model), thin = zeroSmallest(model, new Map([[second!.weight, 0.4], [third!.weight, 0]])), ranked = await rankWeights(thin, await analyse(thin), feedsOf([12]), rankOptions);
   expect(ranked.map(({ weights, density }) => [weights, density])).toEqual([[288, 1], [192, 0.4]]);
   for (const { error } of ranked) { expect(error[0]).toBe(0); expect(error[64]).toBeGreaterThan(1e-4); }
+});
+
+it('a network of which no weight can go alone is refused with the reasons', async () => {
+  const net = new Net(), x = net.input('x', ['n', 12]), weight = net.weight([12, 12]), shared = (value: string): string => net.op('Gemm', [value, weight]);
+  net.output(shared(net.relu(shared(x))), 'y', ['n', 12]);
+  const model = net.model();
+  await expect(rankWeights(model, await analyse(model), feedsOf([12]), rankOptions)).rejects.toThrow(UnsupportedModelError);
+  await expect(rankWeights(model, await analyse(model), feedsOf([12]), rankOptions)).rejects.toThrow(/No layer of the network has weights that can be removed one by one \(those of .*Gemm.* are read by other nodes as well; .*\)\. Try --method channels\./);
 });
 
 it('activations that are infinite tell nothing: errors are then those of a ranking by weights', async () => {
