@@ -4,7 +4,7 @@ import { concatenated } from '../numerics/concatenated.ts';
 import { Profile } from '../numerics/profile.ts';
 import { applyPlan } from '../pruning/surgery.ts';
 import type { KeptUnits } from '../pruning/types.ts';
-import type { ScoringSample } from './scoringSample.ts';
+import { type ScoringSample, asFraction } from './scoringSample.ts';
 import type { Counts, SearchSpace } from './searchSpace.ts';
 
 type Model = ModelProto & { graph: GraphProto };
@@ -64,7 +64,7 @@ export class CandidateJudge {
         if (!rival || to === count) break;
         const gap = sample.difference(seen, rival.outcomes);
         if (gap.reward + confidence * gap.standardError < 0) {
-          return { score: { accuracy: rival.score.accuracy + gap.accuracy, reward: rival.score.reward + gap.reward, images: to }, outcomes: seen };
+          return { score: { accuracy: asFraction(rival.score.accuracy + gap.accuracy), reward: rival.score.reward + gap.reward, images: to }, outcomes: seen };
         }
       }
       return { score: { ...sample.estimate(seen), images: count }, outcomes: seen };

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -63,6 +63,13 @@ describe('a run with', () => {
     expect(strict.after.macs).toBeLessThan(strict.before.macs);
     expect(loose.after.macs).toBeLessThan(strict.after.macs);
     expect(new Set(strict.candidates.map(({ macs }) => macs.toFixed(2))).size).toBeGreaterThan(1); // the agent searches how much as well
+  }, 240_000);
+
+  it('a random search tells its point of the trade-off as a baseline\'s, not as an episode of the agent', async () => {
+    const { pareto, candidates, baselines } = await run('macs=0.6', { baseline: ['random'], roundTo: 1, refine: 0, seed: 6, episodes: 2 }), macs = baselines.find(({ policy }) => policy === 'random')!.macs;
+    expect(existsSync(join(folder, `run${runs}`, 'pareto-random.plan.json'))).toBe(true);
+    expect(candidates.map((candidate) => candidate.macs)).not.toContain(macs);
+    expect(pareto.filter((point) => point.macs === macs).map(({ episode }) => episode)).toEqual([0]);
   }, 240_000);
 
   it('latency is predicted for every candidate, and measured at the end; a table is kept', async () => {
