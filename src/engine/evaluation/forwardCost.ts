@@ -1,12 +1,13 @@
+import { samplesInRun } from '../pruning/costs.ts';
 import type { Analysis } from '../pruning/types.ts';
 
 /** Multiply-accumulates a second of onnxruntime on a laptop, and by how much those of depthwise convolutions are slower. */
 const macsPerSecond = 7e10, depthwiseFactor = 20;
 
-/** Float32 values of all layers that a pass of one sample gives. */
-export function valuesASample({ structure }: Analysis): number {
-  const { axes, view } = structure.facts, sizeOf = (value: string): number => (axes.shapeOf(value) ?? []).reduce((a, b) => a * b, 1);
-  return view.nodes.reduce((sum, { output }) => sum + output.reduce((all, value) => all + sizeOf(value), 0), 0);
+/** Float32 values of all layers that a pass gives for each of its samples. */
+export function valuesASample(analysis: Analysis): number {
+  const { axes, view } = analysis.structure.facts, sizeOf = (value: string): number => (axes.shapeOf(value) ?? []).reduce((a, b) => a * b, 1);
+  return view.nodes.reduce((sum, { output }) => sum + output.reduce((all, value) => all + sizeOf(value), 0), 0) / samplesInRun(analysis);
 }
 
 /**

@@ -1,21 +1,24 @@
 import { fixedBatch } from '../evaluation/fixedBatch.ts';
 import { valuesASample } from '../evaluation/forwardCost.ts';
 import type { Predictor } from '../evaluation/latencyTable.ts';
+import { withPreprocessing } from '../evaluation/recordedPreprocessing.ts';
 import { chunked, elementsOf } from '../evaluation/samples.ts';
 import { Profile } from '../numerics/profile.ts';
 import type { CompressOptions } from '../protocol.ts';
+import { sparseStorage } from '../pruning/sparseStorage.ts';
+import { unshare } from '../pruning/unshare.ts';
 import { AnchoredRefit } from '../reconstruction/anchoredRefit.ts';
 import { branchShares } from '../reconstruction/branchShares.ts';
 import { rankGroups } from '../reconstruction/calibration.ts';
 import { rankWeights } from '../reconstruction/rankWeights.ts';
-import { type RefitTargets, addedBiases, refitTargets, withFewerRows } from '../reconstruction/refitTargets.ts';
+import { type RefitTargets, addedBiases, filledZeros, refitTargets, withBiases, withFewerRows } from '../reconstruction/refitTargets.ts';
 import { type RowBudget, memoryLimits } from '../reconstruction/rowBudget.ts';
 import { type RefitOptions, sequentialRefit } from '../reconstruction/sequentialRefit.ts';
 import type { Craft } from '../rl/candidateJudge.ts';
 import { ChannelSpace } from '../rl/channelSpace.ts';
 import type { Counts, SearchSpace } from '../rl/searchSpace.ts';
 import { WeightSpace } from '../rl/weightSpace.ts';
-import { type Goal, checkReachable, goalOf, latencyLimit } from './goal.ts';
+import { type Goal, checkReachable, goalOf, latencyLimit, wholeFile } from './goal.ts';
 import { latencyOf } from './latencyTarget.ts';
 import type { Network } from './network.ts';
 import type { Task } from './task.ts';
@@ -50,15 +53,16 @@ const calibrationMacs = 2e12, valuesAtOnce = 1e8;
 
 /** Ranks channels, measures the original's features, and checks that the target can be reached. @throws {UnreachableTargetError} says how near one gets */
 export async function calibrate(network: Network, task: Task, options: CompressOptions, signal: AbortSignal, progress: (fraction: number) => void): Promise<Calibration> {
-  const { proto, analysis } = network, session = { threads: options.threads }, { seed } = options, profile = new Profile(), goal = goalOf(options, network);
+  const { proto, analysis } = network, session = { threads: options.threads }, { seed } = options, profile = new Profile();
   const most = Math.max(1, Math.min(64, Math.floor(6e6 / elementsOf(task.calibration)), Math.floor(valuesAtOnce / valuesASample(analysis))));
   const feeds = chunked(task.calibration, most, fixedBatch(proto)), limits = { mostImages: Math.max(64, calibrationMacs / analysis.macs), ...memoryLimits };
   const rankOptions = { ...session, budget: { ...rows.rank, ...limits, mostImages: Math.min(limits.mostImages, rankImages) }, seed, signal, progress, profile };
   const targetsOf = (budget: Pick<RowBudget, 'rows' | 'perColumn' | 'points'>, offset: number): Promise<RefitTargets> =>
     profile.timed('targets', () => refitTargets(proto, analysis, feeds, { ...budget, ...limits }, seed + offset, { ...session, firstLayers: options.method === 'weights' }));
   const few = await targetsOf(rows.quick, 1), quickFit = { rounds: 1, ridge: 1e-3, grouped: false, signal };
-  const addedParams = addedBiases(proto, analysis, few.layers.map(({ layer }) => layer));
-  const space = options.method === 'weights' ? new WeightSpace(analysis, await rankWeights(proto, analysis, feeds, rankOptions), goal.limits, { minPreserve: options.minPreserve, addedParams: addedParams(new Map()) }) : await channelSpace();
+  const repaired = few.layers.map(({ layer }) => layer), biased = withBiases(unshare(proto).model, repaired), nonZero = sparseStorage(proto, 0).nonZero, addedParams = addedBiases(analysis, biased.biases);
+  const goal = goalOf(options, { params: options.method === 'weights' ? nonZero : analysis.params, sizeBytes: network.sizeBytes, whole: () => wholeFile(withPreprocessing(network.inFileType(biased.model), task.preparation.recipe), options.method, analysis.params + addedParams(new Map())) });
+  const space = await (options.method === 'weights' ? weightSpace() : channelSpace());
   checkReachable(goal, space);
   const sequentially = (targets: RefitTargets, fit: RefitOptions): Craft => (prune, kept, densities) => sequentialRefit(prune(), kept, targets, { ...fit, densities });
   const around = async (anchor: Counts): Promise<Craft> => {
@@ -76,6 +80,11 @@ export async function calibrate(network: Network, task: Task, options: CompressO
     careful: async () => sequentially(withFewerRows(await targets(), rows.careful), { rounds: 2, ridge: 1e-4, grouped: true, signal }),
     thorough: async () => sequentially(await targets(), { rounds: thoroughRounds[options.method], ridge: 1e-4, grouped: true, signal }),
   };
+
+  async function weightSpace(): Promise<SearchSpace> {
+    const layers = await rankWeights(proto, analysis, feeds, rankOptions), filled = filledZeros(biased, repaired, new Set(layers.map(({ layer: { weight } }) => weight)));
+    return new WeightSpace(analysis, layers, goal.limits, { minPreserve: options.minPreserve, nonZero, addedParams: sparseStorage(biased.model, 0).nonZero - nonZero + filled });
+  }
 
   async function channelSpace(): Promise<SearchSpace> {
     const ranked = await rankGroups(proto, analysis, feeds, rankOptions);

@@ -22,7 +22,7 @@ export async function finish(calibration: Calibration, network: Network, agent: 
   return { ...rest, winner: { policy, counts, accuracy, proto: await model() } };
 
   async function chosen(): Promise<Omit<Finish, 'winner'> & { readonly winner: Winner }> {
-    if (goal.allowedDrop !== undefined) return { ...await rebuildGuaranteed(space, agent, baselines, floorOf(goal, task.judge.original), make, progress), notes: [] };
+    if (goal.allowedDrop !== undefined) return { ...await rebuildGuaranteed(space, agent, baselines, floorOf(run.options.target, task.judge.original), make, progress), notes: [] };
     const { winner, standings } = await rebuild(agent, baselines, make, progress);
     if (!latencyLimit(goal)) return { winner, standings, baselines, notes: [] };
     const { note, ...met } = await meetLatency(space, goal, network, winner, task, run.options.threads, make.thorough, journalOf<MeasuredRatio>('latency'), signal);

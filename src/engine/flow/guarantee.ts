@@ -57,7 +57,7 @@ const firstShare = 0.8, halfOfRival = 2 * thoroughCost;
  * they do, in their own proportions; the hand-made policies get the same chance. Where to look is told by models that are repaired lightly: what making them
  * thoroughly adds is taken to be what it added the last time, and only what promises to keep the guarantee is made so and judged by its own accuracy.
  * @param floor accuracy that must be kept @param make builds a choice lightly and thoroughly and judges it on all images
- * @returns the winner, how each policy did, repaired lightly, and the baselines as they did at the winner's budget
+ * @returns the winner; how each policy did, repaired lightly: the winner's as it is, the agent's best at its cost, other baselines a little below the best so far; and the baselines so
  * @throws {UnreachableTargetError} when none keeps it: says how near one gets
  */
 export async function rebuildGuaranteed(space: SearchSpace, agent: readonly Judged[], baselines: readonly Judged[], floor: number, make: Make, progress: (fraction: number) => void): Promise<{ winner: Winner; standings: ReadonlyMap<string, Standing>; baselines: Judged[] }> {
@@ -114,24 +114,30 @@ export async function rebuildGuaranteed(space: SearchSpace, agent: readonly Judg
   };
   const leaders = [...agent].sort((a, b) => b.candidate.reward - a.candidate.reward || a.candidate.episode - b.candidate.episode)
     .filter(({ counts }, i, all) => all.findIndex((other) => other.counts.join() === counts.join()) === i).slice(0, 2);
-  const found: Judged[] = [], standings = new Map<string, Standing>(), rivals = [...leaders, ...baselines];
+  const owns: Judged[] = [], rivals = [...leaders, ...baselines];
   const begun = (rival: number): number => (rival === 0 ? 0 : rival === rivals.length ? 1 : firstShare + (1 - firstShare) * (rival - 1) / (rivals.length - 1));
   for (const [i, { policy, counts, candidate }] of rivals.entries()) {
     let work = 0;
     worked = (units) => { work += units; progress(begun(i) + (begun(i + 1) - begun(i)) * (1 - 2 ** (-work / halfOfRival))); };
     const start: number = winner ? space.spent(winner.counts) * cheaper : space.spent(counts), own = rescaled(space, counts, start);
     if (winner === undefined || await promises(own)) await slide(policy, counts, start);
-    if (i >= leaders.length) {
-      const { macs, params } = space.costOf(own), accuracy = await careful(own);
-      found.push({ policy, counts: own, candidate: { ...candidate, macs, params, accuracy, preserve: space.ratiosOf(own) } });
-      standings.set(policy, { counts: own, accuracy });
-    }
+    if (i >= leaders.length) owns.push({ policy, counts: own, candidate });
     progress(begun(i + 1));
   }
   if (!winner) {
-    const points = (100 * (floor - (nearest?.accuracy ?? 0))).toFixed(2);
-    throw new UnreachableTargetError(`No smaller network keeps the accuracy that was asked for: the nearest, with ${(nearest?.cost ?? 1).toFixed(3)} of the original's ${space.cost}, is ${points} points below it. Allow that much more with --target accuracy-drop=P.`);
+    if (!nearest) throw new UnreachableTargetError(`No smaller network can be made: with every layer at its least width, ${least.toFixed(3)} of the original's ${space.cost} remain. Lower --min-preserve.`);
+    throw new UnreachableTargetError(`No smaller network keeps the accuracy that was asked for: the nearest, with ${nearest.cost.toFixed(3)} of the original's ${space.cost}, is ${(100 * (floor - nearest.accuracy)).toFixed(2)} points below it. Allow that much more with --target accuracy-drop=P.`);
   }
-  if (winner.policy === 'agent') standings.set('agent', { counts: winner.counts, accuracy: (await make.careful(winner.counts)).accuracy });
+  const found: Judged[] = [], standings = new Map<string, Standing>(), { policy: best, counts: written } = winner;
+  const stands = async (policy: string, own: Counts): Promise<Standing> => {
+    const counts = policy === best ? written : own, standing = { counts, accuracy: (await make.careful(counts)).accuracy };
+    standings.set(policy, standing);
+    return standing;
+  };
+  for (const { policy, counts } of leaders.slice(0, 1)) await stands(policy, rescaled(space, counts, space.spent(written)));
+  for (const { policy, counts: own, candidate } of owns) {
+    const { counts, accuracy } = await stands(policy, own), { macs, params } = space.costOf(counts);
+    found.push({ policy, counts, candidate: { ...candidate, macs, params, accuracy, preserve: space.ratiosOf(counts) } });
+  }
   return { winner, standings, baselines: found };
 }

@@ -7,7 +7,7 @@ import { measureLatency } from '../evaluation/latency.ts';
 import { inputShapesOf } from '../evaluation/samples.ts';
 import { loadModel } from '../onnx/modelFile.ts';
 import { floatsOf, isFloatTensor } from '../onnx/tensor.ts';
-import type { CompressOptions, LayerReport, Measurements, Report } from '../protocol.ts';
+import type { CompressOptions, LayerReport, Measurements, Report, Target } from '../protocol.ts';
 import { analyse } from '../pruning/analysis.ts';
 import { layerWidths } from '../pruning/costs.ts';
 import { sparseStorage } from '../pruning/sparseStorage.ts';
@@ -93,9 +93,9 @@ export interface Findings {
 /** report.json: everything measured from the written file. */
 export async function makeReport({ network, space, task, out, winner, standings, agent, baselines, rivals, profile, steps, notes: stepNotes }: Findings, options: CompressOptions, seconds: () => Record<string, number>): Promise<Report> {
   const { before, after, pruned } = await measureFiles(network, out, task, options);
-  const kept = space.keptFor(winner.counts), notes = [...task.notes, ...removedBranches(network.analysis, kept), ...stepNotes], own = standings.get('agent') ?? bestOf(agent);
+  const kept = space.keptFor(winner.counts), notes = [...task.notes, ...removedBranches(network.analysis, kept), ...stepNotes], own = standings.get('agent')!;
   if (network.fileType !== undefined) notes.push(`The numbers of the model are ${network.fileType}: it was searched and repaired as float32, and written as ${network.fileType} again. The accuracy and the times are those of the files.`);
-  if (winner.policy !== 'agent') notes.push(`The ${winner.policy} baseline was better than the agent (${percent(winner.accuracy)} against ${percent(own.accuracy)}), so its model was written.`);
+  if (winner.policy !== 'agent') notes.push(whyBaseline(winner.policy, standings, options.target));
   if (options.method === 'weights') notes.push('Single weights were pruned: the file and its time stay as they were until it is stored in a zip, or run by a program that makes use of zeros.');
   else if (after.latencyMs.median > before.latencyMs.median * 0.95) notes.push('On this machine the smaller model is not clearly faster at batch 1: its layers are too small for the arithmetic to dominate, or their widths do not suit its kernels. --target latency=R searches for time instead; --round-to 16 gives widths that kernels like, which costs narrow networks much accuracy.');
   const candidates = agent.map(({ candidate }) => candidate), written = agent.find(({ counts }) => counts.join() === winner.counts.join())?.candidate.episode;
@@ -108,8 +108,12 @@ export async function makeReport({ network, space, task, out, winner, standings,
   };
 }
 
-/** The choice with the highest reward, where none of the agent's was made well. */
-const bestOf = (agent: readonly Judged[]): Standing => { const { counts, candidate: { accuracy } } = agent.reduce((best, each) => (each.candidate.reward > best.candidate.reward ? each : best)); return { counts, accuracy }; };
+/** Why a baseline's model was written and not the agent's, for people: by what was compared alike. */
+export function whyBaseline(policy: string, standings: ReadonlyMap<string, Standing>, { metric }: Target): string {
+  const [its, agents] = [policy, 'agent'].map((each) => standings.get(each)?.accuracy ?? 0) as [number, number];
+  const how = metric === 'accuracy-drop' ? 'was smaller than the agent while keeping the accuracy' : its > agents ? `was better than the agent (${percent(its)} against ${percent(agents)}, repaired alike)` : 'was better than the agent once both were repaired thoroughly';
+  return `The ${policy} baseline ${how}, so its model was written.`;
+}
 const rounded = (values: Readonly<Record<string, number>>): Record<string, number> => Object.fromEntries(Object.entries(values).map(([key, value]) => [key, Math.round(value * 1000) / 1000]));
 
 const percent = (fraction: number): string => `${(100 * fraction).toFixed(2)}%`;

@@ -206,7 +206,7 @@ export class Search {
   async random(): Promise<Judged[]> {
     const { space } = this.calibration, { budget, objective } = await this.planned(), found: Judged[] = [];
     for await (const { counts, score, episode } of randomSearch(space, { budget, episodes: this.episodes, seed: this.options.seed, signal: this.context.signal, evaluate: async (counts, episode) => this.paid(objective, counts, await this.evaluate('random', counts, episode)) })) {
-      found.push(this.judged('random', counts, score, episode));
+      found.push(this.judged('random', counts, score, 0));
       this.context.emit({ type: 'stage', stage: 'search', fraction: episode / this.episodes, message: 'random search' });
     }
     await this.written();

@@ -15,7 +15,7 @@ import { type Feature, lastFeatures, outputFeatures } from '../training/features
 import type { ClassOutput } from '../training/losses.ts';
 import { type FinetuneOptions, type TrainingSamples, affordableViews, distill, finetune, finetuneDefaults } from '../training/finetune.ts';
 import type { StageClock } from '../run/stageClock.ts';
-import { floorOf, goalOf } from './goal.ts';
+import { floorOf } from './goal.ts';
 import type { Network } from './network.ts';
 import type { Finalist } from './finish.ts';
 import { type Task, scoresClasses } from './task.ts';
@@ -46,7 +46,7 @@ export async function trainSteps(network: Network, task: Task, winner: Finalist 
     try {
       const lesson = await lessonOf(step, network, task, winner, options, epochs[step], context.signal).catch(leftOut), next = await train(step, network, task, now, lesson, options, run, context);
       const { accuracy, reward, standardError } = difference(next.outcomes, now.outcomes), slack = now.proto === winner.proto ? clearly * standardError : 0;
-      const kept = reward >= -slack && assessmentOf(next.outcomes).accuracy >= floorOf(goalOf(options, network), task.judge.original);
+      const kept = reward >= -slack && assessmentOf(next.outcomes).accuracy >= floorOf(options.target, task.judge.original);
       if (next.diverged !== undefined) notes.push(`${name} diverged in epoch ${next.diverged} (the loss is not a number): the epochs before it were judged as usual.`);
       if (!kept) notes.push(`No epoch of ${name.toLowerCase()} was as good as the model before it, which was kept.`);
       else if (accuracy < 0) notes.push(`${name} is ${(-100 * accuracy).toFixed(2)} points lower on the validation data, which is no clear loss: the model before it was chosen on these images, and looks better on them than it is. That model is reconstructed.onnx in the run folder.`);

@@ -106,6 +106,9 @@ export function encodeModel(proto: ModelProto & { graph: GraphProto }): Uint8Arr
   return [model, header(7, lengthOf(graphChunks)), ...graphChunks];
 }
 
+/** Bytes of the file that {@link saveModel} writes, with what stands beside it. */
+export const fileBytes = (proto: ModelProto & { graph: GraphProto }): number => lengthOf(encodeModel(proto));
+
 /** A model whose large initializers stand outside: small protobuf bytes, and one buffer a tensor at the stated offsets. */
 export interface SplitModel {
   readonly bytes: Uint8Array[];

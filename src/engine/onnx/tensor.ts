@@ -126,6 +126,9 @@ export function floatsOf(tensor: TensorProto): Float32Array {
   }
 }
 
+/** How many values of a floating-point tensor are not zero. */
+export const nonZeroCount = (tensor: TensorProto): number => floatsOf(tensor).reduce((sum, value) => sum + Number(value !== 0), 0);
+
 /** The tensor's values as integers (any integer type or bool). */
 export function intsOf(tensor: TensorProto): number[] {
   const bytes = aligned(rawBytes(tensor), bytesPerElement(tensor));

@@ -90,7 +90,7 @@ function removalOf(facts: GraphFacts, isEmpty: (value: string) => boolean): Remo
       unvarying.add(output);
     } else {
       const wise = ruleOf(node) === elementwise[node.opType] || (node.opType === 'BatchNormalization' && intAttribute(node, 'training_mode', 0) === 0);
-      const varying = inputs.filter((value) => !unvarying.has(value) && !facts.known.has(value)); // the data's own sizes, not those of a table
+      const varying = inputs.filter((value) => !unvarying.has(value) && !facts.known.contents.has(value)); // the data's own sizes, not those of a table
       if (!wise || empty.length > 0) return undefined;
       if (varying.length > 0 ? !varying.some((value) => sameShape(value, output)) : !flat.every((value) => sameShape(value, output))) return undefined;
       if (varying.length === 0) unvarying.add(output); else joins.push(...flat.map((branch): Join => ({ opType: node.opType, branch, result: output })));

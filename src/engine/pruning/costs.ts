@@ -34,7 +34,7 @@ interface CostModel {
  * Samples in the run that found the shapes, which a model may fix: the size of its first input's first axis, where every multiplication is made once for each position of that. 1 where that
  * is not so, as in attention over that axis, or not known, as behind a Reshape that folds others into it. Steps of time are no samples.
  */
-function samplesInRun({ facts: { axes, view }, atoms }: Structure): number {
+function samplesOf({ facts: { axes, view }, atoms }: Structure): number {
   const [input = ''] = view.inputs, [batch, ...others] = axes.shapeOf(input)?.length ? atoms.of(axes.axis(input, 0)) : [];
   if (batch === undefined || others.length > 0) return 1;
   const isTime = (node: NodeProto, [time]: readonly AxisId[]): boolean => /^(LSTM|GRU|RNN)$/.test(node.opType) && atoms.of(time!).includes(batch);
@@ -74,7 +74,7 @@ function buildCostModel(analysis: Omit<Analysis, 'macs' | 'params'>): CostModel 
   const macs = axes.costs.map(({ node, constant, axes: factors }) => ({ ...term(constant, factors), of: keyOf(node) }));
   const weights = [...new Map([...view.initializers, ...view.constants])].filter(([, tensor]) => isFloatTensor(tensor) && dimsOf(tensor).length > 0);
   const widths = analysis.layers.map(({ node, weight, inAxis, outAxis }) => ({ ins: { ...term(1, [axes.axis(weight, inAxis)]), of: keyOf(node) }, outs: { ...term(1, [axes.axis(weight, outAxis)]), of: keyOf(node) } }));
-  return { sizes, macs, samples: samplesInRun(analysis.structure), widths, params: [...weights.map(([name]) => ({ ...term(1, axes.axesOf(name)), of: name })), { constant: fixedParams, factors: [] }] };
+  return { sizes, macs, samples: samplesOf(analysis.structure), widths, params: [...weights.map(([name]) => ({ ...term(1, axes.axesOf(name)), of: name })), { constant: fixedParams, factors: [] }] };
 }
 
 const models = new WeakMap<object, CostModel>();
@@ -116,6 +116,9 @@ export function costs(analysis: Omit<Analysis, 'macs' | 'params'>, kept: KeptUni
   const total = (terms: readonly Term[]): number => terms.reduce((sum, term) => sum + evaluate(term, sizes), 0);
   return { macs: total(model.macs) / model.samples, params: total(model.params) };
 }
+
+/** How many samples the run held that the shapes are of: the batch that a model fixes, 1 where it can't be told. */
+export const samplesInRun = (analysis: Omit<Analysis, 'macs' | 'params'>): number => costModelOf(analysis).samples;
 
 /** Multiply-accumulates for one sample of each layer of `analysis.layers`, in their order, when pruned to `kept`. */
 export function layerMacs(analysis: Omit<Analysis, 'macs' | 'params'>, kept: KeptUnits): Float64Array {

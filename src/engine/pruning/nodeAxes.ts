@@ -4,6 +4,7 @@ import type { GraphView } from '../onnx/graphView.ts';
 import { dimsOf, floatsOf, intsOf, isFloatTensor, isFloatType } from '../onnx/tensor.ts';
 import type { Tensor } from '../runtime/session.ts';
 import type { Axes, AxisId } from './axes.ts';
+import type { KnownValues } from './knownValues.ts';
 import type { Layer } from './layer.ts';
 
 /** What is known of a graph while its rules run. */
@@ -13,8 +14,8 @@ export interface GraphFacts {
   readonly opset: number;
   /** Contents of small values, as run. */
   readonly small: ReadonlyMap<string, Tensor>;
-  /** Values that don't depend on the data (see knownValues). */
-  readonly known: ReadonlySet<string>;
+  /** Values that don't depend on the data. */
+  readonly known: KnownValues;
   /** Constants that are copies of a shared one, by name (see unshare). */
   readonly sources: ReadonlyMap<string, string>;
   /** Layers found so far, in graph order. */
@@ -54,7 +55,7 @@ export class NodeAxes {
   hasAttribute(name: string): boolean { return hasAttribute(this.node, name); }
 
   /** The integers in a small input, constant or computed from constants and shapes; undefined where they depend on the data. */
-  intsIn(i: number): number[] | undefined { return this.facts.known.has(this.input(i)) ? this.intsAsRun(i) : undefined; }
+  intsIn(i: number): number[] | undefined { return this.facts.known.contents.has(this.input(i)) ? this.intsAsRun(i) : undefined; }
 
   /** The integers in a small input in the run that found the shapes, whatever they depend on: good for telling placeholders (-1, 0, 1) from sizes. */
   intsAsRun(i: number): number[] | undefined {

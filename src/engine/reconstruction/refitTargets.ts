@@ -1,10 +1,9 @@
 import type { GraphProto, ModelProto, TensorProto } from 'onnx-buf';
 import { concatenated } from '../numerics/concatenated.ts';
 import { GraphView } from '../onnx/graphView.ts';
-import { floatTensor, floatsOf, withFloats } from '../onnx/tensor.ts';
+import { dimsOf, elementCount, floatTensor, floatsOf, nonZeroCount, withFloats } from '../onnx/tensor.ts';
 import { layerWidths } from '../pruning/costs.ts';
 import type { Analysis, KeptUnits, Layer } from '../pruning/types.ts';
-import { unshare } from '../pruning/unshare.ts';
 import { dimsOfZeros } from '../pruning/zerosNode.ts';
 import { runChunks } from '../runtime/chunkedRun.ts';
 import type { SessionOptions, Tensor } from '../runtime/session.ts';
@@ -168,8 +167,18 @@ export function withBiases(model: Model, layers: readonly Layer[]): { model: Mod
   return { model: { ...model, graph: { ...model.graph, node, initializer: [...model.graph.initializer, ...added] } }, biases };
 }
 
-/** How many parameters {@link withBiases} adds to the network pruned to what is kept. @param layers those that are refitted */
-export function addedBiases(model: Model, analysis: Analysis, layers: readonly Layer[]): (kept: KeptUnits) => number {
-  const { biases } = withBiases(unshare(model).model, layers), positions = [...biases.keys()].map((layer) => analysis.layers.indexOf(layer));
+/** How many parameters {@link withBiases} adds to the network pruned to what is kept. @param biases that it added to the whole one */
+export function addedBiases(analysis: Analysis, biases: ReadonlyMap<Layer, string>): (kept: KeptUnits) => number {
+  const positions = [...biases.keys()].map((layer) => analysis.layers.indexOf(layer));
   return (kept) => { const widths = positions.length > 0 ? layerWidths(analysis, kept) : []; return positions.reduce((sum, i) => sum + widths[i]!.outs, 0); };
+}
+
+/**
+ * How many zeros of a network the repair may fill: those of biases, and of weights that are not thinned out.
+ * @param biased the network with biases to be fitted @param layers those that are refitted @param thinned names of weights
+ */
+export function filledZeros({ model, biases }: ReturnType<typeof withBiases>, layers: readonly Layer[], thinned: ReadonlySet<string>): number {
+  const { constants } = new GraphView(model.graph), filled = new Set(layers.flatMap((layer) => [layer.weight, biases.get(layer) ?? layer.bias]).filter((name) => !thinned.has(name)));
+  const tensors = [...filled].map((name) => constants.get(name)).filter((tensor) => tensor !== undefined);
+  return tensors.reduce((sum, tensor) => sum + elementCount(dimsOf(tensor)) - nonZeroCount(tensor), 0);
 }

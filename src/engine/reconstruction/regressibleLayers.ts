@@ -2,6 +2,7 @@ import type { GraphProto, ModelProto } from 'onnx-buf';
 import { UnsupportedModelError } from '../errors.ts';
 import type { GraphView } from '../onnx/graphView.ts';
 import { DataType, dimsOf } from '../onnx/tensor.ts';
+import { knownValues } from '../pruning/knownValues.ts';
 import type { Analysis, Layer } from '../pruning/types.ts';
 import type { Tensor } from '../runtime/session.ts';
 import { type ValueShapes, runShapes } from '../runtime/shapes.ts';
@@ -14,16 +15,16 @@ export interface RegressibleLayer { readonly layer: Layer; readonly layout: RowL
 const mostColumns = 10_000;
 
 /**
- * The layers of a network that are regressions on calibration data: float32 weights that are constant, rows that can be told from the shapes (rowLayout), no more
- * columns than memory has room for. Groups that only other layers read are ranked by weights; other layers stay as they are.
+ * The layers of a network that are regressions on calibration data: float32 weights that are constant, rows that can be told from the shapes (rowLayout) and are as
+ * many whatever the data hold (an expert of a mixture gets the samples that are routed to it), no more columns than memory has room for. Groups that only other layers read are ranked by weights; other layers stay as they are.
  * @param feeds for every graph input, one tensor a chunk of images @returns them, in the given order, the shapes of all values for one chunk, and the images in it
  */
 export async function regressibleLayers(model: ModelProto & { graph: GraphProto }, view: GraphView, layers: readonly Layer[], feeds: Readonly<Record<string, readonly Tensor[]>>): Promise<{ found: RegressibleLayer[]; shapes: ValueShapes['shapes']; images: number }> {
   const chunkShapes = Object.fromEntries(Object.entries(feeds).map(([name, chunks]) => [name, chunks[0]!.dims])), images = Object.values(chunkShapes)[0]![0]!;
-  const { shapes } = await runShapes(model, view, chunkShapes);
+  const { shapes } = await runShapes(model, view, chunkShapes), known = knownValues(view).shapes;
   const found = layers.flatMap((layer): RegressibleLayer[] => {
     const weight = view.constants.get(layer.weight), input = shapes.get(layer.input), output = shapes.get(layer.output);
-    if (weight?.dataType !== DataType.FLOAT || !input || !output) return [];
+    if (weight?.dataType !== DataType.FLOAT || !input || !output || !known.has(layer.input) || !known.has(layer.output)) return [];
     const layout = rowLayout(layer, input, output, dimsOf(weight), images);
     return layout && columnsOf(layout) <= mostColumns ? [{ layer, layout }] : [];
   });

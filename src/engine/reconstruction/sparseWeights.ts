@@ -48,8 +48,8 @@ export async function* thinOut(problem: SparseProblem, weights: Float32Array, de
     for (let i = 0; i < count; i++) saliency[i] = mask[i] ? now[i]! * now[i]! * gram[Math.floor(i / outs) * (columns + 1)]! : -1;
     if (keep < count) {
       const threshold = saliency.slice().sort()[count - keep]!;
-      let left = keep;
-      for (let i = 0; i < count; i++) { const stays = left > 0 && saliency[i]! >= threshold && mask[i] === 1; mask[i] = Number(stays); left -= Number(stays); }
+      let ties = keep - saliency.reduce((above, value) => above + Number(value > threshold), 0); // weights that are zero, say: of these the first
+      for (let i = 0; i < count; i++) mask[i] = Number(saliency[i]! > threshold || (saliency[i] === threshold && mask[i] === 1 && ties-- > 0));
     }
     now = await solveMasked(problem, mask, now, steps);
     yield { density, mask: mask.slice(), weights: now };

@@ -4,7 +4,7 @@ import { concatenated } from '../numerics/concatenated.ts';
 import { Profile } from '../numerics/profile.ts';
 import { applyPlan } from '../pruning/surgery.ts';
 import type { KeptUnits } from '../pruning/types.ts';
-import type { ScoringSample } from './scoringSample.ts';
+import { type ScoringSample, asFraction } from './scoringSample.ts';
 import type { Counts, SearchSpace } from './searchSpace.ts';
 
 type Model = ModelProto & { graph: GraphProto };
@@ -25,9 +25,9 @@ export interface Score {
 /** What a candidate is compared with: the best so far, image by image. */
 export interface Rival { readonly score: Score; readonly outcomes: Outcomes }
 
-/** Shares of the images after which a candidate may be given up. */
-const stops = [0.2, 0.5];
-/** Standard errors below the best at which a candidate is given up: wrongly in one of 200 cases where the two are equal. */
+/** Shares of the images after which a candidate may be given up, and images below which the standard error is too uncertain for that. */
+const stops = [0.2, 0.5], fewest = 30;
+/** Standard errors below the best at which a candidate is given up: of two looks at once, wrongly in about one of 50 cases where the two are equal (docs/decisions/scoring-sample.md). */
 const confidence = 2.576;
 
 /** Makes the network of a choice and judges it. */
@@ -58,13 +58,13 @@ export class CandidateJudge {
     const model = await this.profile.timed('refit', () => this.make(counts, craft)), trial = await this.profile.timed('session', () => this.judge.trial(model)), count = sample.images.length;
     try {
       let seen: Outcomes = { right: new Float32Array(0), probability: new Float32Array(0) };
-      for (const share of rival ? [...stops, 1] : [1]) {
-        const from = seen.right.length, to = Math.ceil(share * count);
+      for (const to of [...(rival ? stops.map((share) => Math.ceil(share * count)).filter((images) => images >= fewest) : []), count]) {
+        const from = seen.right.length;
         seen = joined(seen, await this.profile.timed('inference', () => trial.look(sample.images.subarray(from, to), signal)));
         if (!rival || to === count) break;
         const gap = sample.difference(seen, rival.outcomes);
         if (gap.reward + confidence * gap.standardError < 0) {
-          return { score: { accuracy: rival.score.accuracy + gap.accuracy, reward: rival.score.reward + gap.reward, images: to }, outcomes: seen };
+          return { score: { accuracy: asFraction(rival.score.accuracy + gap.accuracy), reward: rival.score.reward + gap.reward, images: to }, outcomes: seen };
         }
       }
       return { score: { ...sample.estimate(seen), images: count }, outcomes: seen };

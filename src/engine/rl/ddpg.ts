@@ -31,7 +31,7 @@ export interface DdpgOptions {
   readonly explorationEpisodes: number;
   /** ... and its factor an episode afterwards [0.95]. */
   readonly noiseDecay: number;
-  /** Updates for each step of an episode [1]. */
+  /** Updates for each step of an episode, but at least one an episode [1]. */
   readonly updatesPerStep: number;
   /** Share of the newest batch in the moving average of rewards [0.5]. */
   readonly baselineRate: number;
@@ -110,14 +110,13 @@ export class DdpgAgent {
   }
 
   /**
-   * Stores an episode, every step with the episode's final reward, and learns from the replay buffer as many times as the episode has steps.
+   * Stores an episode, every step with the episode's final reward, and learns from the replay buffer, for each of its steps so many times.
    * @returns mean losses; undefined while exploring, when nothing is learned
    */
   async endEpisode(steps: readonly Step[], reward: number): Promise<Losses | undefined> {
     steps.forEach(({ observation, action }, i) => { this.replay.add({ observation, action, reward, nextObservation: steps[i + 1]?.observation }); });
-    const learning = this.episodes++ >= this.options.explorationEpisodes;
-    const count = learning ? Math.round(steps.length * this.options.updatesPerStep) : 0;
-    if (count === 0) return undefined;
+    if (this.episodes++ < this.options.explorationEpisodes) return undefined;
+    const count = Math.max(1, Math.round(steps.length * this.options.updatesPerStep));
     let criticLoss = 0, actorLoss = 0;
     for (let i = 0; i < count; i++) {
       const losses = await this.update();

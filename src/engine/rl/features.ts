@@ -11,11 +11,9 @@ export function groupFeatures(analysis: Analysis, groups: readonly { readonly gr
   });
 }
 
-/** What the agent sees of a layer. */
+/** What the agent sees of a layer: positions lie behind the channels of a convolution, and between the batch and the channels of other layers, where a vector has none and tokens are a height. */
 export function layerFeatures({ structure: { facts: { axes } } }: Analysis, layer: Layer): GroupFeatures {
-  const output = axes.shapeOf(layer.output) ?? [], weight = axes.shapeOf(layer.weight) ?? [];
-  return {
-    outChannels: weight[layer.outAxis] ?? 1, inChannels: (weight[layer.inAxis] ?? 1) * layer.groups,
-    height: output[2] ?? output[1] ?? 1, width: output[3] ?? 1, stride: intsAttribute(layer.node, 'strides')?.[0] ?? 1, kernel: weight[2] ?? 1,
-  };
+  const output = axes.shapeOf(layer.output) ?? [], weight = axes.shapeOf(layer.weight) ?? [], convolution = layer.opType === 'Conv' || layer.opType === 'ConvTranspose';
+  const [height = 1, width = 1] = convolution ? output.slice(2) : output.slice(1, -1), [kernel = 1] = convolution ? weight.slice(2) : [];
+  return { outChannels: weight[layer.outAxis] ?? 1, inChannels: (weight[layer.inAxis] ?? 1) * layer.groups, height, width, stride: intsAttribute(layer.node, 'strides')?.[0] ?? 1, kernel };
 }

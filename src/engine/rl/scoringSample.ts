@@ -69,12 +69,15 @@ export class ScoringSample {
     return { accuracy, reward, standardError: Math.sqrt(variance) };
   }
 
-  /** What a network with these outcomes would get on all images: accuracy, and half of it and half the mean probability of the right answers. */
+  /** What a network with these outcomes would get on all images: accuracy, and half of it and half the mean probability of the right answers, which is not cut to [0, 1], so that it still tells candidates apart. */
   estimate(outcomes: Outcomes): { accuracy: number; reward: number } {
     const { accuracy, reward } = this.difference(outcomes);
-    return { accuracy: this.whole.accuracy + accuracy, reward: rewardOf(this.whole) + reward };
+    return { accuracy: asFraction(this.whole.accuracy + accuracy), reward: rewardOf(this.whole) + reward };
   }
 }
+
+/** An estimate of a fraction: differences of few images can lead beyond what is possible. */
+export const asFraction = (value: number): number => Math.min(1, Math.max(0, value));
 
 function spreadOf(values: readonly number[]): number {
   const mean = values.reduce((a, b) => a + b, 0) / Math.max(1, values.length);

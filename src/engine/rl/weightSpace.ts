@@ -7,11 +7,13 @@ import { type CostName, type Costs, type Counts, type Decision, type Limit, type
 interface WeightSpaceOptions {
   /** Five times the least share of a layer's weights that stays: single weights can be spared far beyond whole channels. */
   readonly minPreserve: number;
-  /** Parameters that the repair adds. */
+  /** Parameters of the original that are not zero, by default all. */
+  readonly nonZero?: number;
+  /** Parameters that the repair adds, and zeros that it fills. */
   readonly addedParams?: number;
 }
 
-/** Choices of fine-grained pruning: how many of the weights each layer keeps, in shares; what is left out is zero. */
+/** Choices of fine-grained pruning: how many of the weights that are not zero each layer keeps, in shares; what is left out is zero. */
 export class WeightSpace implements SearchSpace {
   readonly analysis: Analysis;
   readonly groups: readonly Decision[];
@@ -41,17 +43,18 @@ export class WeightSpace implements SearchSpace {
   stepOf(): number { return 1; }
   countFor(_: number, preserveRatio: number): number { return Math.min(shares, Math.max(this.leastShares, Math.round(preserveRatio * shares))); }
   keptFor(): KeptUnits { return new Map(); }
-  densitiesFor(counts: Counts): ReadonlyMap<string, number> { return new Map(this.layers.map(({ layer }, i) => [layer.weight, counts[i]! / shares])); }
+  densitiesFor(counts: Counts): ReadonlyMap<string, number> { return new Map(this.layers.map(({ layer, density }, i) => [layer.weight, (counts[i]! / shares) * density])); }
 
-  /** Only what is not zero counts. */
+  /** Only what is not zero counts, of the original as well. */
   costOf(counts: Counts): Costs {
-    let { macs, params } = this.analysis;
-    this.layers.forEach(({ layer, weights }, i) => {
-      const gone = 1 - counts[i]! / shares;
-      macs -= gone * layer.macs;
-      params -= gone * weights;
+    const { analysis, options: { nonZero = analysis.params, addedParams = 0 } } = this, whole = this.layers.reduce((macs, { layer, density }) => macs - (1 - density) * layer.macs, analysis.macs);
+    let macs = whole, params = nonZero + addedParams;
+    this.layers.forEach(({ layer, weights, density }, i) => {
+      const elements = Math.round(weights / density), kept = Math.max(1, Math.round((counts[i]! / shares) * density * elements)); // as many as thinOut leaves
+      macs -= ((weights - kept) / elements) * layer.macs;
+      params -= weights - kept;
     });
-    return { macs: macs / this.analysis.macs, params: (params + (this.options.addedParams ?? 0)) / this.analysis.params };
+    return { macs: macs / whole, params: params / nonZero };
   }
 
   spent(counts: Counts): number { return spentUnder(this.limits, this.costOf(counts)); }

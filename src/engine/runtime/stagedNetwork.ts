@@ -80,7 +80,7 @@ export class StagedNetwork {
     const inputs = [...used].filter((value) => value !== '' && !made.has(value) && !this.initializers.has(value));
     const session = await Session.create(buildModel({
       nodes: [...nodes].sort((a, b) => this.position.get(a)! - this.position.get(b)!),
-      inputs: inputs.map((value) => { const { type, dims } = given[value]![0]!; return valueInfo(value, dims, dataTypeOf(type)); }),
+      inputs: inputs.map((value) => valueInfo(value, commonDims(given[value]!, value), dataTypeOf(given[value]![0]!.type))),
       outputs: outputs.map((value) => ({ ...valueInfo(value), type: undefined }) as never),
       initializers: [...used].map((name) => this.initializers.get(name)).filter((tensor) => tensor !== undefined),
       opsetImport: this.model.opsetImport,
@@ -115,3 +115,6 @@ export class StagedNetwork {
     return this.view.usesOf(value).some(({ node }) => this.waiting.has(node)) || (this.view.capturedBySubgraphs.get(value) ?? []).some((node) => this.waiting.has(node));
   }
 }
+
+/** The sizes that all chunks of a value share; where they differ, as the data make them (NonZero), an open one by the name of the value and the axis. */
+const commonDims = (chunks: readonly Tensor[], value: string): (number | string)[] => chunks[0]!.dims.map((dim, axis) => (chunks.every(({ dims }) => dims[axis] === dim) ? dim : `${value} ${axis}`));

@@ -23,17 +23,17 @@ const passing = new Set(['Identity', 'BatchNormalization', 'Add', 'Relu', 'Clip'
 /**
  * What the last layers before the answer give, behind their activations: by it a compressed network learns from the original with more than the answers
  * (hints of Romero et al. 2015, arXiv 1412.6550; with as many channels as are left, since those stand for the same channels as before).
- * Only values whose first axis runs over samples are taken.
+ * Only values whose first axis runs over samples are taken, and none whose sizes depend on what the data hold.
  * @param compressed the network after surgery with `kept`
  */
 export function lastFeatures(compressed: Model, analysis: Analysis, kept: KeptUnits, count = 2): Feature[] {
-  const { axes, view } = analysis.structure.facts, positions = new KeptPositions(analysis, kept), produced = new GraphView(compressed.graph).producers;
+  const { axes, view, known } = analysis.structure.facts, positions = new KeptPositions(analysis, kept), produced = new GraphView(compressed.graph).producers;
   const samples = axes.shapeOf(view.inputs[0]!)?.[0];
   const order = new Map(view.nodes.map((node, i) => [node, i])), found = new Map<string, Feature>();
   for (const { output } of [...analysis.layers].sort((a, b) => order.get(b.node)! - order.get(a.node)!)) {
     const value = activated(view, output), shape = axes.shapeOf(value);
     if (found.size === count) break;
-    if (!shape || shape.length < 2 || shape[0] !== samples || view.isOutput(value) || !produced.has(value) || found.has(value)) continue;
+    if (!shape || shape.length < 2 || shape[0] !== samples || view.isOutput(value) || !known.shapes.has(value) || !produced.has(value) || found.has(value)) continue;
     const left = axes.axesOf(value).map((axis, i) => (i === 0 ? undefined : positions.of(axis)));
     found.set(value, { value, kept: left, elements: shape.slice(1).reduce((product, size, i) => product * (left[i + 1]?.length ?? size), 1) });
   }

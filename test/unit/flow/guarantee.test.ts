@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { UnreachableTargetError } from '../../../src/engine/errors.ts';
+import { checkReachable } from '../../../src/engine/flow/goal.ts';
 import { findStartingPoint, rebuildGuaranteed } from '../../../src/engine/flow/guarantee.ts';
 import type { Judged } from '../../../src/engine/flow/search.ts';
 import { loadModel } from '../../../src/engine/onnx/modelFile.ts';
@@ -10,7 +11,7 @@ import type { Counts } from '../../../src/engine/rl/searchSpace.ts';
 import { WeightSpace } from '../../../src/engine/rl/weightSpace.ts';
 
 const { proto } = await loadModel('examples/resnet20.onnx'), analysis = await analyse(proto);
-const layers = analysis.layers.map((layer): ThinnableLayer => ({ layer, weights: layer.params, error: Float64Array.from({ length: 257 }, (_, gone) => (gone / 256) ** 3) }));
+const layers = analysis.layers.map((layer): ThinnableLayer => ({ layer, weights: layer.params, density: 1, error: Float64Array.from({ length: 257 }, (_, gone) => (gone / 256) ** 3) }));
 const space = new WeightSpace(analysis, layers, [{ cost: 'params', budget: 1 }], { minPreserve: 0.1 });
 /** An accuracy that is known: 0.9 less what is gone, cubed. */
 const accuracyOf = (counts: Counts, gain = 0): number => Math.min(0.9, 0.9 - 0.3 * (1 - space.spent(counts)) ** 3 + (space.spent(counts) < 1 ? gain : 0));
@@ -56,14 +57,28 @@ describe('guaranteed accuracy', () => {
   it('gives the baselines the same chance', async () => {
     const [a, b] = layers.map((_, i) => i).sort((i, j) => layers[j]!.weights - layers[i]!.weights) as [number, number]; // two layers that are alike
     const better = makeBy((counts) => (Math.abs(counts[a]! - counts[b]!) < 20 ? Math.max(0.89, accuracyOf(counts)) : accuracyOf(counts))); // equal shares do better here
-    const { winner } = await rebuildGuaranteed(space, [judged('agent', uniform(0.7).with(a, 250))], [judged('uniform', uniform(0.7))], 0.88, better, () => undefined);
+    const { winner, standings, baselines } = await rebuildGuaranteed(space, [judged('agent', uniform(0.7).with(a, 250))], [judged('uniform', uniform(0.7))], 0.88, better, () => undefined);
     expect(winner.policy).toBe('uniform');
+    // the table compares what is repaired alike, the agent at the winner's cost
+    expect([...standings.keys()]).toEqual(['agent', 'uniform']);
+    expect(standings.get('uniform')).toEqual({ counts: winner.counts, accuracy: winner.accuracy - 0.01 });
+    const { counts, accuracy } = standings.get('agent')!;
+    expect(space.spent(counts)).toBeLessThanOrEqual(space.spent(winner.counts));
+    expect(space.spent(counts)).toBeGreaterThan(space.spent(winner.counts) - 0.01);
+    expect(accuracy).toBe((await better.careful(counts)).accuracy);
+    expect(baselines.map(({ policy, candidate: { macs, accuracy: own } }) => [policy, macs, own])).toEqual([['uniform', space.costOf(winner.counts).macs, winner.accuracy - 0.01]]);
   });
 
   it('writes nothing that breaks it: says how near one gets', async () => {
     const bad = makeBy((counts) => (space.spent(counts) < 1 ? 0.5 : 0.9));
     await expect(rebuildGuaranteed(space, [judged('agent', uniform(0.7))], [judged('uniform', uniform(0.7))], 0.88, bad, () => undefined)).rejects.toThrow(UnreachableTargetError);
     await expect(rebuildGuaranteed(space, [judged('agent', uniform(0.7))], [], 0.88, bad, () => undefined)).rejects.toThrow(/38\.00 points below/);
+  });
+
+  it.each([0.1, 5])('says what is possible, where that is anything, with --min-preserve %f', async (minPreserve) => {
+    const narrow = new WeightSpace(analysis, layers, [{ cost: 'params', budget: 1 }], { minPreserve }), nothing = minPreserve === 5;
+    expect(() => { checkReachable({ limits: [{ asked: { metric: 'params', value: 0.01 }, cost: 'params', budget: 0.01 }] }, narrow); }).toThrow(nothing ? /1\.000 of the original's params remain\. Nothing smaller than the original is possible unless --min-preserve is lowered\./ : /Choose params=0\.02 or more/);
+    if (nothing) await expect(rebuildGuaranteed(narrow, [judged('agent', narrow.full)], [], 0.88, make, () => undefined)).rejects.toThrow(/No smaller network can be made.*Lower --min-preserve/);
   });
 
   it('pays for size alone within the guarantee, and for -Error * log(cost) beyond it', () => {

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { compress } from '../../../src/engine/compress.ts';
@@ -7,7 +8,7 @@ import { Random } from '../../../src/engine/numerics/random.ts';
 import { makeNode } from '../../../src/engine/onnx/attributes.ts';
 import { buildModel, valueInfo } from '../../../src/engine/onnx/buildModel.ts';
 import { loadModel, saveModel } from '../../../src/engine/onnx/modelFile.ts';
-import { floatTensor, floatsOf } from '../../../src/engine/onnx/tensor.ts';
+import { DataType, floatTensor, floatsOf, withFloats } from '../../../src/engine/onnx/tensor.ts';
 import { type CompressRequest, type Report, parseCompressOptions, parseTarget } from '../../../src/engine/protocol.ts';
 import { Session, floats } from '../../../src/engine/runtime/session.ts';
 import { temporaryFolder, writeTree } from '../../support/files.ts';
@@ -62,6 +63,13 @@ describe('a run with', () => {
     expect(strict.after.macs).toBeLessThan(strict.before.macs);
     expect(loose.after.macs).toBeLessThan(strict.after.macs);
     expect(new Set(strict.candidates.map(({ macs }) => macs.toFixed(2))).size).toBeGreaterThan(1); // the agent searches how much as well
+  }, 240_000);
+
+  it('a random search tells its point of the trade-off as a baseline\'s, not as an episode of the agent', async () => {
+    const { pareto, candidates, baselines } = await run('macs=0.6', { baseline: ['random'], roundTo: 1, refine: 0, seed: 6, episodes: 2 }), macs = baselines.find(({ policy }) => policy === 'random')!.macs;
+    expect(existsSync(join(folder, `run${runs}`, 'pareto-random.plan.json'))).toBe(true);
+    expect(candidates.map((candidate) => candidate.macs)).not.toContain(macs);
+    expect(pareto.filter((point) => point.macs === macs).map(({ episode }) => episode)).toEqual([0]);
   }, 240_000);
 
   it('latency is predicted for every candidate, and measured at the end; a table is kept', async () => {
@@ -135,10 +143,34 @@ describe('a run with', () => {
     expect(candidates.map(({ params }) => params)).toContainEqual(expect.closeTo(left / before.params, 3));
   }, 240_000);
 
+  it('single weights counts those of the original that are not zero', async () => {
+    const sparse = await run('params=0.3', { method: 'weights', refine: 0 }), { before, after, out, candidates } = await run('params=0.5', { model: sparse.out, method: 'weights', refine: 0 }), left = await nonZero(out);
+    expect(before.sparse!.nonZero).toBe(await nonZero(sparse.out));
+    expect(left / before.sparse!.nonZero).toBeLessThanOrEqual(0.5);
+    expect(left / before.sparse!.nonZero).toBeGreaterThan(0.47);
+    expect(after.sparse!.nonZero).toBe(left);
+    expect(candidates.map(({ params }) => params)).toContainEqual(expect.closeTo(left / before.sparse!.nonZero, 2));
+  }, 240_000);
+
   it('single weights counts the size of bitmap and values', async () => {
     const report = await run('size=0.4', { method: 'weights' });
     expect(report.after.sparse!.storedBytes / report.before.sizeBytes).toBeLessThanOrEqual(0.4);
     expect(report.after.sparse!.storedBytes / report.before.sizeBytes).toBeGreaterThan(0.37);
+  }, 240_000);
+
+  it.each([['channels', 'float32', 0.7], ['channels', 'float16', 0.7], ['weights', 'float32', 0.3], ['weights', 'float16', 0.4]] as const)('%s and size keeps it to the byte where a small file (%s) gets biases from the repair', async (method, type, size) => {
+    const dataType = type === 'float16' ? DataType.FLOAT16 : DataType.FLOAT, small = join(folder, `${type}.onnx`), widths = [3, 16, 16, 16, 16], names = ['x', 'h1', 'h2', 'h3', 'h4'], nodes = [];
+    const weight = (name: string, dims: readonly number[]): ReturnType<typeof floatTensor> => withFloats({ ...floatTensor(name, [], new Float32Array(1)), dataType }, dims, normal(dims.reduce((a, b) => a * b, 1), 0.2));
+    for (let i = 1; i < widths.length; i++) nodes.push(makeNode('Conv', [i === 1 ? 'in' : names[i - 1]!, `w${i}`], [`c${i}`]), makeNode('Relu', [`c${i}`], [names[i]!]));
+    await saveModel(buildModel({
+      inputs: [valueInfo('x', ['n', 3, side, side])], outputs: [valueInfo('y', ['n', 6])],
+      nodes: [makeNode('Cast', ['x'], ['in'], { to: dataType }), ...nodes, makeNode('GlobalAveragePool', ['h4'], ['p']), makeNode('Flatten', ['p'], ['f']), makeNode('Gemm', ['f', 'w5'], ['g']), makeNode('Cast', ['g'], ['y'], { to: DataType.FLOAT })],
+      initializers: [...widths.slice(1).map((outs, i) => weight(`w${i + 1}`, [outs, widths[i]!, 3, 3])), weight('w5', [16, 6])],
+    }), small);
+    const { before, after, out } = await run(`size=${size}`, { model: small, val: join(folder, 'few.npz'), method, episodes: 2, roundTo: 1, refine: 0 }), bytes = method === 'weights' ? after.sparse!.storedBytes : (await stat(out)).size;
+    expect((await loadModel(out)).proto.graph.initializer.filter(({ name }) => name.endsWith(':bias')).length).toBeGreaterThanOrEqual(4);
+    expect(bytes / before.sizeBytes).toBeLessThanOrEqual(size);
+    expect(bytes / before.sizeBytes).toBeGreaterThan(size - 0.02);
   }, 240_000);
 
   it.each(['size=0.4,params=0.2', 'params=0.6,size=0.3'])('single weights and %s keeps both', async (target) => {

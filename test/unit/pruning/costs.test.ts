@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { valuesASample } from '../../../src/engine/evaluation/forwardCost.ts';
 import { analyse } from '../../../src/engine/pruning/analysis.ts';
 import { costs, layerMacs } from '../../../src/engine/pruning/costs.ts';
 import type { Analysis } from '../../../src/engine/pruning/types.ts';
@@ -24,6 +25,7 @@ it.each<[string, readonly Dim[], (net: Network, x: string, batch: Dim) => string
   const [free, fixed] = await Promise.all((['n', 7] as const).map((batch) => analysed([batch, ...dims], (net, x) => build(net, x, batch)))) as [Analysis, Analysis];
   expect(free.macs).toBeGreaterThan(0);
   expect(fixed.macs).toBe(free.macs);
+  expect(valuesASample(fixed)).toBe(valuesASample(free));
   expect(fixed.layers.map(({ macs }) => macs)).toEqual(free.layers.map(({ macs }) => macs));
   const [own, other] = [free, fixed].map((analysis) => { const kept = uniformKept(analysis, 0.5); return { ...costs(analysis, kept), layers: layerMacs(analysis, kept) }; });
   expect(other).toEqual(own);

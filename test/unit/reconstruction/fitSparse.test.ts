@@ -53,6 +53,14 @@ describe('weights of a layer that is pruned one by one', () => {
     }
   });
 
+  it('go before any other where they are zero already, wherever they stand', async () => {
+    const half = weights.map((value, at) => (at < (columns - 1) * outs && at % outs < 2 ? 0 : value)), count = (columns - 1) * outs; // three of five stay
+    for await (const { density, mask } of thinOut({ ...problem, right: times(gram, half, columns, columns, outs) }, half, [0.8, 0.6], 20)) {
+      expect(mask.subarray(0, count).reduce((a, b) => a + b, 0)).toBe(Math.round(density * count));
+      expect(half.every((value, at) => value === 0 || mask[at] === 1)).toBe(true);
+    }
+  });
+
   it('lose less than by magnitude alone, and less still when the activation is known', async () => {
     const target = times(inputs, weights, rows, columns, outs), density = 0.4, count = (columns - 1) * outs;
     const threshold = [...weights.subarray(0, count)].map(Math.abs).sort((a, b) => b - a)[Math.round(density * count) - 1]!;

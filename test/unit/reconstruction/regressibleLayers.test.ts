@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { GraphProto, ModelProto, TensorProto } from 'onnx-buf';
 import { describe, expect, it } from 'vitest';
+import { UnsupportedModelError } from '../../../src/engine/errors.ts';
 import { evaluateFiles } from '../../../src/engine/evaluation/evaluate.ts';
 import { Profile } from '../../../src/engine/numerics/profile.ts';
 import { Random } from '../../../src/engine/numerics/random.ts';
@@ -26,6 +27,7 @@ import { sequentialRefit } from '../../../src/engine/reconstruction/sequentialRe
 import { runChunks } from '../../../src/engine/runtime/chunkedRun.ts';
 import { product } from '../../../src/engine/runtime/matrix.ts';
 import { floats, type Tensor } from '../../../src/engine/runtime/session.ts';
+import { lastFeatures } from '../../../src/engine/training/features.ts';
 import { whitenLayers } from '../../../src/engine/training/whitening.ts';
 import { temporaryFolder, writeTree } from '../../support/files.ts';
 import { npy } from '../../support/npy.ts';
@@ -148,6 +150,21 @@ it('a MatMul without a bias is fitted without one, by both refits, channel by ch
   expect(await distance(await sequentialRefit(model, thin.kept, targets, { ...fit, densities }))).toBeLessThan(0.6 * await distance(zeroed));
 });
 
+it('an expert of a mixture, whose rows are the samples that are routed to it, keeps its weights; layers before and behind are repaired, channel by channel and weight by weight', async () => {
+  const net = new Net(), x = net.input('x', ['n', 12]), hidden = net.relu(net.gemm(x, 12, 16)), rows = net.transpose(net.op('NonZero', [net.op('Greater', [net.op('ReduceMean', [x], { axes: [1], keepdims: 0 }), net.scalar(0)])]), [1, 0]);
+  const expert = net.gemm(net.relu(net.gemm(net.op('GatherND', [hidden, rows]), 16, 24)), 24, 16);
+  net.output(net.gemm(net.relu(net.gemm(net.op('ScatterND', [hidden, rows, expert]), 16, 20)), 20, 5), 'y', ['n', 5]);
+  const model = net.model(), analysis = await analyse(model), feeds = feedsOf([12]), targets = await refitTargets(model, analysis, feeds, budget, 1, { firstLayers: true }), fit = { rounds: 1, ridge: 1e-3, grouped: true };
+  expect(analysis.layers.map((layer) => targets.layers.some((refit) => refit.layer === layer))).toEqual([true, false, false, true, true]);
+  expect((await rankWeights(model, analysis, feeds, rankOptions)).map(({ layer }) => layer)).toEqual(targets.layers.map(({ layer }) => layer));
+  const ranked = await rankGroups(model, analysis, feeds, rankOptions), orders = new Map(ranked.map(({ group, order }) => [group.id, order]));
+  const kept = uniformKept(analysis, 0.5, { roundTo: 1, order: new Map(ranked.map(({ group, order }) => [group.id, [...order].reverse()])) }), pruned = applyPlan(model, analysis, kept);
+  const answers = async (each: typeof model): Promise<number[]> => { const found: number[] = []; for await (const { y } of runChunks(each, feeds, (chunk) => (chunk < 3 ? ['y'] : []))) found.push(...(y!.data as Float32Array)); return found; };
+  const own = await answers(model), distance = async (other: typeof model): Promise<number> => (await answers(other)).reduce((sum, value, i) => sum + (value - own[i]!) ** 2, 0), cut = await distance(pruned);
+  for (const refitted of [await sequentialRefit(pruned, kept, targets, fit), await (await AnchoredRefit.prepare(model, { kept, densities: new Map() }, orders, targets, fit)).refit(pruned, { kept, densities: new Map() })]) expect(await distance(refitted)).toBeLessThan(0.5 * cut);
+  expect(lastFeatures(pruned, analysis, kept).map(({ elements }) => elements)).toEqual([10, 8]); // before and behind the expert
+});
+
 it('a layer with more columns than memory has room for is left as it is, and its channels are ranked by weights', async () => {
   const net = new Net(), x = net.input('x', ['n', 2, 32, 32]);
   net.output(net.gemm(net.op('Flatten', [net.relu(net.conv(x, 2, 12))]), 12 * 1024, 3), 'y', ['n', 3]);
@@ -155,6 +172,22 @@ it('a layer with more columns than memory has room for is left as it is, and its
   expect(Array.from(ranked!.error)).toEqual(Array.from({ length: 13 }, (_, gone) => (gone / 12) ** 2));
   expect((await refitTargets(model, analysis, feeds, budget, 1)).layers).toEqual([]);
   expect((await rankWeights(model, analysis, feeds, rankOptions)).map(({ layer }) => layer.opType)).toEqual(['Conv']);
+});
+
+it('of a layer with zeros the weights that are not zero are ranked, and one of zeros alone has none', async () => {
+  const net = new Net(), x = net.input('x', ['n', 12]);
+  net.output(net.gemm(net.relu(net.gemm(net.relu(net.gemm(x, 12, 24)), 24, 20)), 20, 5), 'y', ['n', 5]);
+  const model = net.model(), { layers: [, second, third] } = await analyse(model), thin = zeroSmallest(model, new Map([[second!.weight, 0.4], [third!.weight, 0]])), ranked = await rankWeights(thin, await analyse(thin), feedsOf([12]), rankOptions);
+  expect(ranked.map(({ weights, density }) => [weights, density])).toEqual([[288, 1], [192, 0.4]]);
+  for (const { error } of ranked) { expect(error[0]).toBe(0); expect(error[64]).toBeGreaterThan(1e-4); }
+});
+
+it('a network of which no weight can go alone is refused with the reasons', async () => {
+  const net = new Net(), x = net.input('x', ['n', 12]), weight = net.weight([12, 12]), shared = (value: string): string => net.op('Gemm', [value, weight]);
+  net.output(shared(net.relu(shared(x))), 'y', ['n', 12]);
+  const model = net.model();
+  await expect(rankWeights(model, await analyse(model), feedsOf([12]), rankOptions)).rejects.toThrow(UnsupportedModelError);
+  await expect(rankWeights(model, await analyse(model), feedsOf([12]), rankOptions)).rejects.toThrow(/No layer of the network has weights that can be removed one by one \(those of .*Gemm.* are read by other nodes as well; .*\)\. Try --method channels\./);
 });
 
 it('activations that are infinite tell nothing: errors are then those of a ranking by weights', async () => {

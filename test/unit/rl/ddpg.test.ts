@@ -45,6 +45,14 @@ describe('DdpgAgent', () => {
     await Promise.all(agents.map((agent) => agent.release()));
   });
 
+  it('learns from episodes of so few steps that a share of an update is meant for them', async () => {
+    const walk = makeWalk(2, 5), agent = await DdpgAgent.create({ observationSize: walk.observationSize, seed: 3, options: { ...small, explorationEpisodes: 1, updatesPerStep: 0.125 } });
+    const observation = new Float32Array(walk.observationSize).fill(0.5), steps = [{ observation, action: 0.3 }, { observation, action: 0.6 }];
+    expect(await agent.endEpisode(steps, 0.5)).toBeUndefined();
+    expect((await agent.endEpisode(steps, 0.5))!.criticLoss).toBeGreaterThanOrEqual(0);
+    await agent.release();
+  });
+
   it('learns a policy whose distance to the known optimum of layer walks is well below that of random walks', async () => {
     let agentRegret = 0, randomRegret = 0;
     for (const seed of [1, 2, 3]) {

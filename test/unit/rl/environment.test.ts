@@ -3,7 +3,9 @@ import { loadModel } from '../../../src/engine/onnx/modelFile.ts';
 import { analyse } from '../../../src/engine/pruning/analysis.ts';
 import { ChannelSpace } from '../../../src/engine/rl/channelSpace.ts';
 import { LayerWalk } from '../../../src/engine/rl/environment.ts';
+import { layerFeatures } from '../../../src/engine/rl/features.ts';
 import type { Limit } from '../../../src/engine/rl/searchSpace.ts';
+import { Network } from '../pruning/network.ts';
 
 const analysis = await analyse((await loadModel('examples/resnet20.onnx')).proto);
 const groups = analysis.groups.map((group) => ({ group, order: Array.from({ length: group.channels }, (_, i) => i), error: new Float64Array(group.channels + 1) }));
@@ -28,4 +30,11 @@ it('groups of which half costs nothing are observed as such, not as no number', 
   const space = new ChannelSpace(analysis, groups, [{ cost: 'macs', budget: 0.5 }], { minPreserve: 0.1, roundTo: 1 });
   const free = Object.create(space, { spent: { value: () => 1 } }) as ChannelSpace;
   expect([...new LayerWalk(free, space.features, 1).observe()].every(Number.isFinite)).toBe(true);
+});
+
+it('positions of a layer are told by its operator: vectors have one, and tokens are a height', async () => {
+  const net = new Network(), image = net.input('image', ['n', 3, 8, 6]), tokens = net.input('tokens', ['n', 10, 12]);
+  net.output(net.op('Gemm', [net.op('Flatten', [net.op('GlobalAveragePool', [net.conv(image, 3, 16, [3, 3])])]), net.weight([16, 256])]), net.linear(tokens, 12, 64));
+  const found = await analyse(net.model());
+  expect(found.layers.map((layer) => { const { height, width, kernel } = layerFeatures(found, layer); return [layer.opType, height, width, kernel]; })).toEqual([['Conv', 8, 6, 3], ['Gemm', 1, 1, 1], ['MatMul', 10, 1, 1]]);
 });

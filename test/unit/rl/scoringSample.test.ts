@@ -42,6 +42,17 @@ describe('images on which candidates are scored', () => {
     expect(strata.size).toBe(20);
   });
 
+  it('estimate no accuracy below none for networks that are all but destroyed', () => {
+    const none = { right: new Float32Array(count), probability: new Float32Array(count) }, raw: number[] = [];
+    for (const seed of [1, 2, 3, 4, 5, 6]) {
+      const random = new Random(seed), reference = { ...judge.reference, right: judge.reference.right.map(() => Number(random.uniform() < 0.6)) }; // an original that is wrong at times
+      const sample = ScoringSample.stratified(Object.create(judge, { reference: { value: reference } }) as Judge, [candidate(0.5, 1)], 300);
+      raw.push(assessmentOf(reference).accuracy + sample.difference(on(sample, none)).accuracy);
+      expect(sample.estimate(on(sample, none)).accuracy).toBeCloseTo(Math.max(0, raw.at(-1)!), 9);
+    }
+    expect(Math.min(...raw)).toBeLessThan(-0.001);
+  });
+
   it('tell candidates apart better than as many that come first, without bias, and know how well', () => {
     const trials = [1, 2, 3].map((seed) => candidate(0.5, seed)), chosen = ScoringSample.stratified(judge, trials, 400), first = ScoringSample.first(judge, 400);
     const errors = (sample: ScoringSample): number[] => Array.from({ length: 60 }, (_, i) => {
