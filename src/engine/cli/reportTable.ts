@@ -1,5 +1,6 @@
 import type { BenchmarkResult, Report } from '../protocol.ts';
-import { amount, bar, bytes, columns, fit, milliseconds, percent } from './format.ts';
+import { costRows, ratioOf } from './costRows.ts';
+import { bar, bytes, columns, fit, milliseconds, percent } from './format.ts';
 
 const metricNames = { top1: 'top-1 accuracy', top5: 'top-5 accuracy', agreement: 'agreement' } as const;
 
@@ -7,21 +8,15 @@ const stepNames = { reconstruct: 'after its repair', refine: 'after refinement w
 
 /** What a run ends with on a terminal: before and after, the baselines, each layer's preserve ratio, and where the model is. */
 export function reportTable({ before, after, agent, baselines, layers, out, policy, notes, seconds, episodes, steps }: Report, width: number): string[] {
-  const ratio = (a: number, b: number): string => (b === 0 ? '-' : `${(a / b).toFixed(3)}x`);
+  const times = (value: number): string => `${value.toFixed(3)}x`;
   const metric = metricNames[before.accuracy.metric];
   const points = (after.accuracy.value - before.accuracy.value) * 100;
   const lines = [
     ...columns([
       ['', 'before', 'after', 'after / before'],
-      ['MACs (FLOPs in the paper)', amount(before.macs), amount(after.macs), ratio(after.macs, before.macs)],
-      ['parameters', amount(before.params), amount(after.params), ratio(after.params, before.params)],
-      ['file size', bytes(before.sizeBytes), bytes(after.sizeBytes), ratio(after.sizeBytes, before.sizeBytes)],
-      ...(before.sparse && after.sparse ? [
-        ['weights that are not zero', amount(before.sparse.nonZero), amount(after.sparse.nonZero), ratio(after.sparse.nonZero, before.sparse.nonZero)],
-        ['stored as bitmap and values', bytes(before.sparse.storedBytes), bytes(after.sparse.storedBytes), ratio(after.sparse.storedBytes, before.sparse.storedBytes)],
-        ['file in a zip', bytes(before.sparse.zipBytes), bytes(after.sparse.zipBytes), ratio(after.sparse.zipBytes, before.sparse.zipBytes)],
-      ] : []),
-      ['latency, batch 1', milliseconds(before.latencyMs.median), milliseconds(after.latencyMs.median), `${ratio(after.latencyMs.median, before.latencyMs.median)}`],
+      ...costRows(before, after, times, 'MACs (FLOPs in the paper)'),
+      ...(before.sparse && after.sparse ? [['file in a zip', bytes(before.sparse.zipBytes), bytes(after.sparse.zipBytes), ratioOf(after.sparse.zipBytes, before.sparse.zipBytes, times)]] : []),
+      ['latency, batch 1', milliseconds(before.latencyMs.median), milliseconds(after.latencyMs.median), ratioOf(after.latencyMs.median, before.latencyMs.median, times)],
       [`${metric}, ${after.accuracy.images} images`, percent(before.accuracy.value, 2), percent(after.accuracy.value, 2), `${points >= 0 ? '+' : ''}${points.toFixed(2)} points`],
     ]),
   ];

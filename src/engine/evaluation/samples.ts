@@ -49,7 +49,8 @@ function filled(all: Samples, samples: Int32Array, fixed: number | undefined): I
   return Int32Array.from({ length: fixed }, (_, i) => samples[i % samples.length]!);
 }
 
-const each = (tensors: Readonly<Record<string, Tensor>>, change: (tensor: Tensor, name: string) => Tensor): Record<string, Tensor> => Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, change(tensor, name)]));
+/** Tensors by name, each changed. */
+const mapTensors = (tensors: Readonly<Record<string, Tensor>>, change: (tensor: Tensor, name: string) => Tensor): Record<string, Tensor> => Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, change(tensor, name)]));
 
 /**
  * A model's answers to the samples of these numbers. Where it fixes its batch, samples are repeated to fill that, and what the repeated ones give is left out.
@@ -58,10 +59,10 @@ const each = (tensors: Readonly<Record<string, Tensor>>, change: (tensor: Tensor
  * @returns outputs by name; those that hold one row a sample have `samples.length` rows
  */
 export async function answersTo(session: Session, all: Samples, samples: Int32Array, fixed: number | undefined, outputs: readonly string[] = session.outputNames): Promise<Record<string, Tensor>> {
-  const fed = filled(all, samples, fixed), feeds = each(gathered(all, fed), (tensor, name) => inType(tensor, session.inputTypes[name] ?? tensor.type) ?? tensor);
-  const answers = each(await session.run(feeds, outputs), (tensor) => inType(tensor, 'float32') ?? tensor);
+  const fed = filled(all, samples, fixed), feeds = mapTensors(gathered(all, fed), (tensor, name) => inType(tensor, session.inputTypes[name] ?? tensor.type) ?? tensor);
+  const answers = mapTensors(await session.run(feeds, outputs), (tensor) => inType(tensor, 'float32') ?? tensor);
   if (fed === samples) return answers;
-  return each(answers, ({ type, dims, data }) => (dims[0] === fed.length ? { type, dims: [samples.length, ...dims.slice(1)], data: data.subarray(0, samples.length * (data.length / fed.length)) } : { type, dims, data }));
+  return mapTensors(answers, ({ type, dims, data }) => (dims[0] === fed.length ? { type, dims: [samples.length, ...dims.slice(1)], data: data.subarray(0, samples.length * (data.length / fed.length)) } : { type, dims, data }));
 }
 
 /**

@@ -9,12 +9,13 @@ const indices = /^(Shape|Size|ArgMax|ArgMin|NonZero|NonMaxSuppression)$/, truths
 /** Second outputs: positions, or a mask. */
 const seconds: Readonly<Record<string, number>> = { TopK: DataType.INT64, MaxPool: DataType.INT64, Dropout: DataType.BOOL };
 
-const declaredType = (value: ValueInfoProto | undefined): number => (value?.type?.value.case === 'tensorType' ? value.type.value.value.elemType : DataType.FLOAT);
+/** The element type that a value declares; float32 where it declares none. */
+export const declaredElementType = (value: ValueInfoProto | undefined): number => (value?.type?.value.case === 'tensorType' ? value.type.value.value.elemType : DataType.FLOAT);
 
 /** The element type that a node itself states for an output; undefined where it is that of an input. */
 function statedType(node: NodeProto, output: number): number | undefined {
   const { opType } = node, [body] = subgraphsOf(node);
-  if (body) return declaredType(body.output[output + (opType === 'Loop' ? 1 : 0)]); // a Loop's body gives its condition first
+  if (body) return declaredElementType(body.output[output + (opType === 'Loop' ? 1 : 0)]); // a Loop's body gives its condition first
   if (output === 1 && seconds[opType] !== undefined) return seconds[opType];
   if (opType === 'Cast') return intAttribute(node, 'to', DataType.FLOAT);
   if (opType === 'ConstantOfShape') return tensorAttribute(node, 'value')?.dataType ?? DataType.FLOAT;
@@ -26,7 +27,7 @@ export function elementTypeOf(view: GraphView, value: string): number {
   for (let name = value, hops = 0; hops < 10_000; hops++) {
     const tensor = view.initializers.get(name) ?? view.constants.get(name), node = view.producers.get(name);
     if (tensor) return tensor.dataType;
-    if (!node) return declaredType(view.graph.input.find((input) => input.name === name));
+    if (!node) return declaredElementType(view.graph.input.find((input) => input.name === name));
     const stated = statedType(node, node.output.indexOf(name));
     if (stated !== undefined) return stated;
     name = node.input[sources[node.opType] ?? 0] ?? '';

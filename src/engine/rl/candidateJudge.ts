@@ -25,10 +25,12 @@ export interface Score {
 /** What a candidate is compared with: the best so far, image by image. */
 export interface Rival { readonly score: Score; readonly outcomes: Outcomes }
 
+/** Standard errors below the best at which a candidate is given up: of two looks at once, wrongly in about one of 50 cases where the two are equal (docs/decisions/scoring-sample.md). */
+export const confidence = 2.576;
 /** Shares of the images after which a candidate may be given up, and images below which the standard error is too uncertain for that. */
 const stops = [0.2, 0.5], fewest = 30;
-/** Standard errors below the best at which a candidate is given up: of two looks at once, wrongly in about one of 50 cases where the two are equal (docs/decisions/scoring-sample.md). */
-const confidence = 2.576;
+/** Numbers of images, of so many, after which a candidate may be given up. */
+export const stopsOf = (count: number): number[] => stops.map((share) => Math.ceil(share * count)).filter((images) => images >= fewest);
 
 /** Makes the network of a choice and judges it. */
 export class CandidateJudge {
@@ -58,7 +60,7 @@ export class CandidateJudge {
     const model = await this.profile.timed('refit', () => this.make(counts, craft)), trial = await this.profile.timed('session', () => this.judge.trial(model)), count = sample.images.length;
     try {
       let seen: Outcomes = { right: new Float32Array(0), probability: new Float32Array(0) };
-      for (const to of [...(rival ? stops.map((share) => Math.ceil(share * count)).filter((images) => images >= fewest) : []), count]) {
+      for (const to of [...(rival ? stopsOf(count) : []), count]) {
         const from = seen.right.length;
         seen = joined(seen, await this.profile.timed('inference', () => trial.look(sample.images.subarray(from, to), signal)));
         if (!rival || to === count) break;

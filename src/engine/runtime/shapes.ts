@@ -3,6 +3,7 @@ import { type GraphProto, type ModelProto, type NodeProto, type TensorProto, typ
 import { InputError, UnsupportedModelError, messageOf } from '../errors.ts';
 import { hasAttribute, intAttribute, makeNode, subgraphsOf, tensorAttribute } from '../onnx/attributes.ts';
 import { capturedValues, type GraphView } from '../onnx/graphView.ts';
+import { declaredElementType } from '../onnx/elementType.ts';
 import { elementCount } from '../onnx/tensor.ts';
 import { arrayFor, typeName } from './elementTypes.ts';
 import { Session, loadFailure, runFailure, type Tensor } from './session.ts';
@@ -67,7 +68,7 @@ const withoutType = (name: string): ValueInfoProto => create(ValueInfoProtoSchem
 export function declaredType(input: ValueInfoProto): string {
   const type = input.type?.value;
   if (type?.case !== undefined && type.case !== 'tensorType') throw new UnsupportedModelError(`Graph input "${input.name}" is a ${type.case.replace('Type', '')} and not a tensor, which is not supported.`);
-  const elementType = type?.case === 'tensorType' ? type.value.elemType : DataType.FLOAT, name = typeName(elementType);
+  const elementType = declaredElementType(input), name = typeName(elementType);
   if (name === undefined) throw new UnsupportedModelError(`Graph input "${input.name}" has element type ${DataType[elementType] ?? elementType}, which is not supported.`);
   return name;
 }

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import type { GraphProto, ModelProto, ValueInfoProto } from 'onnx-buf';
+import type { GraphProto, ModelProto } from 'onnx-buf';
 import { channelBlock } from '../autodiff/channelBlock.ts';
 import { depthwiseAsProducts, inFastestForm } from '../autodiff/convolve.ts';
 import { appendGradients, shapesOf } from '../autodiff/differentiate.ts';
@@ -9,8 +9,8 @@ import { makeNode } from '../onnx/attributes.ts';
 import { valueInfo } from '../onnx/buildModel.ts';
 import { GraphBuilder } from '../onnx/graphBuilder.ts';
 import { GraphView } from '../onnx/graphView.ts';
+import { declaredElementType } from '../onnx/elementType.ts';
 import { opsetOf } from '../onnx/modelFile.ts';
-import { DataType } from '../onnx/tensor.ts';
 import { ParallelSession } from '../runtime/parallelSession.ts';
 import { Session, type Tensor, floats } from '../runtime/session.ts';
 import { type ValueShapes, runShapes } from '../runtime/shapes.ts';
@@ -181,7 +181,7 @@ async function gradientGraph(model: Model, parameters: readonly Parameter[], inp
     opsetImport: model.opsetImport.map((entry) => ((entry.domain === '' || entry.domain === 'ai.onnx') && entry.version < 17n ? { ...entry, version: 17n } : entry)),
     graph: {
       ...graph, output: [],
-      input: graph.input.filter(({ name }) => inputShapes[name]).map((input) => valueInfo(input.name, inputShapes[input.name]!, elementTypeOf(input))),
+      input: graph.input.filter(({ name }) => inputShapes[name]).map((input) => valueInfo(input.name, inputShapes[input.name]!, declaredElementType(input))),
       initializer: graph.initializer.filter(({ name }) => !trained.has(name)),
       node: graph.node.filter((node) => !(node.opType === 'Constant' && trained.has(node.output[0]!))),
     },
@@ -243,8 +243,6 @@ function channelSizes(parameters: readonly Parameter[], total: number, whitened:
   }
   return sizes;
 }
-
-const elementTypeOf = (input: ValueInfoProto): number => (input.type?.value.case === 'tensorType' ? input.type.value.value.elemType : DataType.FLOAT);
 
 function perElement(parameters: readonly Parameter[], total: number, value: (parameter: Parameter, index: number) => number): Float32Array {
   const vector = new Float32Array(total);
